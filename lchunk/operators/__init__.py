@@ -1,0 +1,1 @@
+"""Pure functions of voxels: arrays in, arrays out."""

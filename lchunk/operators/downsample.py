@@ -1,0 +1,101 @@
+"""Coarser levels of a pyramid: the mean of images, the mode of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Triple
+
+
+def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
+    """Coarser levels of an image, each from exact sums of the finest one, not from rounded means.
+
+    Args:
+        voxels: (..., z, y, x). A side that the factor does not divide is filled up with its last plane.
+        factor: zyx voxels of one level in one voxel of the next.
+        levels: how many.
+
+    Yields:
+        Levels 1 to `levels`, of the type of `voxels`; integers are truncated.
+
+    >>> [level.tolist() for level in mean_levels(np.array([[[1, 2, 4, 8]]], np.uint8), (1, 1, 2), 2)]
+    [[[[1, 6]]], [[[3]]]]
+    """
+    whole = voxels.dtype.kind in "ui"
+    sums = voxels.astype(np.uint64 if whole else np.float64)
+    count = 1
+    for _ in range(levels):
+        sums = _filled_up(sums, factor)
+        z, y, x = factor
+        parts = [sums[..., k::z, j::y, i::x] for k, j, i in product(range(z), range(y), range(x))]
+        sums = parts[0].copy()
+        for part in parts[1:]:
+            sums += part
+        count *= z * y * x
+        yield (sums // np.uint64(count) if whole else sums / count).astype(voxels.dtype)
+
+
+def mode_levels(labels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
+    """Coarser levels of a segmentation: the label that most voxels have, 0 as good as any.
+
+    In a tie, the label that reaches its count first (z-major) wins; where all voxels differ, the last one.
+    For a factor of 1 2 2 this is the rule of the field's pyramids (tinybrain).
+
+    Args:
+        labels: (z, y, x). A side that the factor does not divide is filled up with its last plane.
+        factor: zyx voxels of one level in one voxel of the next.
+        levels: how many.
+
+    >>> next(mode_levels(np.array([[[1, 2], [2, 1]]], np.uint64), (1, 2, 2), 1)).tolist()
+    [[[2]]]
+    """
+    for _ in range(levels):
+        labels = _modes(np.ascontiguousarray(_filled_up(labels, factor)), factor)
+        yield labels
+
+
+def _filled_up(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
+    more = [-side % f for side, f in zip(voxels.shape[-3:], factor, strict=True)]
+    if not any(more):
+        return voxels
+    return np.pad(voxels, [(0, 0)] * (voxels.ndim - 3) + [(0, side) for side in more], mode="edge")
+
+
+@numba.njit(cache=True, nogil=True)
+def _modes(labels: Any, factor: Any) -> Any:
+    depth, height, width = labels.shape
+    fz, fy, fx = factor
+    modes = np.empty((depth // fz, height // fy, width // fx), labels.dtype)
+    box = np.empty(fz * fy * fx, labels.dtype)
+    for z in range(modes.shape[0]):
+        for y in range(modes.shape[1]):
+            for x in range(modes.shape[2]):
+                size = 0
+                for k in range(fz):
+                    for j in range(fy):
+                        for i in range(fx):
+                            box[size] = labels[z * fz + k, y * fy + j, x * fx + i]
+                            size += 1
+                modes[z, y, x] = _mode(box)
+    return modes
+
+
+@numba.njit(cache=True, nogil=True)
+def _mode(box: Any) -> Any:
+    most = 1
+    winner = box[-1]
+    for place in range(1, box.size):
+        count = 1
+        for earlier in range(place):
+            if box[earlier] == box[place]:
+                count += 1
+        if count > most:
+            most = count
+            winner = box[place]
+    return winner

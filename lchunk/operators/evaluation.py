@@ -1,0 +1,95 @@
+"""Scores of a segmentation against ground truth, from a sparse contingency table that adds up over chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.operators.pair_sums import Table, doubled, empty_table, row_of, sorted_table
+
+
+def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Table:
+    """Voxels that each pair of labels shares; those whose truth is 0 do not count.
+
+    Args:
+        truth: (z, y, x) labels, 0 is not labelled.
+        segmentation: (z, y, x) labels, 0 is a label as any other.
+
+    Returns:
+        Columns u (truth), v (segmentation), sum and count (both: voxels), ordered by u, then v. Tables of
+        boxes that tile a volume add up to the table of the volume.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if truth.shape != segmentation.shape:
+        raise ValueError(f"truth and segmentation must have one shape, got {truth.shape} and {segmentation.shape}")
+    pairs = (np.ascontiguousarray(labels, np.uint64).ravel() for labels in (truth, segmentation))
+    return sorted_table(_count_pairs(*pairs))
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_pairs(truth: Any, segmentation: Any) -> Any:
+    table = empty_table(1 << 10)
+    used = 0
+    for voxel in range(truth.size):
+        u, v = truth[voxel], segmentation[voxel]
+        if u == 0:
+            continue
+        row = row_of(table, u, v)
+        if table[3][row] == 0:
+            table[0][row], table[1][row] = u, v
+            used += 1
+        table[2][row] += 1
+        table[3][row] += 1
+        if 2 * used > table[0].size:
+            table = doubled(table)
+    return table
+
+
+def scores(table: Table) -> dict[str, float]:
+    """Rand and variation of information of a contingency table.
+
+    With p the voxels that a pair shares, s those of a segment and t those of a true body: Rand split
+    sum p² / sum t², Rand merge sum p² / sum s² (Arganda-Carreras et al. 2015, pairs with themselves counted, as
+    waterz prints them); VOI split H(s, t) - H(t), VOI merge H(s, t) - H(s), bits (Meila 2007); adapted Rand
+    error 1 - 2 (P - n) / ((T - n) + (S - n)) as scikit-image's, with P, T, S those sums and n the voxels; CREMI
+    score sqrt(VOI · adapted Rand error) (cremi.org).
+
+    Returns:
+        `rand_split`, `rand_merge`, `voi_split`, `voi_merge`, `adapted_rand_error`, `cremi_score`, `voxels`.
+
+    Raises:
+        ValueError: the table is empty.
+    """
+    shared = table["count"].astype(np.float64)
+    if not len(shared):
+        raise ValueError("ground truth must label a voxel inside the bounds, got none; check its offset and voxel size")
+    total = shared.sum()
+    true, segment = _totals(table["u"], shared), _totals(table["v"], shared)
+    pairs, true_pairs, segment_pairs = (float((n * n).sum()) for n in (shared, true, segment))
+    split = _entropy(shared, total) - _entropy(true, total)
+    merge = _entropy(shared, total) - _entropy(segment, total)
+    both = (true_pairs - total) + (segment_pairs - total)
+    error = 1 - 2 * (pairs - total) / both if both else 0.0
+    return {
+        "rand_split": pairs / true_pairs,
+        "rand_merge": pairs / segment_pairs,
+        "voi_split": split,
+        "voi_merge": merge,
+        "adapted_rand_error": error,
+        "cremi_score": float(np.sqrt((split + merge) * error)),
+        "voxels": float(total),
+    }
+
+
+def _totals(labels: npt.NDArray[Any], voxels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.bincount(np.unique(labels, return_inverse=True)[1], voxels)
+
+
+def _entropy(voxels: npt.NDArray[np.float64], total: float) -> float:
+    share = voxels / total
+    return max(0.0, float(-(share * np.log2(share)).sum()))

@@ -1,0 +1,46 @@
+"""Union of labels by pairs, and relabelling through the table that comes out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+Labels = npt.NDArray[np.uint64]
+
+
+def union(pairs: Labels) -> tuple[Labels, Labels]:
+    """Join labels that a chain of pairs connects.
+
+    Args:
+        pairs: (n, 2) labels.
+
+    Returns:
+        The labels that change, ascending, and for each the smallest label of its set.
+
+    >>> union(np.array([[7, 3], [9, 7], [5, 6]], np.uint64))
+    (array([6, 7, 9], dtype=uint64), array([5, 3, 3], dtype=uint64))
+    """
+    labels, places = np.unique(pairs, return_inverse=True)
+    ends = places.reshape(-1, 2)
+    shape = (len(labels), len(labels))
+    graph = coo_matrix((np.ones(len(ends), np.uint8), (ends[:, 0], ends[:, 1])), shape=shape)
+    count, component = connected_components(graph, directed=False)
+    smallest = np.zeros(count, np.uint64)
+    smallest[component[::-1]] = labels[::-1]
+    roots = smallest[component]
+    changed = roots != labels
+    return labels[changed], roots[changed]
+
+
+def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
+    """Each label in `changed` (ascending) becomes its entry of `roots`; the others stay.
+
+    >>> relabelled(np.array([1, 7, 0], np.uint64), np.array([7], np.uint64), np.array([3], np.uint64))
+    array([1, 3, 0], dtype=uint64)
+    """
+    if not len(changed):
+        return labels
+    place = np.minimum(np.searchsorted(changed, labels), len(changed) - 1)
+    return np.where(changed[place] == labels, roots[place], labels)

@@ -1,0 +1,208 @@
+"""The watershed by local rules, so that any box of a volume gives what the whole gives.
+
+Each voxel follows its strongest edge (Zlateski and Seung 2015, arXiv:1505.00249). Where several are
+equally strong (a plateau), voxels beside an outlet go first and pull the others along, ring by ring for
+`ROUNDS` rings; a plateau without an outlet within reach is one basin. What a voxel does depends on voxels
+at most `HALO` away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cc3d
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Triple
+from lchunk.operators.affinities import as_float, check_affinities
+
+ROUNDS = 8
+HALO = ROUNDS + 3
+"""Voxels around a box that its links depend on."""
+
+FOREGROUND = 1
+LINKS = (2, 8, 32)
+"""Bits of a voxel's byte: it has an edge at all; it is joined to the voxel before it along z, y, x."""
+
+
+def watershed_links(affinities: npt.NDArray[Any], *, low: float, high: float) -> npt.NDArray[np.uint8]:
+    """Which edges the watershed follows.
+
+    Args:
+        affinities: (3, z, y, x), channels x, y, z, in [0, 1] or uint8. The first plane of each axis has no edge.
+        low: a voxel without an edge above it is background.
+        high: edges at or above it always join.
+
+    Returns:
+        (z, y, x) bits, see `FOREGROUND` and `LINKS`; exact `HALO` voxels from a side that is not the volume's.
+
+    Raises:
+        ValueError: `affinities` is not (3, z, y, x), or not `0 <= low < high`.
+    """
+    check_affinities(affinities)
+    if not 0 <= low < high:
+        raise ValueError(f"low and high must be 0 <= low < high, got low {low} and high {high}")
+    edges = as_float(affinities)
+    best = _best_edges(edges, np.float32(low), np.float32(high))
+    mutual, kept = _outlets(best)
+    _fill_plateaus(mutual, kept)
+    return _links(edges, best, mutual, kept, np.float32(high))
+
+
+def label_links(links: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    """Number the objects that links join, from 1; 0 for background.
+
+    Links that leave the box are not followed.
+    """
+    inside = links & np.uint8(sum(LINKS))
+    for axis, bit in enumerate(LINKS):
+        face = (slice(None),) * axis + (0,)
+        inside[face] &= np.uint8(255 - bit)
+    labels: npt.NDArray[np.uint32] = cc3d.color_connectivity_graph(inside, connectivity=6).astype(np.uint32, copy=False)
+    labels[links & FOREGROUND == 0] = 0
+    return labels
+
+
+def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: Triple) -> npt.NDArray[np.uint64]:
+    """The id of each label: 1 + the smallest linear index, in the whole volume, of its voxels.
+
+    Args:
+        labels: (z, y, x), part of a volume.
+        start: its first voxel, zyx from the volume's first voxel.
+        volume_shape: voxels of the volume, zyx.
+
+    Returns:
+        ids by label; entry 0 is 0.
+
+    >>> canonical_ids(np.array([[[1, 0, 2], [2, 2, 1]]], np.uint32), (0, 0, 5), (1, 4, 10))
+    array([0, 6, 8], dtype=uint64)
+    """
+    count = int(labels.max(initial=0))
+    flat = labels.ravel()
+    first = np.zeros(count + 1, np.int64)
+    first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)
+    z, y, x = np.unravel_index(first, labels.shape)
+    linear = ((z + start[0]) * volume_shape[1] + (y + start[1])) * volume_shape[2] + (x + start[2])
+    ids = (linear + 1).astype(np.uint64)
+    ids[0] = 0
+    return ids
+
+
+# Directions 0 to 5 are -z, -y, -x, +z, +y, +x; the opposite of k is (k + 3) % 6. Where one must be chosen, the last is.
+
+
+@numba.njit(cache=True, nogil=True)
+def _best_edges(edges: Any, low: Any, high: Any) -> Any:
+    """Directions of each voxel's strongest edges and of those at or above `high`; 0 for background."""
+    depth, height, width = edges.shape[1:]
+    best = np.zeros((depth, height, width), np.uint8)
+    for z in range(depth):
+        for y in range(height):
+            for x in range(width):
+                values = (
+                    edges[2, z, y, x] if z > 0 else low,
+                    edges[1, z, y, x] if y > 0 else low,
+                    edges[0, z, y, x] if x > 0 else low,
+                    edges[2, z + 1, y, x] if z + 1 < depth else low,
+                    edges[1, z, y + 1, x] if y + 1 < height else low,
+                    edges[0, z, y, x + 1] if x + 1 < width else low,
+                )
+                strongest = low
+                for value in values:
+                    strongest = max(strongest, value)
+                if strongest > low:
+                    bits = 0
+                    for direction in range(6):
+                        if values[direction] == strongest or values[direction] >= high:
+                            bits |= 1 << direction
+                    best[z, y, x] = bits
+    return best
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _steps(shape: Any) -> Any:
+    """Distance to the neighbour in each direction, in a flat array."""
+    rows = shape[1] * shape[2]
+    return (-rows, -shape[2], -1, rows, shape[2], 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _outlets(best: Any) -> Any:
+    """Directions that both voxels of an edge chose; and the outlet that each voxel keeps, if it has one."""
+    flat = best.ravel()
+    steps = _steps(best.shape)
+    mutual = np.zeros(flat.size, np.uint8)
+    kept = np.zeros(flat.size, np.uint8)
+    for voxel in range(flat.size):
+        bits = flat[voxel]
+        if bits == 0:
+            continue
+        both = 0
+        for direction in range(6):
+            # a chosen direction never leaves the box: edges there are `low`
+            if bits >> direction & 1 and flat[voxel + steps[direction]] >> ((direction + 3) % 6) & 1:
+                both |= 1 << direction
+        mutual[voxel] = both
+        outlets = bits & ~both
+        for direction in range(5, -1, -1):
+            if outlets >> direction & 1:
+                kept[voxel] = 1 << direction
+                break
+    return mutual.reshape(best.shape), kept.reshape(best.shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_plateaus(mutual: Any, kept: Any) -> None:
+    """Give plateau voxels the direction of a neighbour that has one, a ring a round."""
+    steps = _steps(mutual.shape)
+    mutual_flat = mutual.ravel()
+    kept_flat = kept.ravel()
+    waiting = np.flatnonzero((mutual_flat != 0) & (kept_flat == 0))
+    chosen = np.zeros(waiting.size, np.uint8)
+    count = waiting.size
+    for _ in range(ROUNDS):
+        found = 0
+        for place in range(count):
+            voxel = waiting[place]
+            chosen[place] = 0
+            for direction in range(5, -1, -1):
+                if mutual_flat[voxel] >> direction & 1 and kept_flat[voxel + steps[direction]] != 0:
+                    chosen[place] = 1 << direction
+                    found += 1
+                    break
+        if found == 0:
+            break
+        left = 0
+        for place in range(count):
+            if chosen[place] != 0:
+                kept_flat[waiting[place]] = chosen[place]
+            else:
+                waiting[left] = waiting[place]
+                left += 1
+        count = left
+
+
+@numba.njit(cache=True, nogil=True)
+def _links(edges: Any, best: Any, mutual: Any, kept: Any, high: Any) -> Any:
+    steps = _steps(best.shape)
+    best_flat, mutual_flat, kept_flat = best.ravel(), mutual.ravel(), kept.ravel()
+    links = np.zeros(best_flat.size, np.uint8)
+    for axis in range(3):
+        strengths = edges[2 - axis].ravel()
+        bit = (2, 8, 32)[axis]
+        step = steps[axis]
+        side = best.shape[axis]
+        for voxel in range(-step, best_flat.size):
+            if (voxel // -step) % side == 0:
+                continue
+            before = voxel + step
+            joined = kept_flat[voxel] >> axis & 1 or kept_flat[before] >> (axis + 3) & 1 or strengths[voxel] >= high
+            closed = kept_flat[voxel] == 0 and kept_flat[before] == 0
+            if joined or (closed and mutual_flat[voxel] >> axis & 1):
+                links[voxel] |= bit
+    for voxel in range(best_flat.size):
+        if best_flat[voxel] != 0:
+            links[voxel] |= 1
+    return links.reshape(best.shape)

@@ -1,0 +1,85 @@
+"""What a layer was made of, and the error when a run would mix two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from lchunk.volumes.chunk_files import Recipe
+
+FILES = "files"
+"""Part of a recipe that tells how a layer is cut into files: it must fit, but is no part of what voxels are."""
+
+
+class RecipeMismatchError(ValueError):
+    """A layer was made with other knobs than this run has."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A layer whose recipe differs: `differences` says in which knobs, and is empty where only what it reads differs."""
+
+    layer: str
+    stage: str
+    folders: tuple[str, ...]
+    differences: tuple[str, ...]
+
+
+def digest(recipe: Recipe) -> str:
+    """A short name of all that made a layer's voxels."""
+    made_of = {key: value for key, value in recipe.items() if key != FILES}
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_digest(path: str) -> str:
+    """A short name of a file's bytes; empty for no path.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+
+
+def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe) -> Mismatch | None:
+    """How the recipe of a layer differs from what a run wants; None when it does not."""
+    if stored == wanted:
+        return None
+    stage = wanted["stage"]
+    differences = []
+    if stored["stage"] != stage:
+        differences.append(f"it was made by stage {stored['stage']}, not {stage}")
+    for section, prefix in (("knobs", stage), ("dataset", "Dataset"), (FILES, stage)):
+        there, here = stored.get(section, {}), wanted.get(section, {})
+        for knob in sorted({*there, *here}):
+            if there.get(knob) != here.get(knob):
+                option = f"{prefix}-{knob}".replace("_", "-")
+                differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
+    return Mismatch(layer, stage, tuple(folders), tuple(differences))
+
+
+def _shown(knobs: Recipe, knob: str) -> str:
+    return repr(knobs[knob]) if knob in knobs else "absent"
+
+
+def refuse(mismatches: list[Mismatch], root: str) -> None:
+    """Raise where a layer differs.
+
+    Args:
+        mismatches: upstream first.
+        root: the dataset's folder.
+
+    Raises:
+        RecipeMismatchError: naming each knob, and the two ways out.
+    """
+    if not mismatches:
+        return
+    lines = [f"layers in {root} must be made with one set of knobs, got others:"]
+    for mismatch in mismatches:
+        why = "; ".join(mismatch.differences) or "it was made from layers that differ or are gone"
+        lines.append(f"  {mismatch.layer} ({mismatch.stage}): {why}")
+    names = " ".join(f"{root}/{folder}" for mismatch in mismatches for folder in mismatch.folders)
+    renamed = " ".join(f"--{m.stage}-layer-name NAME" for m in mismatches)
+    lines.append(f"set the knobs back, or write to other layers ({renamed}), or remove what differs: rm -r {names}")
+    raise RecipeMismatchError("\n".join(lines))

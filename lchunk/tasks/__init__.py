@@ -1,0 +1,27 @@
+"""The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
+
+from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
+from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.evaluation import Contingency, Evaluation
+from lchunk.tasks.fragments import Fragments, FragmentUnion, LocalFragments
+from lchunk.tasks.inference import Inference
+from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.meshes import Mesh, MeshManifest
+
+__all__ = [
+    "Agglomeration",
+    "Contingency",
+    "Dataset",
+    "Downsample",
+    "Evaluation",
+    "FragmentUnion",
+    "Fragments",
+    "Inference",
+    "Ingest",
+    "LocalFragments",
+    "Mesh",
+    "MeshManifest",
+    "RegionGraph",
+    "Segmentation",
+]

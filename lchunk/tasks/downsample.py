@@ -1,0 +1,83 @@
+"""Coarser levels of a layer."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import luigi
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Triple
+from lchunk.geometry.grid import Grid
+from lchunk.operators.downsample import mean_levels, mode_levels
+from lchunk.tasks.agglomeration import Segmentation
+from lchunk.tasks.fragments import Fragments
+from lchunk.tasks.inference import Inference
+from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.parameters import CountParameter, TripleParameter
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.layer import Layer
+from lchunk.volumes.pyramid import Pyramid
+
+SOURCES: dict[str, type[Stage]] = {stage.layer: stage for stage in (Ingest, Inference, Fragments, Segmentation)}
+
+
+class Downsample(Stage):
+    """Make coarser mips of a layer: images by mean, labels by mode.
+
+    Reads  the layer named by `of`, mip 0.
+    Writes mips 1, 2 … of the same layer, and lists them in its metadata.
+
+    A chunk file of mip k covers the voxels of a chunk file of mip 0, so the chunk shape must be divisible by
+    the factor as often as there are mips.
+    """
+
+    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")  # type: ignore[assignment]
+    mips: int = CountParameter(default=2, least=1, description="how many coarser levels")
+    factor: Triple = TripleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (Reads(SOURCES[self.of]),)
+
+    def validate(self) -> None:
+        for axis, side, factor in zip("zyx", self._source.chunk_shape, self.factor, strict=True):
+            if factor < 1 or side % factor**self.mips:
+                raise ValueError(
+                    f"the chunk_shape of {self.of} must be divisible by factor {factor} {self.mips} times along {axis}, "
+                    f"got {side}; make fewer mips, or change the chunk shape"
+                )
+
+    @property
+    def _source(self) -> Layer:
+        source = self.upstream(self.reading()[0])
+        if source.external:
+            raise ValueError(f"{self.of} must be a layer of ours to get mips, got the external volume {source.external}")
+        return source.voxels
+
+    @property
+    def path(self) -> str:
+        return self._source.name
+
+    @property
+    def log_folder(self) -> str:
+        return f"{self.path}-mips"
+
+    @property
+    def folders(self) -> list[str]:
+        return [mip.path for mip in self.files().mips]
+
+    @functools.cached_property
+    def grid(self) -> Grid:
+        return self._source.grid
+
+    def files(self) -> Pyramid:
+        mips = [self._source]
+        for _ in range(self.mips):
+            mips.append(mips[-1].coarser(self.factor))
+        return Pyramid(mips[0], tuple(mips[1:]))
+
+    def compute(self, voxels: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        levels = mode_levels if voxels.dtype.itemsize == 8 else mean_levels
+        return list(levels(voxels, self.factor, self.mips))

@@ -1,0 +1,148 @@
+"""Meshes of a segmentation, and the manifests that a viewer starts from."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.operators.meshing import Surface, mesh_labels
+from lchunk.operators.pair_sums import Table
+from lchunk.tasks.agglomeration import Agglomeration, Segmentation
+from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.parameters import CountParameter, LabelsParameter, PrefixParameter, RangeParameter
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.chunk_files import ChunkFiles
+from lchunk.volumes.folder import DOCUMENT
+from lchunk.volumes.layer import Layer
+from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.volume import Volume
+
+
+class Mesh(Stage):
+    """Make the surface of every segment in each chunk.
+
+    Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; sizes from `agglomeration`.
+    Writes `segmentation/mesh`: a fragment file a label and chunk, in nanometres; last, the chunk's list of labels.
+
+    Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
+    """
+
+    layer = "mesh"
+
+    mip: int = CountParameter(default=0, description="mip of the segmentation to mesh: coarser is faster, and smaller")
+    simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
+    max_error: float = RangeParameter(0, 1e9, default=40.0, description="most that a vertex may move, nanometres")
+    dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
+    ids: tuple[int, ...] = LabelsParameter(default=(), description="mesh these labels only: 5,7,12")
+
+    def reading(self) -> tuple[Reads, ...]:
+        segmentation = Reads(Downsample, all=True) if self.mip else Reads(Segmentation)
+        return (segmentation, Reads(Agglomeration, all=True))
+
+    def upstream(self, reads: Reads) -> Stage:
+        if reads.stage is Downsample:
+            return Downsample(root=self.root, of=Segmentation.layer)
+        return super().upstream(reads)
+
+    def source(self, reads: Reads) -> Volume | ChunkFiles:
+        return self._segmentation if reads.stage is Downsample else super().source(reads)
+
+    @property
+    def _segmentation(self) -> Layer:
+        """The mip that is meshed."""
+        stage = self.upstream(self.reading()[0])
+        return stage.files().mips[self.mip - 1] if isinstance(stage, Downsample) else stage.voxels
+
+    @property
+    def path(self) -> str:
+        return f"{self._segmentation.name}/{self.layer_name or self.layer}"
+
+    @property
+    def bounds(self) -> Bbox:
+        return self._segmentation.bounds
+
+    def validate(self) -> None:
+        stage = self.upstream(self.reading()[0])
+        if isinstance(stage, Downsample) and self.mip > stage.mips:
+            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}")
+
+    def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
+        """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
+        low = [int(start == first) for start, first in zip(bbox.start, self.bounds.start, strict=True)]
+        return bbox.grown(low, (1, 1, 1))
+
+    def files(self) -> MeshFolder:
+        layer = self._segmentation
+        return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, layer.corner, self.mip)
+
+    def compute(self, labels: npt.NDArray[np.uint64], tables: Iterator[Table]) -> dict[int, Surface]:
+        (table,) = tables
+        wanted = table["labels"][table["sizes"] >= self.dust_threshold]
+        if self.ids:
+            wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
+        layer = self._segmentation
+        first = self.reach(self.reading()[0], self.bbox).start
+        z, y, x = (
+            corner + (start - low) * size
+            for corner, start, low, size in zip(layer.corner, first, self.bounds.start, layer.voxel_size, strict=True)
+        )
+        return mesh_labels(
+            labels,
+            corner=(z, y, x),
+            voxel_size=layer.voxel_size,
+            wanted=wanted,
+            simplification=self.simplification,
+            max_error=self.max_error,
+        )
+
+
+class MeshManifest(Stage):
+    """Gather each segment's mesh fragments, so that a viewer finds them.
+
+    Reads  `segmentation/mesh`: the chunks' lists of labels, never a listing of the fragments.
+    Writes `segmentation/mesh/<label>:0` for every label that starts with the prefix; last, `manifest/<prefix>.json`,
+           which lists the labels done.
+
+    Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99.
+    """
+
+    layer = "manifest"
+    format = DOCUMENT
+    whole = True
+    selects = ("prefix",)
+
+    prefix: str = PrefixParameter(default="", description="first digits of the labels; 7: is label 7 alone; default: all")
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (Reads(Mesh, all=True),)
+
+    @property
+    def path(self) -> str:
+        return f"{self.upstream(self.reading()[0]).path}/{self.layer_name or self.layer}"
+
+    @property
+    def file(self) -> str:  # type: ignore[override]
+        return self.prefix.replace(":", "-whole") or "all"
+
+    @property
+    def bounds(self) -> Bbox:
+        return self.upstream(self.reading()[0]).bounds
+
+    def compute(self, chunks: Iterator[tuple[Bbox, list[int]]]) -> dict[str, Any]:
+        folder = self.upstream(self.reading()[0]).files()
+        assert isinstance(folder, MeshFolder)
+        fragments: dict[int, list[str]] = defaultdict(list)
+        for chunk, labels in chunks:
+            for label in labels:
+                if f"{label}:".startswith(self.prefix):
+                    fragments[label].append(folder.fragment_name(label, chunk))
+        for done, label in enumerate(sorted(fragments), start=1):
+            folder.write_manifest(label, fragments[label])
+            self.report(done, len(fragments), "labels")
+        return {"prefix": self.prefix, "labels": sorted(fragments)}

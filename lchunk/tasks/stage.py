@@ -1,0 +1,365 @@
+"""A stage: one Luigi task class, whose `region` says how much of the volume it makes.
+
+    whole  requires its blocks that miss chunks (one listing); complete when no chunk is missing
+    block  requires what its voxels need upstream; builds its missing chunks one after the other
+    chunk  requires the same; reads, computes, writes one file
+
+A block is one chunk while the grid is small, so that every chunk is a task of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar
+
+import luigi
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.grid import Grid
+from lchunk.geometry.regions import blocks
+from lchunk.recipe import FILES, Mismatch, compare, digest, refuse
+from lchunk.targets import ChunkTarget
+from lchunk.tasks.dataset import Dataset, Geometry, geometry
+from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
+from lchunk.tasks.progress import ChunkLog, Reporter
+from lchunk.tasks.reads import Reads
+from lchunk.volumes.chunk_files import ChunkFiles, Recipe, missing
+from lchunk.volumes.files import open_volume
+from lchunk.volumes.folder import Folder, Format
+from lchunk.volumes.layer import Layer
+from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.volume import Volume
+
+logger = logging.getLogger("luigi-interface")
+
+IMAGE_LAYER = "image"
+PARTIAL_AGE = 24 * 3600.0
+"""Seconds after which a file that a killed writer left is swept."""
+
+
+class Stage(luigi.Task):
+    """Base of every stage. A subclass declares what it reads and writes, its knobs, and `compute`.
+
+    Class attributes:
+        reads: its inputs; `compute` gets one argument each.
+        layer: name of its folder in the dataset's root.
+        dtype, channels: of the voxels that it writes.
+        format: how its files are written where they hold no voxels.
+        whole: the volume is its only chunk.
+        file: name of that only file, without suffix.
+        selects: parameters that pick what is made, as `region` does, and are no knobs.
+    """
+
+    reads: ClassVar[tuple[Reads, ...]] = ()
+    layer: ClassVar[str] = ""
+    dtype: ClassVar[Any] = np.uint8
+    channels: ClassVar[int] = 0
+    format: ClassVar[Format | None] = None
+    whole: ClassVar[bool] = False
+    file: ClassVar[str] = ""
+    selects: ClassVar[tuple[str, ...]] = ()
+
+    region: Bbox | None = BboxParameter(
+        default=None, description="what to make, z0-z1_y0-y1_x0-x1 in whole chunks; default: the whole volume"
+    )
+    root: str = InheritedParameter(luigi.Parameter(), Dataset, description="folder of all layers; default: [Dataset] root")
+    chunk_shape: Triple = InheritedParameter(
+        TripleParameter(), Dataset, description="z,y,x voxels of a chunk file; default: [Dataset] chunk_shape"
+    )
+    inner_chunk: Triple = InheritedParameter(
+        TripleParameter(), Dataset, description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk"
+    )
+    layer_name: str = luigi.Parameter(default="", description="write to a layer of another name than usual")
+    external: str = luigi.Parameter(default="", description="URL of a volume to read in place of running this stage")
+
+    reporter: Reporter | None = None
+
+    # ---- what a subclass may say
+
+    def compute(self, *inputs: Any) -> Any:
+        """The content of the chunk `self.bbox` from its inputs; voxels may still have their halo."""
+        raise NotImplementedError
+
+    def reading(self) -> tuple[Reads, ...]:
+        """The inputs, where they depend on a knob."""
+        return self.reads
+
+    def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
+        """What must be read of one input to make a box."""
+        reached = bbox.grown(reads.low, reads.high)
+        return reached.clipped(self.bounds) if reads.clip else reached
+
+    def ingredients(self) -> dict[str, str]:
+        """What else the voxels are made of, as digests of files: part of the recipe."""
+        return {}
+
+    def validate(self) -> None:
+        """Raise where knobs, files or inputs cannot work; called before any work starts."""
+
+    def rehearse(self) -> None:
+        """A costly check, done before work where something is missing."""
+
+    def files(self) -> ChunkFiles:
+        """The layer that the stage writes."""
+        if self.format is not None:
+            return Folder(self.store, self.path, self.grid, self.format, self.file)
+        return self.voxels
+
+    # ---- where and what
+
+    @property
+    def store(self) -> Store:
+        """The dataset's folder."""
+        return open_store(self.root)
+
+    @property
+    def path(self) -> str:
+        """The layer's folder."""
+        return self.layer_name or self.layer
+
+    @property
+    def voxels(self) -> Layer:
+        """Mip 0 of the layer of voxels that the stage writes."""
+        return Layer(
+            self.store, self.path, self.bounds, self.geometry.voxel_size, np.dtype(self.dtype), self.chunk_shape,
+            self.inner_chunk, self.channels,
+        )  # fmt: skip
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """Bounds and voxel size of the dataset."""
+        return geometry(self.root, IMAGE_LAYER)
+
+    @property
+    def bounds(self) -> Bbox:
+        """Voxels that the stage makes in all, of the mip that it works at."""
+        return self.geometry.bounds
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Its chunks."""
+        return Grid(self.bounds, self.bounds.shape if self.whole else self.chunk_shape)
+
+    @property
+    def blocks(self) -> Grid:
+        """Its blocks."""
+        return blocks(self.grid, Dataset().max_blocks)
+
+    @cached_property
+    def bbox(self) -> Bbox:
+        """The voxels of `region`.
+
+        Raises:
+            ValueError: the region is not made of whole chunks.
+        """
+        if self.region is None:
+            return self.bounds
+        if not self.grid.aligned(self.region):
+            touched = [self.grid.chunk(index) for index in self.grid.meeting(self.region)]
+            instead = Bbox(touched[0].start, touched[-1].stop) if touched else self.bounds
+            raise ValueError(
+                f"region must be whole chunks of {self.grid.chunk_shape} over {self.bounds}, got {self.region}; "
+                f"the nearest is {instead}"
+            )
+        return self.region
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether the region is one chunk."""
+        return len(list(self.grid.meeting(self.bbox))) == 1
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the region is the volume, in more chunks than one."""
+        return self.region is None and len(self.grid) > 1
+
+    def at(self, region: Bbox | None) -> Stage:
+        """The same stage for another region."""
+        stage: Stage = self.clone(region=region)
+        return stage
+
+    def upstream(self, reads: Reads) -> Stage:
+        """The stage that an input comes from, for the whole volume."""
+        return reads.stage(root=self.root)
+
+    def source(self, reads: Reads) -> Volume | ChunkFiles:
+        """Where an input is read."""
+        stage = self.upstream(reads)
+        return open_volume(stage.external) if stage.external else stage.files()
+
+    @property
+    def log_folder(self) -> str:
+        """Where its chunks leave their logs, under `logs/`."""
+        return self.path
+
+    @property
+    def folders(self) -> list[str]:
+        """What to remove to be rid of all that it made."""
+        return [self.path]
+
+    # ---- Luigi
+
+    def __repr__(self) -> str:
+        selected = "".join(f" {name}={getattr(self, name)}" for name in self.selects if getattr(self, name))
+        return f"{type(self).__name__} {self.region or 'whole'}{selected} in {self.root}/{self.path}"
+
+    def requires(self) -> list[Stage]:
+        if self.external:
+            return []
+        if self.is_volume:
+            files, handed_out = self.files(), self.blocks
+            lacking = {next(handed_out.meeting(self.grid.chunk(index))) for index in missing(files, self.bounds)}
+            return [self.at(handed_out.chunk(index)) for index in sorted(lacking)]
+        return [stage for reads in self.reading() for stage in self._required(reads)]
+
+    def _required(self, reads: Reads) -> Iterator[Stage]:
+        whole = self.upstream(reads)
+        if whole.external:
+            return
+        if reads.all:
+            yield whole
+            return
+        units = whole.grid if self.is_chunk and len(whole.grid) <= Dataset().max_blocks else whole.blocks
+        touched = list(units.meeting(self.reach(reads, self.bbox)))
+        if len(touched) == len(units):
+            yield whole
+        else:
+            yield from (whole.at(units.chunk(index)) for index in touched)
+
+    def output(self) -> list[ChunkTarget]:
+        files = self.files()
+        return [ChunkTarget(self.store, key) for index in self.grid.meeting(self.bbox) for key in files.keys(index)]
+
+    def complete(self) -> bool:
+        if self.region is None:
+            self.check()
+        if self.external:
+            return True
+        return not missing(self.files(), self.bbox)
+
+    def run(self) -> None:
+        self.reporter = Reporter(self)
+        if self.is_volume:
+            self.store.sweep(self.path, PARTIAL_AGE)
+        elif self.is_chunk:
+            self.make()
+        else:
+            self._make_all()
+
+    # ---- work
+
+    def make(self) -> None:
+        """Read, compute and write one chunk."""
+        bbox, files = self.bbox, self.files()
+        refuse(list(self._mismatch()), self.root)
+        files.create(self.recipe())
+        log = ChunkLog(type(self).__name__, bbox)
+        with log.timed("read"):
+            inputs = [self._read(reads, bbox) for reads in self.reading()]
+        with log.timed("compute"):
+            content = self.compute(*inputs)
+        with log.timed("write"):
+            files.write(bbox, self._trimmed(content))
+        log.write(self.store, self.log_folder)
+
+    def _make_all(self) -> None:
+        """Build the missing chunks of a block; when one fails the others are still made."""
+        todo = missing(self.files(), self.bbox)
+        total = len(list(self.grid.meeting(self.bbox)))
+        failed: list[tuple[Bbox, Exception]] = []
+        for made, index in enumerate(todo):
+            chunk = self.at(self.grid.chunk(index))
+            self.report(total - len(todo) + made - len(failed), total, "chunks")
+            try:
+                chunk.make()
+            except Exception as error:
+                logger.exception("%s failed at %s", type(self).__name__, chunk.bbox)
+                failed.append((chunk.bbox, error))
+        self.report(total - len(failed), total, "chunks")
+        if failed:
+            where, first = failed[0]
+            raise RuntimeError(
+                f"{len(failed)} of {total} chunks of {type(self).__name__} failed, the first at {where}: {first}; "
+                "the others are made; run again when the cause is gone"
+            ) from first
+
+    def _read(self, reads: Reads, bbox: Bbox) -> Any:
+        return self.source(reads).read(self.reach(reads, bbox))
+
+    def _trimmed(self, content: Any) -> Any:
+        """Voxels without the halo of the first input; anything else as it is."""
+        if self.format is not None or not isinstance(content, np.ndarray) or content.shape[-3:] == self.bbox.shape:
+            return content
+        reached = self.reach(self.reading()[0], self.bbox)
+        trimmed: npt.NDArray[Any] = content[(..., *self.bbox.slices(reached.start))]
+        return trimmed
+
+    def report(self, done: int, total: int, what: str) -> None:
+        """Tell the scheduler and the terminal how far a long piece of work is."""
+        if self.reporter is not None:
+            self.reporter.tell(done, total, what)
+
+    # ---- recipe
+
+    def recipe(self) -> Recipe:
+        """All that makes the layer what it is."""
+        if self.external:
+            return {"stage": type(self).__name__, "external": self.external}
+        base = {name for name, _ in Stage.get_params()}
+        knobs = {
+            name: parameter.serialize(getattr(self, name))
+            for name, parameter in self.get_params()
+            if parameter.significant and name not in base and name not in self.selects
+        }
+        place = self.geometry
+        recipe: Recipe = {
+            "stage": type(self).__name__,
+            "knobs": knobs | self.ingredients(),
+            "dataset": {"bounds": str(place.bounds), "voxel_size": ",".join(f"{nm:g}" for nm in place.voxel_size)},
+            "reads": {up.path: digest(up.recipe()) for up in map(self.upstream, self.reading())},
+        }
+        if not self.whole:
+            recipe[FILES] = {"chunk_shape": list(self.grid.chunk_shape)}
+            if self.format is None:
+                recipe[FILES]["inner_chunk"] = list(self.inner_chunk)
+        return recipe
+
+    def check(self) -> None:
+        """Raise where this stage, or one upstream, cannot work or would mix two sets of knobs in one layer."""
+        stages = list({stage.task_id: stage for stage in self._with_upstream()}.values())
+        for stage in stages:
+            if not stage.external:
+                stage._check_chunks()
+            stage.validate()
+        refuse([mismatch for stage in stages for mismatch in stage._mismatch()], self.root)
+        for stage in stages:
+            stage.rehearse()
+
+    def _with_upstream(self) -> Iterator[Stage]:
+        """This stage and all that it is made from, upstream first."""
+        if not self.external:
+            for reads in self.reading():
+                yield from self.upstream(reads)._with_upstream()
+        yield self.at(None)
+
+    def _mismatch(self) -> Iterable[Mismatch]:
+        if self.external:
+            return
+        stored = self.files().recipe()
+        if stored is not None:
+            mismatch = compare(self.path, self.folders, stored, self.recipe())
+            if mismatch is not None:
+                yield mismatch
+
+    def _check_chunks(self) -> None:
+        sides = list(zip("zyx", self.chunk_shape, self.inner_chunk, strict=True))
+        for axis, chunk, inner in sides:
+            if chunk < 1 or inner < 1 or (self.format is None and chunk % inner):
+                raise ValueError(
+                    f"chunk_shape must be a multiple of inner_chunk on every axis, got {self.chunk_shape} and "
+                    f"{self.inner_chunk} (zyx): {chunk} along {axis} is not a multiple of {inner}"
+                )

@@ -1,0 +1,125 @@
+"""A mesh folder that Neuroglancer opens as it is: single-resolution fragments and manifests.
+
+    mesh/info                                   what the folder is, and its recipe
+    mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment a label and chunk
+    mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
+    mesh/index/c/<z>/<y>/<x>.json               labels of the chunk: its target, written last
+    mesh/<label>:0                              the manifest of a label
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.grid import Grid
+from lchunk.volumes.chunk_files import Recipe, require
+from lchunk.volumes.store import Store
+from lchunk.volumes.volume import VoxelSize
+
+
+Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
+"""Vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from outside."""
+
+
+@dataclass(frozen=True)
+class MeshFolder:
+    """The mesh folder of a segmentation at one mip; `corner` is the low corner of its bounds in nanometres zyx."""
+
+    store: Store
+    path: str
+    grid: Grid
+    voxel_size: VoxelSize
+    corner: VoxelSize
+    mip: int
+
+    def keys(self, index: Triple) -> list[str]:
+        return [f"{self.path}/index/c/{'/'.join(map(str, index))}.json"]
+
+    def recipe(self) -> Recipe | None:
+        try:
+            recipe: Recipe = json.loads(self.store.get(f"{self.path}/info"))["lchunk"]["recipe"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return recipe
+
+    def create(self, recipe: Recipe) -> None:
+        key = f"{self.path}/info"
+        if self.store.exists(key):
+            return
+        size = self.voxel_size[::-1]
+        chunk = self.grid.chunk_shape[::-1]
+        info = {
+            "@type": "neuroglancer_legacy_mesh",
+            "mip": self.mip,
+            "chunk_size": list(chunk),
+            "spatial_index": {"resolution": list(size), "chunk_size": [c * s for c, s in zip(chunk, size, strict=True)]},
+            "lchunk": {"recipe": recipe},
+        }
+        self.store.put(key, json.dumps(info, indent=2).encode())
+
+    def write(self, bbox: Bbox, content: dict[int, Surface]) -> None:
+        """Write the fragments of a chunk, its boxes, and last the index of its labels."""
+        index = self.grid.index_of(bbox)
+        boxes = {}
+        for label, surface in content.items():
+            self.store.put(self.fragment_key(label, bbox), encode_fragment(*surface))
+            boxes[str(label)] = [float(side) for side in (*surface[0].min(0), *surface[0].max(0))]
+        self.store.put(f"{self.path}/{self._nanometres(bbox)}.spatial", json.dumps(boxes).encode())
+        self.store.put(self.keys(index)[0], json.dumps({"labels": list(content)}).encode())
+
+    def read(self, bbox: Bbox, *, fill_missing: bool = False) -> Iterator[tuple[Bbox, list[int]]]:
+        """Chunk and labels of every chunk that a box touches.
+
+        Raises:
+            FileNotFoundError: a chunk is not there.
+        """
+        require(self, bbox)
+        for index in self.grid.meeting(bbox):
+            yield self.grid.chunk(index), json.loads(self.store.get(self.keys(index)[0]))["labels"]
+
+    def fragment_name(self, label: int, bbox: Bbox) -> str:
+        sides = zip(bbox.start[::-1], bbox.stop[::-1], strict=True)
+        return f"{label}:0:" + "_".join(f"{start}-{stop}" for start, stop in sides)
+
+    def fragment_key(self, label: int, bbox: Bbox) -> str:
+        return f"{self.path}/{self.fragment_name(label, bbox)}"
+
+    def write_manifest(self, label: int, fragments: list[str]) -> None:
+        self.store.put(f"{self.path}/{label}:0", json.dumps({"fragments": sorted(fragments)}).encode())
+
+    def _nanometres(self, bbox: Bbox) -> str:
+        """Name of a chunk's box in nanometres xyz, as cloud-volume writes it."""
+        sides = []
+        for axis in (2, 1, 0):
+            low = self.corner[axis] + (bbox.start[axis] - self.grid.bounds.start[axis]) * self.voxel_size[axis]
+            high = low + bbox.shape[axis] * self.voxel_size[axis]
+            sides.append(f"{_number(low)}-{_number(high)}")
+        return "_".join(sides)
+
+
+def _number(nanometres: float) -> str:
+    return str(round(nanometres)) if abs(nanometres - round(nanometres)) < 1e-6 else f"{nanometres:.3f}".rstrip("0")
+
+
+def encode_fragment(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -> bytes:
+    """Bytes of a fragment: vertex count, xyz vertices, triangles, little endian.
+
+    >>> len(encode_fragment(np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.uint32)))
+    52
+    """
+    count = np.array(len(vertices), "<u4")
+    return count.tobytes() + vertices.astype("<f4").tobytes() + triangles.astype("<u4").tobytes()
+
+
+def decode_fragment(body: bytes) -> Surface:
+    """Vertices and triangles of a fragment's bytes."""
+    count = int(np.frombuffer(body, "<u4", 1)[0])
+    vertices = np.frombuffer(body, "<f4", 3 * count, 4).reshape(-1, 3)
+    return vertices, np.frombuffer(body, "<u4", offset=4 + 12 * count).reshape(-1, 3)

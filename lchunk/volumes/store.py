@@ -1,0 +1,134 @@
+"""A store of objects under a URL: the one seam where a disk or a bucket goes in."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+PARTIAL = ".partial"
+"""Suffix of a file that is being written; no reader ever takes one for an object."""
+
+
+class Store(Protocol):
+    """Objects by key (`folder/name`). A put is one atomic step: readers see the old object or the new one."""
+
+    url: str
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        """Bytes `[start, stop)` of an object; a negative start counts from its end.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def put(self, key: str, body: bytes | memoryview) -> None:
+        """Write a whole object, durably."""
+
+    def size(self, key: str) -> int:
+        """Bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there and not empty: a file of no bytes is what a torn disk leaves."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects in the folder `prefix` and below, those of no bytes left out."""
+
+    def sweep(self, prefix: str, older_than: float) -> None:
+        """Remove what killed writers left under `prefix` more than `older_than` seconds ago."""
+
+
+class FileStore:
+    """A folder of a local or shared file system.
+
+    A put writes beside the target, flushes to the disk, and renames: a kill or a full disk leaves the
+    old file or none.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        with open(self.root / key, "rb") as file:
+            if start < 0:
+                size = file.seek(0, os.SEEK_END)
+                start = max(0, size + start)
+            file.seek(start)
+            return file.read() if stop is None else file.read(stop - start)
+
+    def put(self, key: str, body: bytes | memoryview) -> None:
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        try:
+            with open(partial, "wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def size(self, key: str) -> int:
+        return os.stat(self.root / key).st_size
+
+    def exists(self, key: str) -> bool:
+        try:
+            return self.size(key) > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def remove(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        for entry in self._walk(self.root / prefix):
+            if not entry.name.endswith(PARTIAL) and entry.stat().st_size > 0:
+                yield os.path.relpath(entry.path, self.root)
+
+    def sweep(self, prefix: str, older_than: float) -> None:
+        before = time.time() - older_than
+        for entry in self._walk(self.root / prefix):
+            if entry.name.endswith(PARTIAL) and entry.stat().st_mtime < before:
+                Path(entry.path).unlink(missing_ok=True)
+
+    def _walk(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(entry.path)
+            else:
+                yield entry
+
+
+def open_store(url: str) -> Store:
+    """The store of a folder URL: a path or `file://…`.
+
+    Raises:
+        ValueError: the URL has another scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file"):
+        return FileStore(Path(unquote(parts.path) if parts.scheme else url))
+    raise ValueError(f"a store must be a path or file://…, got {url!r}; copy it to a disk first")

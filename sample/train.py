@@ -1,0 +1,133 @@
+"""Train the sample's affinity net: python sample/train.py VOLUME.h5 --exclude 0-96_0-160_0-160.
+
+VOLUME holds `volumes/raw` (z, y, x) uint8 and `volumes/labels/neuron_ids` (z, y, x), dense.
+The box named by --exclude is never seen, so that scores there are honest.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import affinity_net
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+Crop = tuple[slice, slice, slice]
+
+
+def random_crop(rng: np.random.Generator, shape: tuple[int, ...], patch: int, excluded: Crop) -> Crop:
+    """A cube of `patch` voxels a side that does not meet the excluded box."""
+    while True:
+        start = [int(rng.integers(0, size - patch + 1)) for size in shape]
+        crop = tuple(slice(low, low + patch) for low in start)
+        if not all(c.start < e.stop and e.start < c.stop for c, e in zip(crop, excluded, strict=True)):
+            return crop[0], crop[1], crop[2]
+
+
+def turn(rng: np.random.Generator, *arrays: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
+    """One of the 48 rotations and reflections of a cube, the same for every array."""
+    axes = tuple(int(axis) for axis in rng.permutation(3))
+    flips = tuple(axis for axis in range(3) if rng.random() < 0.5)
+    return [np.ascontiguousarray(np.flip(array.transpose(axes), flips)) for array in arrays]
+
+
+def distort(rng: np.random.Generator, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Random contrast, brightness, gamma and noise; image in [0, 1] before and after."""
+    image = (image - 0.5) * rng.uniform(0.8, 1.2) + 0.5 + rng.uniform(-0.1, 0.1)
+    image = np.clip(image, 0, 1) ** rng.uniform(0.8, 1.25)
+    image = image + rng.normal(0, rng.uniform(0, 0.04), image.shape)
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+def affinities(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Targets (channel, z, y, x), and 1 where an edge lies inside the patch.
+
+    A membrane is made two voxels thick: a voxel that touches another body joins nobody nearby.
+    """
+    inner = np.ones(labels.shape, bool)
+    for axis in range(3):
+        low = [slice(None)] * 3
+        high = [slice(None)] * 3
+        low[axis], high[axis] = slice(0, -1), slice(1, None)
+        same = labels[tuple(low)] == labels[tuple(high)]
+        inner[tuple(low)] &= same
+        inner[tuple(high)] &= same
+    target = np.zeros((len(affinity_net.OFFSETS), *labels.shape), np.float32)
+    valid = np.zeros_like(target)
+    for channel, offset in enumerate(affinity_net.OFFSETS):
+        here = tuple(slice(step, None) for step in offset)
+        there = tuple(slice(0, size - step) for step, size in zip(offset, labels.shape, strict=True))
+        target[(channel, *here)] = (labels[here] == labels[there]) & inner[here] & inner[there]
+        valid[(channel, *here)] = 1
+    return target, valid
+
+
+def loss_of(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Cross entropy; in each channel the edges to join and the edges to cut weigh the same."""
+    axes = (0, 2, 3, 4)
+    joined = (target * valid).sum(axes, keepdim=True)
+    every = valid.sum(axes, keepdim=True)
+    share = (joined / every).clamp(0.1, 0.9)
+    weight = valid * torch.where(target > 0, 0.5 / share, 0.5 / (1 - share))
+    losses = functional.binary_cross_entropy_with_logits(logits.float(), target, weight, reduction="none")
+    return losses.sum() / every.sum()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("volume", type=Path, help="HDF5 file with volumes/raw and volumes/labels/neuron_ids")
+    parser.add_argument("--exclude", required=True, help="box never seen, z0-z1_y0-y1_x0-x1 in voxels")
+    parser.add_argument("--minutes", type=float, default=75, help="wall time; the learning rate falls to 0 at its end")
+    parser.add_argument("--patch", type=int, default=48, help="voxels a side")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", type=Path, default=Path(__file__).with_name("affinity_net.pt"))
+    arguments = parser.parse_args()
+
+    with h5py.File(arguments.volume) as file:
+        image = file["volumes/raw"][:].astype(np.float32) / 255
+        labels = file["volumes/labels/neuron_ids"][:].astype(np.int64)
+    z, y, x = (slice(*map(int, side.split("-"))) for side in arguments.exclude.split("_"))
+    rng = np.random.default_rng(arguments.seed)
+    torch.manual_seed(arguments.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    net = affinity_net.AffinityNet().to(device, memory_format=torch.channels_last_3d)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=arguments.rate, weight_decay=1e-3)
+    print(f"{sum(p.numel() for p in net.parameters()):,} parameters on {device}", flush=True)
+
+    start, step, recent = time.monotonic(), 0, math.nan
+    while (done := (time.monotonic() - start) / (60 * arguments.minutes)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = arguments.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
+        images, targets, valids = [], [], []
+        for _ in range(arguments.batch):
+            crop = random_crop(rng, image.shape, arguments.patch, (z, y, x))
+            turned_image, turned_labels = turn(rng, image[crop], labels[crop])
+            target, valid = affinities(turned_labels)
+            images.append(distort(rng, turned_image)[None])
+            targets.append(target)
+            valids.append(valid)
+        batch = torch.from_numpy(np.stack(images)).to(device, memory_format=torch.channels_last_3d)
+        with torch.autocast(device, torch.bfloat16):
+            logits = net(affinity_net.pre_process(batch))
+        loss = loss_of(logits, torch.from_numpy(np.stack(targets)).to(device), torch.from_numpy(np.stack(valids)).to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        step += 1
+        recent = loss.item() if step == 1 else 0.98 * recent + 0.02 * loss.item()
+        if step % 50 == 0:
+            print(f"step {step}  loss {recent:.4f}  {100 * done:.0f} % of the time", flush=True)
+            torch.save({"state_dict": net.float().cpu().state_dict()}, arguments.weights)
+            net.to(device)
+    torch.save({"state_dict": net.cpu().state_dict()}, arguments.weights)
+    print(f"{step} steps, loss {recent:.4f}, weights in {arguments.weights}")
+
+
+if __name__ == "__main__":
+    main()
