@@ -19,7 +19,7 @@ class RecipeMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A layer whose recipe differs: `differences` says in which knobs, and is empty where only what it reads differs."""
+    """A layer whose recipe differs: `differences` is empty where only what it reads does."""
 
     layer: str
     stage: str

@@ -115,7 +115,9 @@ def main() -> None:
         batch = torch.from_numpy(np.stack(images)).to(device, memory_format=torch.channels_last_3d)
         with torch.autocast(device, torch.bfloat16):
             logits = net(affinity_net.pre_process(batch))
-        loss = loss_of(logits, torch.from_numpy(np.stack(targets)).to(device), torch.from_numpy(np.stack(valids)).to(device))
+        loss = loss_of(
+            logits, torch.from_numpy(np.stack(targets)).to(device), torch.from_numpy(np.stack(valids)).to(device)
+        )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

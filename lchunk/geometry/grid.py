@@ -41,7 +41,8 @@ class Grid:
 
     def __iter__(self) -> Iterator[Triple]:
         """Every chunk's index, z-major."""
-        return product(*map(range, self.counts))  # type: ignore[return-value]
+        z, y, x = map(range, self.counts)
+        return product(z, y, x)
 
     def chunk(self, index: Triple) -> Bbox:
         """Voxels of one chunk."""
@@ -52,9 +53,10 @@ class Grid:
         """Indices of the chunks that share a voxel with a box, z-major."""
         inside = bbox.clipped(self.bounds)
         if inside.size == 0:
-            return iter(())
+            return
         sides = zip(inside.start, inside.stop, self.bounds.start, self.chunk_shape, strict=True)
-        return product(*(range((a - o) // c, -(-(b - o) // c)) for a, b, o, c in sides))  # type: ignore[arg-type]
+        z, y, x = (range((a - o) // c, -(-(b - o) // c)) for a, b, o, c in sides)
+        yield from product(z, y, x)
 
     def index_of(self, bbox: Bbox) -> Triple:
         """Index of the chunk that is exactly this box.

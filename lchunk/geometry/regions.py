@@ -1,6 +1,6 @@
 """How a grid too large for one Luigi graph is handed out: blocks of chunks."""
 
-from lchunk.geometry.bbox import Bbox, triple
+from lchunk.geometry.bbox import triple
 from lchunk.geometry.grid import Grid
 
 

@@ -26,7 +26,8 @@ def quantised(voxels: npt.NDArray[np.floating], dtype: npt.DTypeLike) -> npt.NDA
     target = np.dtype(dtype)
     if target.kind == "f":
         return voxels.astype(target, copy=False)
-    return np.rint(np.clip(voxels, 0, 1) * np.iinfo(target).max).astype(target)
+    integers: npt.NDArray[Any] = np.rint(np.clip(voxels, 0, 1) * np.iinfo(target).max).astype(target)
+    return integers
 
 
 def check_affinities(affinities: npt.NDArray[Any]) -> None:

@@ -28,7 +28,7 @@ def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterat
     [[[[1, 6]]], [[[3]]]]
     """
     whole = voxels.dtype.kind in "ui"
-    sums = voxels.astype(np.uint64 if whole else np.float64)
+    sums: npt.NDArray[Any] = voxels.astype(np.uint64 if whole else np.float64)
     count = 1
     for _ in range(levels):
         sums = _filled_up(sums, factor)

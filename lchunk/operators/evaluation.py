@@ -87,7 +87,7 @@ def scores(table: Table) -> dict[str, float]:
 
 
 def _totals(labels: npt.NDArray[Any], voxels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.bincount(np.unique(labels, return_inverse=True)[1], voxels)
+    return np.bincount(np.unique(labels, return_inverse=True)[1], voxels).astype(np.float64)
 
 
 def _entropy(voxels: npt.NDArray[np.float64], total: float) -> float:

@@ -71,15 +71,16 @@ def output_patch(prediction: Voxels, channels: int, lattice: Lattice) -> Voxels:
         ValueError: its shape is not (1, channel, z, y, x) of the input or of the output patch.
     """
     inner, outer = (1, channels, *lattice.output_patch), (1, channels, *lattice.input_patch)
+    patch: Voxels = prediction[0]
     if prediction.shape == inner:
-        return prediction[0]
+        return patch
     if prediction.shape != outer:
         raise ValueError(
             f"the net must return (batch, channel, z, y, x) = {inner} or {outer}, got {prediction.shape}; "
             "check the net's file, channels and output_patch"
         )
-    middle = (slice(c, c + side) for c, side in zip(lattice.crop, lattice.output_patch, strict=True))
-    return prediction[(0, slice(None), *middle)]
+    z, y, x = (slice(c, c + side) for c, side in zip(lattice.crop, lattice.output_patch, strict=True))
+    return patch[:, z, y, x]
 
 
 def identity_net(channels: int, crop: Triple) -> Net:

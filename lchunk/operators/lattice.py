@@ -50,7 +50,9 @@ class Lattice:
                     f"got {inner} of {outer} along {axis}"
                 )
             if not 0 <= shared < inner:
-                raise ValueError(f"overlap must be at least 0 and less than output_patch, got {shared} of {inner} along {axis}")
+                raise ValueError(
+                    f"overlap must be at least 0 and less than output_patch, got {shared} of {inner} along {axis}"
+                )
 
     @property
     def crop(self) -> Triple:

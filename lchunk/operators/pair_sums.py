@@ -36,14 +36,14 @@ def empty_table(capacity: int) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def row_of(table: Any, u: Any, v: Any) -> int:
+def row_of(table: Any, u: Any, v: Any) -> Any:
     """The row of a pair, or the free row where it belongs."""
     us, vs, _, counts = table
     mask = np.uint64(us.size - 1)
     row = mixed(mixed(u) + v) & mask
     while counts[row] != 0 and (us[row] != u or vs[row] != v):
         row = (row + np.uint64(1)) & mask
-    return np.int64(row)
+    return row
 
 
 @numba.njit(cache=True, nogil=True)

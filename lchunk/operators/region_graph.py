@@ -42,7 +42,8 @@ def region_graph(
     check_affinities(affinities)
     if fragments.shape != tuple(side + 1 for side in affinities.shape[1:]):
         raise ValueError(
-            f"fragments must be one voxel longer than affinities on each axis, got {fragments.shape} and {affinities.shape}"
+            "fragments must be one voxel longer than affinities on each axis, "
+            f"got {fragments.shape} and {affinities.shape}"
         )
     table = _edges(np.ascontiguousarray(fragments), as_float(affinities), np.array(start), np.array(volume_shape))
     return sorted_table(table)
@@ -70,7 +71,7 @@ def _edges(fragments: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
                 before = (fragments[z, y + 1, x + 1], fragments[z + 1, y, x + 1], fragments[z + 1, y + 1, x])
                 for axis in range(3):
                     there = before[axis]
-                    if there == 0 or there == here:
+                    if there in (0, here):
                         continue
                     strength = np.int64(np.rint(np.float64(edges[2 - axis, z, y, x]) * (1 << AFFINITY_BITS)))
                     tie = np.int64(mixed(3 * (row_start + x) + axis) >> np.uint64(64 - TIE_BITS))

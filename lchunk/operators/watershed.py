@@ -48,7 +48,8 @@ def watershed_links(affinities: npt.NDArray[Any], *, low: float, high: float) ->
     best = _best_edges(edges, np.float32(low), np.float32(high))
     mutual, kept = _outlets(best)
     _fill_plateaus(mutual, kept)
-    return _links(edges, best, mutual, kept, np.float32(high))
+    links: npt.NDArray[np.uint8] = _links(edges, best, mutual, kept, np.float32(high))
+    return links
 
 
 def label_links(links: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:

@@ -58,7 +58,7 @@ class Agglomeration(Stage):
     file = "table"
 
     threshold: float = RangeParameter(
-        0, 1, default=0.7, description="merge while 1 - mean affinity is below it: higher merges more"
+        least=0, most=1, default=0.7, description="merge while 1 - mean affinity is below it: higher merges more"
     )
 
     def compute(self, chunks: Iterator[Table]) -> Table:

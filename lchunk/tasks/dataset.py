@@ -26,11 +26,15 @@ class Dataset(luigi.Config):
     ground_truth: str = luigi.Parameter(default="", description="URL of the true labels, for Evaluation")
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")
     voxel_size: tuple[float, ...] = SizeParameter(default=(), description="z,y,x nanometres; default: the image's own")
-    chunk_shape: tuple[int, int, int] = TripleParameter(default=(64, 512, 512), description="z,y,x voxels of a chunk file")
+    chunk_shape: tuple[int, int, int] = TripleParameter(
+        default=(64, 512, 512), description="z,y,x voxels of a chunk file"
+    )
     inner_chunk: tuple[int, int, int] = TripleParameter(
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
-    max_blocks: int = CountParameter(default=1000, least=1, description="most regions that a stage hands to one scheduler")
+    max_blocks: int = CountParameter(
+        default=1000, least=1, description="most regions that a stage hands to one scheduler"
+    )
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def _geometry(root: str, image_layer: str, image: str, bounds: Bbox | None, voxe
     volume = open_volume(image)
     size = tuple(voxel_size) or volume.voxel_size
     if size is None:
-        raise ValueError(f"voxel_size must be given where the image has none, as {image}; set it in [Dataset], nanometres z,y,x")
+        raise ValueError(
+            f"voxel_size must be given where the image has none, as {image}; set it in [Dataset], nanometres z,y,x"
+        )
     if bounds is not None and not volume.bounds.contains(bounds):
         raise ValueError(f"bounds must lie inside the image, {volume.bounds}, got {bounds}")
     if bounds is not None and not bounds.size:

@@ -34,7 +34,7 @@ class Downsample(Stage):
     the factor as often as there are mips.
     """
 
-    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")  # type: ignore[assignment]
+    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")
     mips: int = CountParameter(default=2, least=1, description="how many coarser levels")
     factor: Triple = TripleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
 
@@ -45,15 +45,17 @@ class Downsample(Stage):
         for axis, side, factor in zip("zyx", self._source.chunk_shape, self.factor, strict=True):
             if factor < 1 or side % factor**self.mips:
                 raise ValueError(
-                    f"the chunk_shape of {self.of} must be divisible by factor {factor} {self.mips} times along {axis}, "
-                    f"got {side}; make fewer mips, or change the chunk shape"
+                    f"the chunk_shape of {self.of} must be divisible by factor {factor} {self.mips} times "
+                    f"along {axis}, got {side}; make fewer mips, or change the chunk shape"
                 )
 
     @property
     def _source(self) -> Layer:
         source = self.upstream(self.reading()[0])
         if source.external:
-            raise ValueError(f"{self.of} must be a layer of ours to get mips, got the external volume {source.external}")
+            raise ValueError(
+                f"{self.of} must be a layer of ours to get mips, got the external volume {source.external}"
+            )
         return source.voxels
 
     @property

@@ -42,7 +42,8 @@ class Contingency(Stage):
             raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
         if truth.voxel_size and not np.allclose(truth.voxel_size, self.geometry.voxel_size, rtol=1e-3):
             raise ValueError(
-                f"ground_truth must have the voxel size of the dataset, {self.geometry.voxel_size} nm, got {truth.voxel_size}"
+                f"ground_truth must have the voxel size of the dataset, {self.geometry.voxel_size} nm, "
+                f"got {truth.voxel_size}"
             )
         if not truth.bounds.clipped(self.bounds).size:
             raise ValueError(f"ground_truth must overlap the dataset's bounds, {self.bounds}, got {truth.bounds}")

@@ -34,9 +34,14 @@ class LocalFragments(Stage):
     layer = "local_fragments"
     format = TABLE
 
-    low: float = RangeParameter(0, 1, default=0.001, description="voxels without an affinity above it are background")
+    low: float = RangeParameter(
+        least=0, most=1, default=0.001, description="voxels without an affinity above it are background"
+    )
     high: float = RangeParameter(
-        0, 1, default=0.9999, description="affinities at or above it always join; under 0.99 fragments run together"
+        least=0,
+        most=1,
+        default=0.9999,
+        description="affinities at or above it always join; under 0.99 fragments run together",
     )
 
     def validate(self) -> None:

@@ -41,7 +41,9 @@ class Inference(Stage):
     framework: str = luigi.ChoiceParameter(
         choices=("pytorch", "identity"), default="pytorch", description="pytorch, or identity: the image itself"
     )
-    model: str = luigi.Parameter(default="", description="Python file with InstantiatedModel, pre_process, post_process")
+    model: str = luigi.Parameter(
+        default="", description="Python file with InstantiatedModel, pre_process, post_process"
+    )
     weights: str = luigi.Parameter(default="", description="the net's weights, written by torch.save")
     input_patch: Triple = TripleParameter(default=(20, 256, 256), description="z,y,x voxels that the net sees")
     output_patch: Triple = TripleParameter(
@@ -56,7 +58,7 @@ class Inference(Stage):
     )
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
+    def dtype(self) -> Any:
         return self.precision
 
     @functools.cached_property
@@ -105,7 +107,7 @@ class Inference(Stage):
 
 
 def _torch_net(model: str, weights: str, device: str) -> Net:
-    from lchunk.operators.nets import torch_net  # torch takes seconds to import: only where a net runs
+    from lchunk.operators.nets import torch_net  # noqa: PLC0415 - takes seconds: only where a net runs
 
     return torch_net(model, weights, device)
 

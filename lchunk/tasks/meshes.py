@@ -37,7 +37,9 @@ class Mesh(Stage):
 
     mip: int = CountParameter(default=0, description="mip of the segmentation to mesh: coarser is faster, and smaller")
     simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
-    max_error: float = RangeParameter(0, 1e9, default=40.0, description="most that a vertex may move, nanometres")
+    max_error: float = RangeParameter(
+        least=0, most=1e9, default=40.0, description="most that a vertex may move, nanometres"
+    )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
     ids: tuple[int, ...] = LabelsParameter(default=(), description="mesh these labels only: 5,7,12")
 
@@ -112,19 +114,19 @@ class MeshManifest(Stage):
     Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99.
     """
 
+    reads = (Reads(Mesh, all=True),)
     layer = "manifest"
     format = DOCUMENT
     whole = True
     selects = ("prefix",)
 
-    prefix: str = PrefixParameter(default="", description="first digits of the labels; 7: is label 7 alone; default: all")
-
-    def reading(self) -> tuple[Reads, ...]:
-        return (Reads(Mesh, all=True),)
+    prefix: str = PrefixParameter(
+        default="", description="first digits of the labels; 7: is label 7 alone; default: all"
+    )
 
     @property
     def path(self) -> str:
-        return f"{self.upstream(self.reading()[0]).path}/{self.layer_name or self.layer}"
+        return f"{Mesh(root=self.root).path}/{self.layer_name or self.layer}"
 
     @property
     def file(self) -> str:  # type: ignore[override]
@@ -132,11 +134,10 @@ class MeshManifest(Stage):
 
     @property
     def bounds(self) -> Bbox:
-        return self.upstream(self.reading()[0]).bounds
+        return Mesh(root=self.root).bounds
 
     def compute(self, chunks: Iterator[tuple[Bbox, list[int]]]) -> dict[str, Any]:
-        folder = self.upstream(self.reading()[0]).files()
-        assert isinstance(folder, MeshFolder)
+        folder = Mesh(root=self.root).files()
         fragments: dict[int, list[str]] = defaultdict(list)
         for chunk, labels in chunks:
             for label in labels:

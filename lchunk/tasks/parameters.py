@@ -42,7 +42,9 @@ class SizeParameter(luigi.Parameter[tuple[float, ...]]):
         try:
             return self.normalize(map(float, _words(x)))
         except ValueError as error:
-            raise ValueError(f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {x!r}") from error
+            raise ValueError(
+                f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {x!r}"
+            ) from error
 
     def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
         numbers = tuple(float(number) for number in x)
@@ -70,7 +72,7 @@ class BboxParameter(luigi.Parameter[Bbox | None]):
 class RangeParameter(luigi.FloatParameter):
     """A number in [`least`, `most`]."""
 
-    def __init__(self, least: float, most: float, **kwargs: Any) -> None:
+    def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
         self.most = most
@@ -85,7 +87,7 @@ class RangeParameter(luigi.FloatParameter):
 class CountParameter(luigi.IntParameter):
     """A whole number of at least `least`."""
 
-    def __init__(self, least: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, least: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
 
@@ -102,7 +104,9 @@ class LabelsParameter(luigi.Parameter[tuple[int, ...]]):
         try:
             return self.normalize(map(int, _words(x)))
         except ValueError as error:
-            raise ValueError(f"{_option(self)} must be whole numbers above 0, separated by commas, got {x!r}") from error
+            raise ValueError(
+                f"{_option(self)} must be whole numbers above 0, separated by commas, got {x!r}"
+            ) from error
 
     def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
         labels = tuple(sorted({int(label) for label in x}))
@@ -138,7 +142,9 @@ class InheritedParameter(luigi.Parameter[Any]):
         source: gives the config.
     """
 
-    def __init__(self, kind: luigi.Parameter[Any], source: Callable[[], Any], **kwargs: Unpack[_ParameterKwargs]) -> None:
+    def __init__(
+        self, *, kind: luigi.Parameter[Any], source: Callable[[], Any], **kwargs: Unpack[_ParameterKwargs]
+    ) -> None:
         super().__init__(**kwargs)
         self.kind = kind
         self.source = source

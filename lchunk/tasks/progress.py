@@ -69,7 +69,6 @@ class ChunkLog:
 
     def write(self, store: Store, layer: str) -> None:
         """Leave `logs/<layer>/<bbox>.json`."""
-        content = {
-            "stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size, "device": "cpu", "seconds": self.seconds,
-        }  # fmt: skip
+        content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
+        content |= {"device": "cpu", "seconds": self.seconds}
         store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())

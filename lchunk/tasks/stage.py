@@ -66,12 +66,18 @@ class Stage(luigi.Task):
     region: Bbox | None = BboxParameter(
         default=None, description="what to make, z0-z1_y0-y1_x0-x1 in whole chunks; default: the whole volume"
     )
-    root: str = InheritedParameter(luigi.Parameter(), Dataset, description="folder of all layers; default: [Dataset] root")
+    root: str = InheritedParameter(
+        kind=luigi.Parameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
+    )
     chunk_shape: Triple = InheritedParameter(
-        TripleParameter(), Dataset, description="z,y,x voxels of a chunk file; default: [Dataset] chunk_shape"
+        kind=TripleParameter(),
+        source=Dataset,
+        description="z,y,x voxels of a chunk file; default: [Dataset] chunk_shape",
     )
     inner_chunk: Triple = InheritedParameter(
-        TripleParameter(), Dataset, description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk"
+        kind=TripleParameter(),
+        source=Dataset,
+        description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk",
     )
     layer_name: str = luigi.Parameter(default="", description="write to a layer of another name than usual")
     external: str = luigi.Parameter(default="", description="URL of a volume to read in place of running this stage")
@@ -340,7 +346,7 @@ class Stage(luigi.Task):
             stage.rehearse()
 
     def _with_upstream(self) -> Iterator[Stage]:
-        """This stage and all that it is made from, upstream first."""
+        """The stage and all that it is made from, upstream first."""
         if not self.external:
             for reads in self.reading():
                 yield from self.upstream(reads)._with_upstream()

@@ -1,9 +1,9 @@
 """Volumes that others wrote, opened by their URL, read in place and never written.
 
-    folder/image.zarr              zarr v2 or v3 array, or an OME-Zarr image (its finest level)
-    file.h5:/volumes/raw           a dataset of an HDF5 file, CREMI's attributes
-    stack.tif                      a TIFF stack
-    folder/                        a folder of TIFF sections, in the order of their names
+folder/image.zarr              zarr v2 or v3 array, or an OME-Zarr image (its finest level)
+file.h5:/volumes/raw           a dataset of an HDF5 file, CREMI's attributes
+stack.tif                      a TIFF stack
+folder/                        a folder of TIFF sections, in the order of their names
 """
 
 from __future__ import annotations
@@ -147,7 +147,9 @@ def _open_tiff(url: str, path: Path) -> Volume:
             image = tifffile.imread(sections[section]) if sections else tifffile.imread(path, key=section)
             if image.shape != plane:
                 where = sections[section] if sections else f"section {section} of {url}"
-                raise ValueError(f"every section must have the shape of the first, {plane}, got {image.shape} in {where}")
+                raise ValueError(
+                    f"every section must have the shape of the first, {plane}, got {image.shape} in {where}"
+                )
             voxels[place] = image[y, x]
         return voxels
 
@@ -176,7 +178,8 @@ def _open_zarr(url: str, path: Path) -> Volume:
             return open_layer(open_store(str(path.parent)), path.name)
         image, array_path = _finest_level(url, path)
     array: zarr.Array[Any] = zarr.open_array(ZarrStore(open_store(str(array_path)), ""), mode="r")
-    attributes = dict(array.attrs)
+    attributes: dict[str, Any] = dict(array.attrs)
+    offset_nm: Any
     if image:
         voxel_size, offset_nm = _ome_geometry(image)
     else:
@@ -236,7 +239,8 @@ def _finest_level(url: str, path: Path) -> tuple[dict[str, Any], Path]:
 def _ome_geometry(image: dict[str, Any]) -> tuple[VoxelSize | None, list[float]]:
     """Voxel size and offset of the low corner, nanometres zyx; the translation is that of the voxel's centre."""
     units = [_NANOMETERS.get(axis.get("unit", "nanometer"), 1.0) for axis in image["axes"][-3:]]
-    scale, translation = [1.0] * 3, None
+    scale: list[float] = [1.0] * 3
+    translation: list[float] | None = None
     for transformation in image["datasets"][0]["coordinateTransformations"]:
         if transformation["type"] == "scale":
             scale = transformation["scale"][-3:]

@@ -5,6 +5,7 @@ Layout and half-voxel conventions: https://ngff.openmicroscopy.org/0.5. Array in
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import zarr
-from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.codecs import BloscCodec, ShardingCodecIndexLocation, ZstdCodec
 from zarr.errors import ContainsArrayError
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
@@ -149,11 +150,15 @@ class Layer:
 
     def _create_array(self, attributes: dict[str, Any]) -> None:
         channels = (self.channels,) if self.channels else ()
-        try:
+        # another worker may be first: it writes the same
+        with contextlib.suppress(ContainsArrayError):
             zarr.create_array(
                 ZarrStore(self.store, self.path),
                 shape=(*channels, *self.bounds.shape),
-                shards={"shape": (*channels, *self.chunk_shape), "index_location": "start"},
+                shards={
+                    "shape": (*channels, *self.chunk_shape),
+                    "index_location": ShardingCodecIndexLocation.start,
+                },
                 chunks=(*channels, *self.inner_chunk),
                 dtype=self.dtype,
                 compressors=_compressor(self.dtype),
@@ -162,8 +167,6 @@ class Layer:
                 attributes=attributes,
                 zarr_format=3,
             )
-        except ContainsArrayError:
-            pass  # another worker was first; it wrote the same
 
     def _axes(self) -> list[dict[str, str]]:
         channel = [{"name": "c", "type": "channel"}] if self.channels else []

@@ -1,10 +1,10 @@
 """A mesh folder that Neuroglancer opens as it is: single-resolution fragments and manifests.
 
-    mesh/info                                   what the folder is, and its recipe
-    mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment a label and chunk
-    mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
-    mesh/index/c/<z>/<y>/<x>.json               labels of the chunk: its target, written last
-    mesh/<label>:0                              the manifest of a label
+mesh/info                                   what the folder is, and its recipe
+mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment a label and chunk
+mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
+mesh/index/c/<z>/<y>/<x>.json               labels of the chunk: its target, written last
+mesh/<label>:0                              the manifest of a label
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,6 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, require
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
-
 
 Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 """Vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from outside."""
@@ -59,7 +57,10 @@ class MeshFolder:
             "@type": "neuroglancer_legacy_mesh",
             "mip": self.mip,
             "chunk_size": list(chunk),
-            "spatial_index": {"resolution": list(size), "chunk_size": [c * s for c, s in zip(chunk, size, strict=True)]},
+            "spatial_index": {
+                "resolution": list(size),
+                "chunk_size": [c * s for c, s in zip(chunk, size, strict=True)],
+            },
             "lchunk": {"recipe": recipe},
         }
         self.store.put(key, json.dumps(info, indent=2).encode())

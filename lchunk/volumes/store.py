@@ -45,6 +45,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects in the folder `prefix` and below, those of no bytes left out."""
 
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders at the top."""
+
     def sweep(self, prefix: str, older_than: float) -> None:
         """Remove what killed writers left under `prefix` more than `older_than` seconds ago."""
 
@@ -103,6 +106,11 @@ class FileStore:
         for entry in self._walk(self.root / prefix):
             if not entry.name.endswith(PARTIAL) and entry.stat().st_size > 0:
                 yield os.path.relpath(entry.path, self.root)
+
+    def folders(self) -> tuple[str, ...]:
+        if not self.root.is_dir():
+            return ()
+        return tuple(sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir()))
 
     def sweep(self, prefix: str, older_than: float) -> None:
         before = time.time() - older_than

@@ -48,9 +48,7 @@ class Volume(Protocol):
         """
 
 
-def padded(
-    inside: npt.NDArray[Any], inside_bbox: Bbox, bbox: Bbox
-) -> npt.NDArray[Any]:
+def padded(inside: npt.NDArray[Any], inside_bbox: Bbox, bbox: Bbox) -> npt.NDArray[Any]:
     """The voxels of `inside_bbox`, with 0 around them to fill `bbox`."""
     if inside_bbox == bbox:
         return inside

@@ -1,0 +1,51 @@
+"""The `lchunk` command: what is beside the stages, which `luigi --module lchunk.tasks` runs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+
+from lchunk.tasks.dataset import Dataset
+from lchunk.viewer.server import serve
+from lchunk.viewer.state import layers_in
+from lchunk.volumes.store import open_store
+
+
+def view(arguments: argparse.Namespace) -> None:
+    """Serve a dataset in Neuroglancer until Ctrl-C."""
+    root = arguments.root or Dataset().root
+    names = ", ".join(layer.name for layer in layers_in(open_store(root)))
+
+    def ready(url: str) -> None:
+        print(f"{names} in {root}: open {url} (Ctrl-C stops)", flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(root, arguments.address, arguments.port, ready))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="lchunk",
+        description="Tools beside the stages. A stage runs with: luigi --module lchunk.tasks STAGE --help",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("view", help="show a dataset in Neuroglancer", description=view.__doc__)
+    command.add_argument(
+        "root", nargs="?", default="", help="the dataset's folder; default: [Dataset] root of luigi.cfg"
+    )
+    command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")
+    command.add_argument("--address", default="127.0.0.1", help="default: this machine only")
+    command.set_defaults(run=view)
+    return top
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line, and exit code 1."""
+    arguments = parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"lchunk: {error}")

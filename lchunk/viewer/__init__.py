@@ -1,0 +1,1 @@
+"""A dataset in Neuroglancer, from one local port, without the internet."""

@@ -1,0 +1,78 @@
+"""What Neuroglancer shows first: every layer of a dataset's folder."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from lchunk.volumes.folder import TABLE
+from lchunk.volumes.layer import Layer, open_layer
+from lchunk.volumes.store import Store
+
+METRES = 1e-9
+ORDER = ("image", "affinities", "fragments", "segmentation")
+HIDDEN = ("affinities", "fragments")
+RGB = "void main() { emitRGB(vec3(getDataValue(0), getDataValue(1), getDataValue(2))); }"
+
+
+def layers_in(store: Store) -> list[Layer]:
+    """The layers of voxels in a store, in the order of the pipeline, others after it by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    names = {key for key in store.folders() if store.exists(f"{key}/0/zarr.json")}
+    if not names:
+        raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
+    known = [name for name in ORDER if name in names]
+    return [open_layer(store, name) for name in [*known, *sorted(names.difference(known))]]
+
+
+def viewer_state(store: Store, base: str) -> dict[str, Any]:
+    """A state for Neuroglancer 2.
+
+    Args:
+        store: the dataset's folder.
+        base: URL under which the folder's files are served.
+    """
+    layers = layers_in(store)
+    first = layers[0]
+    sizes = dict(zip("zyx", first.voxel_size, strict=True))
+    middle = [(start + stop) / 2 for start, stop in zip(first.bounds.start, first.bounds.stop, strict=True)]
+    return {
+        "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
+        "position": middle[::-1],
+        "crossSectionScale": max(first.bounds.shape[1:]) / 500,
+        "projectionScale": max(first.bounds.shape) * 2,
+        "layout": "4panel",
+        "layers": [_layer(store, layer, base) for layer in layers],
+        "selectedLayer": {"layer": layers[-1].name, "visible": False},
+    }
+
+
+def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
+    source: Any = {"url": f"{base}/{layer.name}/|zarr3:"}
+    shown: dict[str, Any] = {"name": layer.name, "visible": layer.name not in HIDDEN}
+    if layer.dtype.itemsize == 8:
+        sources = [source]
+        if store.exists(f"{layer.name}/mesh/info"):
+            sources.append({"url": f"precomputed://{base}/{layer.name}/mesh"})
+            shown["segments"] = [str(label) for label in _large_segments(store)]
+        return shown | {"type": "segmentation", "source": sources}
+    if layer.channels:
+        metres = {axis: [nm * METRES, "m"] for axis, nm in zip("zyx", layer.voxel_size, strict=True)}
+        source["transform"] = {"outputDimensions": {"c^": [1, ""], **metres}}
+        shown["shader"] = RGB
+    return shown | {"type": "image", "source": source}
+
+
+def _large_segments(store: Store, most: int = 12) -> list[int]:
+    """The largest segments, to begin with."""
+    key = "agglomeration/table.npz"
+    if not store.exists(key):
+        return []
+    table = TABLE.decode(io.BytesIO(store.get(key)))
+    largest = np.argsort(table["sizes"])[::-1][:most]
+    return [int(label) for label in table["labels"][largest]]
