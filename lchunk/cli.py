@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sys
 
+from lchunk.status import status_lines
 from lchunk.tasks.dataset import Dataset
 from lchunk.viewer.server import serve
 from lchunk.viewer.state import layers_in
@@ -25,17 +26,25 @@ def view(arguments: argparse.Namespace) -> None:
         asyncio.run(serve(root, arguments.address, arguments.port, ready))
 
 
+def status(arguments: argparse.Namespace) -> None:
+    """Print what a dataset's folder holds: layers, meshes, scores."""
+    for line in status_lines(open_store(arguments.root or Dataset().root)):
+        print(line)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
         prog="lchunk",
         description="Tools beside the stages. A stage runs with: luigi --module lchunk.tasks STAGE --help",
     )
+    root_help = "the dataset's folder; default: [Dataset] root of luigi.cfg"
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("status", help="print what a dataset holds", description=status.__doc__)
+    command.add_argument("root", nargs="?", default="", help=root_help)
+    command.set_defaults(run=status)
     command = commands.add_parser("view", help="show a dataset in Neuroglancer", description=view.__doc__)
-    command.add_argument(
-        "root", nargs="?", default="", help="the dataset's folder; default: [Dataset] root of luigi.cfg"
-    )
+    command.add_argument("root", nargs="?", default="", help=root_help)
     command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")
     command.add_argument("--address", default="127.0.0.1", help="default: this machine only")
     command.set_defaults(run=view)

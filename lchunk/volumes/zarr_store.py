@@ -24,11 +24,14 @@ class ZarrStore(ZarrAbstractStore):
     supports_deletes = True
     supports_listing = True
 
-    def __init__(self, store: Store, prefix: str, *, write_once: bool = False) -> None:
-        super().__init__(read_only=False)
+    def __init__(self, store: Store, prefix: str, *, write_once: bool = False, read_only: bool = False) -> None:
+        super().__init__(read_only=read_only)
         self.store = store
         self.prefix = prefix
         self.write_once = write_once
+
+    def with_read_only(self, read_only: bool = False) -> ZarrStore:
+        return ZarrStore(self.store, self.prefix, write_once=self.write_once, read_only=read_only)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ZarrStore) and (self.store.url, self.prefix) == (other.store.url, other.prefix)

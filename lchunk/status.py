@@ -1,0 +1,61 @@
+"""What a dataset's folder holds, from the files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from lchunk.volumes.chunk_files import missing
+from lchunk.volumes.layer import Layer, open_layer
+from lchunk.volumes.store import Store
+
+SCORES = (
+    ("Rand split", "rand_split"),
+    ("Rand merge", "rand_merge"),
+    ("VOI split", "voi_split"),
+    ("VOI merge", "voi_merge"),
+    ("adapted Rand error", "adapted_rand_error"),
+)
+
+
+def status_lines(store: Store) -> Iterator[str]:
+    """One line a layer and mip, then meshes, then scores.
+
+    Raises:
+        FileNotFoundError: there is no layer.
+    """
+    layers = [name for name in store.folders() if store.exists(f"{name}/0/zarr.json")]
+    if not layers:
+        raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
+    for name in layers:
+        yield from _layer_lines(store, name)
+    for name in layers:
+        yield from _mesh_lines(store, name)
+    if store.exists("evaluation/scores.json"):
+        scores = json.loads(store.get("evaluation/scores.json"))
+        for title, key in SCORES:
+            yield f"{title + ':':20} {scores[key]:.6f}"
+
+
+def _layer_lines(store: Store, name: str) -> Iterator[str]:
+    mip = 0
+    while store.exists(f"{name}/{mip}/zarr.json"):
+        layer = open_layer(store, name, mip)
+        done = len(layer.grid) - len(missing(layer, layer.bounds))
+        shape = "x".join(map(str, (*_channels(layer), *layer.bounds.shape)))
+        size = "x".join(f"{nm:g}" for nm in layer.voxel_size)
+        yield f"{name:14} mip {mip}  {shape:>16} {layer.dtype!s:7} {size} nm  {done}/{len(layer.grid)} chunks"
+        mip += 1
+
+
+def _channels(layer: Layer) -> tuple[int, ...]:
+    return (layer.channels,) if layer.channels else ()
+
+
+def _mesh_lines(store: Store, name: str) -> Iterator[str]:
+    labels: set[int] = set()
+    for key in store.list(f"{name}/mesh/manifest"):
+        if not key.endswith("layer.json"):
+            labels.update(json.loads(store.get(key))["labels"])
+    if labels:
+        yield f"{name + '/mesh':14} meshes of {len(labels)} segments"

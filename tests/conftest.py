@@ -1,0 +1,87 @@
+"""Every test has a cfg of its own, and Luigi forgets between tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import luigi
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import settings
+from luigi.configuration import LuigiConfigParser
+from luigi.task_register import Register
+from scipy.ndimage import gaussian_filter
+
+from lchunk.tasks import dataset as dataset_module
+from lchunk.tasks import inference as inference_module
+
+settings.register_profile("lchunk", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("lchunk")
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+"""Real EM whose licences keep it out of this repository."""
+
+
+@pytest.fixture(autouse=True)
+def cfg(monkeypatch: pytest.MonkeyPatch) -> Iterator[LuigiConfigParser]:
+    """An empty cfg in place of ./luigi.cfg; no cached task or geometry of another test."""
+    fresh = LuigiConfigParser()
+    monkeypatch.setattr(LuigiConfigParser, "_instance", fresh)
+    Register.clear_instance_cache()
+    dataset_module._geometry.cache_clear()
+    inference_module._rehearse.cache_clear()
+    yield fresh
+    Register.clear_instance_cache()
+
+
+@pytest.fixture
+def configure(cfg: LuigiConfigParser) -> Callable[..., None]:
+    """Set options of a section: configure("Dataset", root=…)."""
+
+    def set_options(section: str, **options: Any) -> None:
+        for name, value in options.items():
+            cfg.set(section, name, str(value))
+        Register.clear_instance_cache()
+        dataset_module._geometry.cache_clear()
+
+    return set_options
+
+
+def build(*tasks: luigi.Task) -> bool:
+    """Run tasks and all that they need in this process."""
+    Register.clear_instance_cache()
+    return bool(luigi.build(list(tasks), local_scheduler=True, log_level="WARNING"))
+
+
+def write_hdf5(path: Path, name: str, voxels: npt.NDArray[Any], voxel_size: Any, offset: Any) -> str:
+    """A CREMI-like dataset; `offset` in voxels. Returns its URL."""
+    with h5py.File(path, "a") as file:
+        node = file.create_dataset(name, data=voxels)
+        node.attrs["resolution"] = np.array(voxel_size, float)
+        node.attrs["offset"] = np.array(offset, float) * voxel_size
+    return f"{path}:/{name}"
+
+
+def smooth_affinities(shape: tuple[int, int, int], seed: int, sigma: float = 1.5) -> npt.NDArray[np.float32]:
+    """(3, z, y, x) affinities in [0, 1] that look a little like a net's; no two are equal, or nearly none."""
+    noise = np.random.default_rng(seed).random((3, *shape))
+    smooth = np.stack([gaussian_filter(channel, sigma) for channel in noise])
+    return ((smooth - smooth.min()) / (smooth.max() - smooth.min())).astype(np.float32)
+
+
+def same_partition(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two label arrays are equal up to the names of labels other than 0."""
+    if not np.array_equal(one == 0, other == 0):
+        return False
+    pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
+    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder but the logs, which hold times."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.relative_to(folder).parts[0] != "logs"}
