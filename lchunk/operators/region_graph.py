@@ -71,7 +71,7 @@ def _edges(fragments: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
                 before = (fragments[z, y + 1, x + 1], fragments[z + 1, y, x + 1], fragments[z + 1, y + 1, x])
                 for axis in range(3):
                     there = before[axis]
-                    if there in (0, here):
+                    if there == 0 or there == here:  # noqa: PLR1714 - numba
                         continue
                     strength = np.int64(np.rint(np.float64(edges[2 - axis, z, y, x]) * (1 << AFFINITY_BITS)))
                     tie = np.int64(mixed(3 * (row_start + x) + axis) >> np.uint64(64 - TIE_BITS))
