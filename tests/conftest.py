@@ -84,4 +84,8 @@ def same_partition(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
 def files_of(folder: Path) -> dict[str, bytes]:
     """Every file under a folder but the logs, which hold times."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.relative_to(folder).parts[0] != "logs"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in files
+        if path.relative_to(folder).parts[0] != "logs"
+    }

@@ -68,7 +68,10 @@ def _loaded(module: ModuleType, model: str, weights: str) -> torch.nn.Module:
     if not isinstance(net, torch.nn.Module):
         raise ValueError(f"{model} must define InstantiatedModel, a torch.nn.Module, got {type(net).__name__}")
     if weights:
-        net.load_state_dict(_state(weights))
+        try:
+            net.load_state_dict(_state(weights))
+        except RuntimeError as error:
+            raise ValueError(f"weights must fit InstantiatedModel of {model}, got {weights}: {error}") from error
     return net
 
 

@@ -49,7 +49,7 @@ class Stage(luigi.Task):
         layer: name of its folder in the dataset's root.
         dtype, channels: of the voxels that it writes.
         format: how its files are written where they hold no voxels.
-        whole: the volume is its only chunk.
+        whole: the volume is its only chunk; for what is no voxels.
         file: name of that only file, without suffix.
         selects: parameters that pick what is made, as `region` does, and are no knobs.
     """

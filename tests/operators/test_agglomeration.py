@@ -100,7 +100,12 @@ def test_thresholds_nest() -> None:
 
 
 def test_no_edges_no_merges() -> None:
-    empty = {"u": np.empty(0, np.uint64), "v": np.empty(0, np.uint64), "sum": np.empty(0, int), "count": np.empty(0, int)}
+    empty = {
+        "u": np.empty(0, np.uint64),
+        "v": np.empty(0, np.uint64),
+        "sum": np.empty(0, int),
+        "count": np.empty(0, int),
+    }
     merged = agglomerate_graph(empty, threshold=0.5)
     assert len(merged.changed) == len(merged.roots) == len(merged.frozen) == 0
 

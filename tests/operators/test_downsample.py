@@ -37,7 +37,10 @@ def test_further_levels_come_from_exact_sums() -> None:
     levels = [level.ravel().tolist() for level in mean_levels(voxels, (1, 1, 2), 3)]
     assert levels == [[1, 1, 1, 1], [1, 1], [1]]
     assert [level.ravel().tolist() for level in mean_levels(voxels + np.uint8(1), (1, 1, 2), 3)][2] == [2]
-    assert [lv.ravel().tolist() for lv in mean_levels(np.array([[[1, 2, 2, 3]]], np.uint8), (1, 1, 2), 2)] == [[1, 2], [2]]
+    assert [lv.ravel().tolist() for lv in mean_levels(np.array([[[1, 2, 2, 3]]], np.uint8), (1, 1, 2), 2)] == [
+        [1, 2],
+        [2],
+    ]
 
 
 def test_channels_stay() -> None:

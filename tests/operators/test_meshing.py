@@ -46,7 +46,9 @@ def test_an_object_spans_its_voxels_in_nanometres_xyz() -> None:
 
 def test_the_corner_moves_it() -> None:
     labels = np.pad(np.ones((2, 2, 2), np.uint64), 1)
-    surfaces = mesh_labels(labels, corner=(-300.0, 40.0, 16.0), voxel_size=SIZE, wanted=np.array([1], np.uint64), simplification=0)
+    surfaces = mesh_labels(
+        labels, corner=(-300.0, 40.0, 16.0), voxel_size=SIZE, wanted=np.array([1], np.uint64), simplification=0
+    )
     assert surfaces[1][0].min(0).tolist() == [16 + 8, 40 + 10, -300 + 30]
 
 
@@ -83,4 +85,7 @@ def pieces_of(labels: np.ndarray, chunk_shape: tuple[int, int, int], simplificat
 def test_only_wanted_labels_get_a_mesh() -> None:
     labels = np.arange(1, 28, dtype=np.uint64).reshape(3, 3, 3) * np.uint64(10**12)
     wanted = np.array([5, 10**12 * 14, 10**12 * 2], np.uint64)
-    assert list(mesh_labels(np.pad(labels, 1), corner=(0, 0, 0), voxel_size=SIZE, wanted=wanted)) == [2 * 10**12, 14 * 10**12]
+    assert list(mesh_labels(np.pad(labels, 1), corner=(0, 0, 0), voxel_size=SIZE, wanted=wanted)) == [
+        2 * 10**12,
+        14 * 10**12,
+    ]

@@ -17,7 +17,9 @@ SHAPE = (9, 14, 16)
 def volume(seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 2**40, (3, 4, 4)).astype(np.uint64) * (rng.random((3, 4, 4)) < 0.9)
-    return np.kron(coarse, np.ones((3, 4, 4), np.uint64))[: SHAPE[0], : SHAPE[1], : SHAPE[2]], smooth_affinities(SHAPE, seed)
+    return np.kron(coarse, np.ones((3, 4, 4), np.uint64))[: SHAPE[0], : SHAPE[1], : SHAPE[2]], smooth_affinities(
+        SHAPE, seed
+    )
 
 
 def graph_of(fragments: np.ndarray, affinities: np.ndarray, chunk_shape: tuple[int, int, int]) -> dict:
@@ -79,4 +81,6 @@ def test_sizes_leave_background_out() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="one voxel longer"):
-        region_graph(np.zeros((2, 2, 2), np.uint64), np.zeros((3, 2, 2, 2), np.float32), start=(0, 0, 0), volume_shape=(2, 2, 2))
+        region_graph(
+            np.zeros((2, 2, 2), np.uint64), np.zeros((3, 2, 2, 2), np.float32), start=(0, 0, 0), volume_shape=(2, 2, 2)
+        )

@@ -77,7 +77,9 @@ def test_any_grid_gives_the_fragments_of_the_whole(chunk_shape: tuple[int, int, 
 
 def test_uint8_affinities_are_the_floats_they_stand_for() -> None:
     affinities = np.rint(smooth_affinities((12, 20, 20), 1) * 255).astype(np.uint8)
-    assert np.array_equal(whole_fragments(affinities), whole_fragments((affinities / np.float32(255)).astype(np.float32)))
+    assert np.array_equal(
+        whole_fragments(affinities), whole_fragments((affinities / np.float32(255)).astype(np.float32))
+    )
 
 
 def test_a_voxel_without_an_edge_above_low_is_background() -> None:
@@ -101,7 +103,11 @@ def test_ids_are_the_smallest_linear_index_in_the_volume() -> None:
     labels = np.array([[[0, 2, 2], [1, 2, 1]]], np.uint32)
     volume = np.zeros((5, 7, 11))
     ids = canonical_ids(labels, (3, 4, 5), volume.shape)
-    assert ids.tolist() == [0, 1 + np.ravel_multi_index((3, 5, 5), volume.shape), 1 + np.ravel_multi_index((3, 4, 6), volume.shape)]
+    assert ids.tolist() == [
+        0,
+        1 + np.ravel_multi_index((3, 5, 5), volume.shape),
+        1 + np.ravel_multi_index((3, 4, 6), volume.shape),
+    ]
 
 
 def test_foreground_is_marked() -> None:

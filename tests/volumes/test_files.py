@@ -22,7 +22,9 @@ def check(url: str, start: tuple[int, int, int], voxel_size: tuple[float, float,
     assert volume.voxel_size == voxel_size
     assert volume.dtype == np.uint8
     assert volume.channels == 0
-    moved = Bbox(tuple(map(sum, zip(PART.start, start, strict=True))), tuple(map(sum, zip(PART.stop, start, strict=True))))
+    moved = Bbox(
+        tuple(map(sum, zip(PART.start, start, strict=True))), tuple(map(sum, zip(PART.stop, start, strict=True)))
+    )
     assert np.array_equal(volume.read(moved), VOXELS[PART.slices()])
     around = volume.read(volume.bounds.grown((1, 1, 1)))
     assert np.array_equal(around[1:-1, 1:-1, 1:-1], VOXELS)
@@ -102,7 +104,9 @@ def test_a_section_of_another_shape_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_zarr_array_with_attributes(tmp_path: Path, zarr_format: int) -> None:
     attributes = {"resolution": [40, 4, 4], "offset": [80, -40, 0]}
-    zarr.create_array(tmp_path / "a.zarr", data=VOXELS, chunks=(4, 4, 4), zarr_format=zarr_format, attributes=attributes)
+    zarr.create_array(
+        tmp_path / "a.zarr", data=VOXELS, chunks=(4, 4, 4), zarr_format=zarr_format, attributes=attributes
+    )
     check(f"{tmp_path}/a.zarr", (2, -10, 0), (40, 4, 4))
 
 

@@ -19,7 +19,14 @@ START = (-10, 200, 300)
 
 def make_layer(folder: Path, channels: int = 0, dtype: str = "uint8", name: str = "image") -> Layer:
     layer = Layer(
-        FileStore(folder), name, Bbox.of(START, (20, 24, 33)), (40.0, 4.0, 4.0), np.dtype(dtype), (8, 16, 16), (4, 8, 8), channels
+        FileStore(folder),
+        name,
+        Bbox.of(START, (20, 24, 33)),
+        (40.0, 4.0, 4.0),
+        np.dtype(dtype),
+        (8, 16, 16),
+        (4, 8, 8),
+        channels,
     )
     layer.create({"stage": "Test"})
     return layer
@@ -124,12 +131,17 @@ def test_metadata_is_ome_zarr_with_the_offset_at_voxel_centres(tmp_path: Path, c
     moved = [dataset.coordinateTransformations[1].translation[-3:] for dataset in multiscale.datasets]
     # centre of the first voxel: (offset + half a voxel of the level) in nanometres
     assert moved == [[-380, 802, 1202], [-380, 804, 1204]]
-    assert [dataset.coordinateTransformations[0].scale[-3:] for dataset in multiscale.datasets] == [[40, 4, 4], [40, 8, 8]]
+    assert [dataset.coordinateTransformations[0].scale[-3:] for dataset in multiscale.datasets] == [
+        [40, 4, 4],
+        [40, 8, 8],
+    ]
 
 
 @given(st.tuples(*[st.integers(-50, 50)] * 3), st.integers(1, 3))
 def test_every_mip_covers_the_volume_from_its_corner(start: tuple[int, int, int], mips: int) -> None:
-    layer = Layer(FileStore(Path("x")), "a", Bbox.of(start, (9, 17, 30)), (40.0, 4.0, 4.0), np.dtype("u1"), (8, 16, 16), (8, 8, 8))
+    layer = Layer(
+        FileStore(Path("x")), "a", Bbox.of(start, (9, 17, 30)), (40.0, 4.0, 4.0), np.dtype("u1"), (8, 16, 16), (8, 8, 8)
+    )
     coarse = layer
     for _ in range(mips):
         coarse = coarse.coarser((1, 2, 2))

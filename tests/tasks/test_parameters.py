@@ -1,0 +1,88 @@
+"""Parameters: text forms round-trip, one value has one form, and what is wrong is said."""
+
+import luigi
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.tasks.parameters import (
+    BboxParameter,
+    CountParameter,
+    LabelsParameter,
+    PrefixParameter,
+    RangeParameter,
+    SizeParameter,
+    TripleParameter,
+)
+
+
+class KnobsForTest(luigi.Task):
+    overlap = TripleParameter(default=(0, 0, 0))
+    region = BboxParameter(default=None)
+    voxel_size = SizeParameter(default=())
+    threshold = RangeParameter(least=0, most=1, default=0.5)
+    mips = CountParameter(least=1, default=1)
+    ids = LabelsParameter(default=())
+    prefix = PrefixParameter(default="")
+
+
+@given(st.tuples(*[st.integers(-999, 999)] * 3))
+def test_triples_round_trip(value: tuple[int, int, int]) -> None:
+    parameter = TripleParameter()
+    assert parameter.parse(parameter.serialize(value)) == value
+    assert parameter.parse(" ".join(map(str, value))) == value
+
+
+@given(st.sets(st.integers(1, 2**63)))
+def test_labels_round_trip(value: set[int]) -> None:
+    parameter = LabelsParameter()
+    assert parameter.parse(parameter.serialize(parameter.normalize(value))) == tuple(sorted(value))
+
+
+def test_one_value_is_one_task() -> None:
+    ids = {KnobsForTest(overlap=value).task_id for value in ((4, 64, 64), [4, 64, 64], np.array([4, 64, 64]))}
+    assert len(ids) == 1
+    assert KnobsForTest(region="0-1_0-2_0-3").task_id == KnobsForTest(region=Bbox((0, 0, 0), (1, 2, 3))).task_id
+    assert KnobsForTest(ids=[7, 5, 5]).ids == (5, 7)
+
+
+def test_a_task_comes_back_from_its_text() -> None:
+    task = KnobsForTest(overlap=(1, 2, 3), region="-10--2_0-2_0-3", voxel_size=(40, 4, 4), ids=(3, 9), prefix="7:")
+    assert KnobsForTest.from_str_params(task.to_str_params()) == task
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("overlap", "1,2", "overlap must be three whole numbers z,y,x, got '1,2'"),
+        ("overlap", "1,2,x", "overlap must be three whole numbers"),
+        ("region", "1-2", "must be written z0-z1_y0-y1_x0-x1, got '1-2'"),
+        ("voxel_size", "4,4", "voxel-size must be three positive numbers"),
+        ("voxel_size", "4,-4,4", "voxel-size must be three positive numbers"),
+        ("threshold", "1.5", r"threshold must be in \[0, 1\], got 1.5"),
+        ("mips", "0", "mips must be at least 1, got 0"),
+        ("ids", "5,0", "ids must be whole numbers above 0"),
+        ("ids", "5,a", "ids must be whole numbers above 0"),
+        ("prefix", "0", "never start with 0.*got '0'"),
+        ("prefix", "7x", "first digits of labels.*got '7x'"),
+        ("prefix", ":", "got ':'"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_rule(name: str, value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        KnobsForTest.from_str_params({name: value})
+
+
+def test_prefixes_one_to_nine_and_their_ends_cover_every_label() -> None:
+    labels = [*range(1, 250), 999, 1000, 123456]
+
+    def starting(prefix: str) -> list[int]:
+        return [label for label in labels if f"{label}:".startswith(prefix)]
+
+    one_digit = [label for digit in range(1, 10) for label in starting(str(digit))]
+    two_digits = [label for digit in range(1, 10) for label in starting(f"{digit}:")]
+    two_digits += [label for digits in range(10, 100) for label in starting(str(digits))]
+    assert sorted(one_digit) == sorted(two_digits) == sorted(labels)
+    assert starting("7:") == [7]
