@@ -79,7 +79,9 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     for mismatch in mismatches:
         why = "; ".join(mismatch.differences) or "it was made from layers that differ or are gone"
         lines.append(f"  {mismatch.layer} ({mismatch.stage}): {why}")
-    names = " ".join(f"{root}/{folder}" for mismatch in mismatches for folder in mismatch.folders)
-    renamed = " ".join(f"--{m.stage}-layer-name NAME" for m in mismatches)
-    lines.append(f"set the knobs back, or write to other layers ({renamed}), or remove what differs: rm -r {names}")
+    folders = [folder for mismatch in mismatches for folder in mismatch.folders]
+    outermost = [folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)]
+    lines.append("set the knobs back, or take one of two ways out:")
+    lines.append(f"  write to other layers: {' '.join(f'--{m.stage}-layer-name NAME' for m in mismatches)}")
+    lines.append(f"  remove what differs: rm -r {' '.join(f'{root}/{folder}' for folder in outermost)}")
     raise RecipeMismatchError("\n".join(lines))

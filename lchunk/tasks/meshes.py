@@ -27,7 +27,8 @@ from lchunk.volumes.volume import Volume
 class Mesh(Stage):
     """Make the surface of every segment in each chunk.
 
-    Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; sizes from `agglomeration`.
+    Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
+           in `agglomeration`.
     Writes `segmentation/mesh`: a fragment file a label and chunk, in nanometres; last, the chunk's list of labels.
 
     Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
@@ -45,7 +46,7 @@ class Mesh(Stage):
 
     def reading(self) -> tuple[Reads, ...]:
         segmentation = Reads(Downsample, all=True) if self.mip else Reads(Segmentation)
-        return (segmentation, Reads(Agglomeration, all=True))
+        return (segmentation, Reads(Agglomeration, all=True)) if self.dust_threshold else (segmentation,)
 
     def upstream(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:
@@ -83,9 +84,10 @@ class Mesh(Stage):
         layer = self._segmentation
         return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, layer.corner, self.mip)
 
-    def compute(self, labels: npt.NDArray[np.uint64], tables: Iterator[Table]) -> dict[int, Surface]:
-        (table,) = tables
-        wanted = table["labels"][table["sizes"] >= self.dust_threshold]
+    def compute(self, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]) -> dict[int, Surface]:
+        wanted = np.unique(labels)
+        for (table,) in sizes:
+            wanted = np.intersect1d(wanted, table["labels"][table["sizes"] >= self.dust_threshold])
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
         layer = self._segmentation
@@ -121,7 +123,7 @@ class MeshManifest(Stage):
     selects = ("prefix",)
 
     prefix: str = PrefixParameter(
-        default="", description="first digits of the labels; 7: is label 7 alone; default: all"
+        default="", description="first digits of the labels; 7: is label 7 alone; nothing: all"
     )
 
     @property

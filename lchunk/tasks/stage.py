@@ -84,6 +84,14 @@ class Stage(luigi.Task):
 
     reporter: Reporter | None = None
 
+    def __init_subclass__(cls) -> None:
+        """Tell each knob's default in `--help`."""
+        super().__init_subclass__()
+        for name, knob in vars(cls).items():
+            if isinstance(knob, luigi.Parameter) and knob.has_task_value(cls.__name__, name):
+                default = knob.serialize(knob._default)
+                knob.description = f"{knob.description}; default: {default or 'none'}"
+
     # ---- what a subclass may say
 
     def compute(self, *inputs: Any) -> Any:
