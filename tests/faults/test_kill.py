@@ -1,0 +1,88 @@
+"""kill -9 at random instants: the next run ends with the very same bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import luigi
+import numpy as np
+import pytest
+from luigi.task_register import Register
+
+from lchunk.tasks import Downsample, Evaluation, MeshManifest
+from lchunk.volumes.store import PARTIAL
+from tests.conftest import files_of, smooth_affinities, write_hdf5
+
+OFFSET = (-10, 200, 300)
+SHAPE = (24, 32, 36)
+KILLS = int(os.environ.get("LCHUNK_KILLS", "8"))
+"""How often to kill: more than CI's, by hand."""
+
+
+def configure_run(configure: Callable[..., None], folder: Path, root: Path) -> None:
+    configure(
+        "Dataset", root=root, image=f"{folder}/a.h5:/raw", ground_truth=f"{folder}/a.h5:/truth", chunk_shape="16,16,16",
+        inner_chunk="8,8,8",
+    )  # fmt: skip
+    configure("Inference", framework="identity", input_patch="10,12,14", output_patch="8,8,10", overlap="2,2,2")
+    configure("Downsample", factor="2,2,2")
+
+
+def run_in_child() -> int:
+    """Start the whole job in a forked process: no imports, so kills fall into work."""
+    child = os.fork()
+    if child:
+        return child
+    Register.clear_instance_cache()
+    tasks = [MeshManifest(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation()]
+    os._exit(0 if luigi.build(tasks, local_scheduler=True, log_level="CRITICAL") else 1)
+
+
+def end_of(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def whole_files(root: Path) -> dict[str, bytes]:
+    return {key: body for key, body in files_of(root).items() if not key.endswith(PARTIAL)}
+
+
+def test_any_kill_leaves_what_the_next_run_mends(configure: Callable[..., None], tmp_path: Path) -> None:
+    image = np.rint(smooth_affinities(SHAPE, 0)[0] * 255).astype(np.uint8)
+    write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), OFFSET)
+    write_hdf5(tmp_path / "a.h5", "truth", (image // 64 + 1).astype(np.uint64), (40, 4, 4), OFFSET)
+    configure_run(configure, tmp_path, tmp_path / "undisturbed")
+    start = time.monotonic()
+    assert end_of(run_in_child()) == 0
+    duration = time.monotonic() - start
+    expected = whole_files(tmp_path / "undisturbed")
+    assert len(expected) > 100
+
+    chance = random.Random(0)
+    interrupted = 0
+    for number in range(KILLS):
+        root = tmp_path / f"killed{number}"
+        configure_run(configure, tmp_path, root)
+        child = run_in_child()
+        time.sleep(chance.uniform(0.02, duration))
+        os.kill(child, signal.SIGKILL)
+        interrupted += end_of(child) == -signal.SIGKILL and whole_files(root) != expected
+        assert end_of(run_in_child()) == 0
+        assert whole_files(root) == expected, number
+    assert interrupted > KILLS // 2
+
+
+def test_a_torn_input_is_an_error_that_names_it(configure: Callable[..., None], tmp_path: Path) -> None:
+    image = np.full(SHAPE, 9, np.uint8)
+    write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), OFFSET)
+    body = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "a.h5").write_bytes(body[: len(body) // 2])
+    configure(
+        "Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="16,16,16", inner_chunk="8,8,8"
+    )
+    with pytest.raises(ValueError, match=r"a\.h5 must be a readable HDF5 file"):
+        MeshManifest().complete()
