@@ -1,0 +1,100 @@
+"""Commands measured side by side: in turn, round by round, whole processes; medians, ratios, bars."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A command; `prepare` runs before each round, unmeasured."""
+
+    name: str
+    command: list[str]
+    prepare: Callable[[], None] = lambda: None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A ratio of medians that must not be above its limit."""
+
+    what: str
+    column: str
+    ours: str
+    theirs: str
+    limit: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One run: CPU seconds of the process and its children, wall seconds, peak MiB of the largest process."""
+
+    cpu: float
+    wall: float
+    memory: float
+
+
+def measure(contestant: Contestant) -> Measure:
+    """Run a command once.
+
+    Raises:
+        RuntimeError: it failed; the end of its output is in the message.
+    """
+    contestant.prepare()
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            contestant.command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | contestant.environment
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{contestant.name} failed:\n{output.read().decode()[-2000:]}")
+    return Measure(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+
+
+def race(contestants: list[Contestant], rounds: int, bars: list[Bar]) -> bool:
+    """Run all in turn, print the table and a line a bar; whether every bar holds."""
+    runs: dict[str, list[Measure]] = {contestant.name: [] for contestant in contestants}
+    for contestant in contestants:
+        measure(contestant)  # once unmeasured: files into memory, compiled code into its cache
+    for number in range(rounds):
+        for contestant in contestants:
+            runs[contestant.name].append(measure(contestant))
+            print(f"round {number + 1}/{rounds} {contestant.name}: {runs[contestant.name][-1].cpu:.1f} CPU s", flush=True)
+    medians = {name: _median(measures) for name, measures in runs.items()}
+    first = contestants[-1].name
+    print(f"\n{'':32} {'CPU s':>8} {'wall s':>8} {'MiB':>8}   ratios to {first}")
+    for name, m in medians.items():
+        peer = medians[first]
+        ratios = f"{m.cpu / peer.cpu:.2f} CPU, {m.wall / peer.wall:.2f} wall, {m.memory / peer.memory:.2f} memory"
+        print(f"{name:32} {m.cpu:8.1f} {m.wall:8.1f} {m.memory:8.0f}   {ratios}")
+    print()
+    return all([_holds(bar, runs) for bar in bars])
+
+
+def _median(measures: list[Measure]) -> Measure:
+    return Measure(*(statistics.median(getattr(m, name) for m in measures) for name in ("cpu", "wall", "memory")))
+
+
+def _holds(bar: Bar, runs: dict[str, list[Measure]]) -> bool:
+    pairs = zip(runs[bar.ours], runs[bar.theirs], strict=True)
+    ratio = statistics.median(getattr(ours, bar.column) / getattr(theirs, bar.column) for ours, theirs in pairs)
+    holds = ratio <= bar.limit
+    print(f"{'holds' if holds else 'FAILS'}: {bar.what}: {ratio:.2f}, at most {bar.limit:g}")
+    return holds
+
+
+def main_folder() -> Path:
+    """A folder for a benchmark's data, removed by the system when it likes."""
+    return Path(tempfile.mkdtemp(prefix="lchunk-bench-"))
