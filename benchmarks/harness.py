@@ -71,7 +71,9 @@ def race(contestants: list[Contestant], rounds: int, bars: list[Bar]) -> bool:
     for number in range(rounds):
         for contestant in contestants:
             runs[contestant.name].append(measure(contestant))
-            print(f"round {number + 1}/{rounds} {contestant.name}: {runs[contestant.name][-1].cpu:.1f} CPU s", flush=True)
+            print(
+                f"round {number + 1}/{rounds} {contestant.name}: {runs[contestant.name][-1].cpu:.1f} CPU s", flush=True
+            )
     medians = {name: _median(measures) for name, measures in runs.items()}
     first = contestants[-1].name
     print(f"\n{'':32} {'CPU s':>8} {'wall s':>8} {'MiB':>8}   ratios to {first}")
@@ -80,7 +82,8 @@ def race(contestants: list[Contestant], rounds: int, bars: list[Bar]) -> bool:
         ratios = f"{m.cpu / peer.cpu:.2f} CPU, {m.wall / peer.wall:.2f} wall, {m.memory / peer.memory:.2f} memory"
         print(f"{name:32} {m.cpu:8.1f} {m.wall:8.1f} {m.memory:8.0f}   {ratios}")
     print()
-    return all([_holds(bar, runs) for bar in bars])
+    held = [_holds(bar, runs) for bar in bars]
+    return all(held)
 
 
 def _median(measures: list[Measure]) -> Measure:

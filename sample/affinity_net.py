@@ -14,6 +14,9 @@ LONG_RANGE = ((0, 0, 4), (0, 4, 0), (4, 0, 0), (0, 0, 12), (0, 12, 0), (12, 0, 0
 OFFSETS = NEAREST + LONG_RANGE
 """zyx distance that each output channel looks back; the first three are the affinities x, y, z."""
 
+TEMPERATURE = 3.0
+"""Softens the net's certainty, so that few affinities become 255 of 255: those always join."""
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3x3 convolutions beside a 1x1x1 one, added."""
@@ -63,7 +66,7 @@ def pre_process(input_patch: torch.Tensor) -> torch.Tensor:
 
 def post_process(net_output: torch.Tensor) -> torch.Tensor:
     """Logits to the affinities x, y, z in [0, 1]."""
-    return torch.sigmoid(net_output[:, : len(NEAREST)])
+    return torch.sigmoid(net_output[:, : len(NEAREST)] / TEMPERATURE)
 
 
 InstantiatedModel = AffinityNet()

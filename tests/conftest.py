@@ -40,7 +40,7 @@ def cfg(monkeypatch: pytest.MonkeyPatch) -> Iterator[LuigiConfigParser]:
 
 @pytest.fixture
 def configure(cfg: LuigiConfigParser) -> Callable[..., None]:
-    """Set options of a section: configure("Dataset", root=…)."""
+    """Sets options of a section of the cfg."""
 
     def set_options(section: str, **options: Any) -> None:
         for name, value in options.items():

@@ -59,7 +59,10 @@ def main() -> None:
     )
     script = str(Path(__file__).parent / "waterz_whole.py")
     waterz = Contestant("waterz, whole volume", [str(peers), script, str(folder / "a.h5"), str(folder / "w.h5")])
-    bars = [Bar("peak memory against waterz", "memory", lchunk.name, waterz.name, 1.0)]
+    bars = [
+        Bar("CPU against waterz", "cpu", lchunk.name, waterz.name, 1.0),
+        Bar("peak memory against waterz", "memory", lchunk.name, waterz.name, 1.0),
+    ]
     held = race([lchunk, waterz], arguments.rounds, bars)
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)

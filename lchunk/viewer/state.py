@@ -69,10 +69,12 @@ def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
 
 
 def _large_segments(store: Store, most: int = 12) -> list[int]:
-    """The largest segments, to begin with."""
+    """Large segments to begin with, but none that would hide the others."""
     key = "agglomeration/table.npz"
     if not store.exists(key):
         return []
     table = TABLE.decode(io.BytesIO(store.get(key)))
-    largest = np.argsort(table["sizes"])[::-1][:most]
-    return [int(label) for label in table["labels"][largest]]
+    labels, sizes = table["labels"], table["sizes"]
+    seen = np.flatnonzero(sizes <= sizes.sum() / 20)
+    largest = seen[np.argsort(sizes[seen])[::-1][:most]]
+    return [int(label) for label in labels[largest]]

@@ -51,16 +51,15 @@ class MeshFolder:
         key = f"{self.path}/info"
         if self.store.exists(key):
             return
-        size = self.voxel_size[::-1]
         chunk = self.grid.chunk_shape[::-1]
+        # whole numbers as such: cloud-volume makes the names of the spatial index from them
+        size = [int(nm) if nm == int(nm) else nm for nm in self.voxel_size[::-1]]
+        nanometres = [side * nm for side, nm in zip(chunk, size, strict=True)]
         info = {
             "@type": "neuroglancer_legacy_mesh",
             "mip": self.mip,
             "chunk_size": list(chunk),
-            "spatial_index": {
-                "resolution": list(size),
-                "chunk_size": [c * s for c, s in zip(chunk, size, strict=True)],
-            },
+            "spatial_index": {"resolution": size, "chunk_size": nanometres},
             "lchunk": {"recipe": recipe},
         }
         self.store.put(key, json.dumps(info, indent=2).encode())

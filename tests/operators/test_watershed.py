@@ -19,7 +19,7 @@ LOW, HIGH = 0.001, 0.9999
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """waterz prints from C++."""
+    """Waterz prints from C++."""
     kept = os.dup(1)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
@@ -28,7 +28,7 @@ def silence() -> Iterator[None]:
 
 
 def waterz_segmentation(affinities: np.ndarray, threshold: float, low: float = LOW, high: float = HIGH) -> np.ndarray:
-    """waterz on the whole volume; threshold 0 is its watershed alone."""
+    """Waterz on the whole volume; threshold 0 is its watershed alone."""
     zyx = np.ascontiguousarray(affinities[::-1], np.float32)
     with silence():
         return next(waterz.agglomerate(zyx, [threshold], aff_threshold_low=low, aff_threshold_high=high)).copy()
