@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from lchunk.tasks import inference as inference_module
 settings.register_profile("lchunk", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("lchunk")
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+DATA = Path(os.environ.get("LCHUNK_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 """Real EM whose licences keep it out of this repository."""
 
 

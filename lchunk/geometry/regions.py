@@ -14,6 +14,7 @@ def blocks(grid: Grid, max_blocks: int) -> Grid:
         grid: the chunks.
         max_blocks: most blocks that one graph may hold, at least 1.
 
+    >>> from lchunk.geometry.bbox import Bbox
     >>> blocks(Grid(Bbox((0, 0, 0), (64, 512, 512)), (16, 64, 64)), 64).chunk_shape
     (64, 64, 64)
     """
