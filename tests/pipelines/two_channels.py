@@ -3,5 +3,5 @@
 import torch
 
 
-def load_model(weights: str) -> torch.nn.Module:  # noqa: ARG001, D103
+def load_model(weights: str) -> torch.nn.Module:
     return torch.nn.Conv3d(1, 2, 1)
