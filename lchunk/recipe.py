@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -39,7 +40,15 @@ def file_digest(path: str) -> str:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16] if path else ""
+    if not path:
+        return ""
+    found = Path(path).stat()
+    return _file_digest(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _file_digest(path: str, modified: int, size: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe) -> Mismatch | None:

@@ -142,8 +142,25 @@ class Layer:
             return padded(np.zeros(shape, self.dtype), inside, bbox)
         if not fill_missing:
             require(self, inside)
-        voxels = np.asarray(self._array()[(..., *inside.slices(self.bounds.start))])
+        try:
+            voxels = self._cut(inside)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise ValueError(
+                f"{self._first_broken(inside)} must be a whole chunk file, got {error}; remove it and run its stage again"
+            ) from error
         return padded(voxels, inside, bbox)
+
+    def _cut(self, inside: Bbox) -> npt.NDArray[Any]:
+        return np.asarray(self._array()[(..., *inside.slices(self.bounds.start))])
+
+    def _first_broken(self, inside: Bbox) -> str:
+        """The file that cannot be read."""
+        for index in self.grid.meeting(inside):
+            try:
+                self._cut(self.grid.chunk(index).clipped(inside))
+            except (ValueError, RuntimeError, OSError):
+                return f"{self.store.url}/{self.keys(index)[0]}"
+        return self.url
 
     def _array(self, *, write_once: bool = False) -> zarr.Array[Any]:
         return zarr.open_array(ZarrStore(self.store, self.path, write_once=write_once), mode="r+", zarr_format=3)
