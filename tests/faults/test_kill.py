@@ -55,25 +55,28 @@ def test_any_kill_leaves_what_the_next_run_mends(configure: Callable[..., None],
     image = np.rint(smooth_affinities(SHAPE, 0)[0] * 255).astype(np.uint8)
     write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), OFFSET)
     write_hdf5(tmp_path / "a.h5", "truth", (image // 64 + 1).astype(np.uint64), (40, 4, 4), OFFSET)
-    configure_run(configure, tmp_path, tmp_path / "undisturbed")
-    start = time.monotonic()
-    assert end_of(run_in_child()) == 0
-    duration = time.monotonic() - start
+    for name in ("first", "undisturbed"):  # the first run compiles
+        configure_run(configure, tmp_path, tmp_path / name)
+        start = time.monotonic()
+        assert end_of(run_in_child()) == 0
+        duration = time.monotonic() - start
     expected = whole_files(tmp_path / "undisturbed")
     assert len(expected) > 100
 
     chance = random.Random(0)
     interrupted = 0
-    for number in range(KILLS):
-        root = tmp_path / f"killed{number}"
+    for attempt in range(4 * KILLS):
+        root = tmp_path / f"killed{attempt}"
         configure_run(configure, tmp_path, root)
         child = run_in_child()
         time.sleep(chance.uniform(0.02, duration))
         os.kill(child, signal.SIGKILL)
         interrupted += end_of(child) == -signal.SIGKILL and whole_files(root) != expected
         assert end_of(run_in_child()) == 0
-        assert whole_files(root) == expected, number
-    assert interrupted > KILLS // 2
+        assert whole_files(root) == expected, attempt
+        if interrupted == KILLS:
+            return
+    pytest.fail(f"only {interrupted} kills fell into work")
 
 
 def test_a_torn_input_is_an_error_that_names_it(configure: Callable[..., None], tmp_path: Path) -> None:
