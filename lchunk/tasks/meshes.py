@@ -48,10 +48,10 @@ class Mesh(Stage):
         segmentation = Reads(Downsample, all=True) if self.mip else Reads(Segmentation)
         return (segmentation, Reads(Agglomeration, all=True)) if self.dust_threshold else (segmentation,)
 
-    def upstream(self, reads: Reads) -> Stage:
+    def connect(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:
             return Downsample(root=self.root, of=Segmentation.layer)
-        return super().upstream(reads)
+        return super().connect(reads)
 
     def source(self, reads: Reads) -> Volume | ChunkFiles:
         return self._segmentation if reads.stage is Downsample else super().source(reads)

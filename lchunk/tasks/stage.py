@@ -107,6 +107,10 @@ class Stage(luigi.Task):
         reached = bbox.grown(reads.low, reads.high)
         return reached.clipped(self.bounds) if reads.clip else reached
 
+    def connect(self, reads: Reads) -> Stage:
+        """The stage that an input comes from, where more than its class must be said."""
+        return reads.stage(root=self.root)
+
     def ingredients(self) -> dict[str, str]:
         """What else the voxels are made of, as digests of files: part of the recipe."""
         return {}
@@ -196,9 +200,21 @@ class Stage(luigi.Task):
         stage: Stage = self.clone(region=region)
         return stage
 
+    @cached_property
+    def for_volume(self) -> Stage:
+        """The same stage for the whole volume; it keeps what is the same for every region."""
+        return self if self.region is None else self.at(None)
+
+    @cached_property
+    def _upstreams(self) -> dict[Reads, Stage]:
+        return {}
+
     def upstream(self, reads: Reads) -> Stage:
         """The stage that an input comes from, for the whole volume."""
-        return reads.stage(root=self.root)
+        known = self.for_volume._upstreams
+        if reads not in known:
+            known[reads] = self.connect(reads)
+        return known[reads]
 
     def source(self, reads: Reads) -> Volume | ChunkFiles:
         """Where an input is read."""
@@ -321,6 +337,10 @@ class Stage(luigi.Task):
 
     def recipe(self) -> Recipe:
         """All that makes the layer what it is."""
+        return self.for_volume._recipe
+
+    @cached_property
+    def _recipe(self) -> Recipe:
         if self.external:
             return {"stage": type(self).__name__, "external": self.external}
         base = {name for name, _ in Stage.get_params()}

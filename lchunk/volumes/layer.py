@@ -145,9 +145,9 @@ class Layer:
         try:
             voxels = self._cut(inside)
         except (ValueError, RuntimeError, OSError) as error:
-            raise ValueError(
-                f"{self._first_broken(inside)} must be a whole chunk file, got {error}; remove it and run its stage again"
-            ) from error
+            broken = self._first_broken(inside)
+            message = f"{broken} must be a whole chunk file, got {error}; remove it and run its stage again"
+            raise ValueError(message) from error
         return padded(voxels, inside, bbox)
 
     def _cut(self, inside: Bbox) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import luigi
 import numpy as np
 import pytest
+import tifffile
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import RecipeMismatchError
@@ -238,3 +239,24 @@ def test_a_chunk_leaves_a_log(root: Path) -> None:
     assert len(logs) == 18
     assert '"voxels": 2048' in logs[0].read_text()
     assert all(step in logs[0].read_text() for step in ("read", "compute", "write"))
+
+
+def test_an_image_without_a_voxel_size_needs_one_from_the_cfg(
+    root: Path, configure: Callable[..., None], tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", IMAGE, photometric="minisblack")
+    configure("Dataset", image=tmp_path / "stack.tif")
+    with pytest.raises(ValueError, match=r"voxel_size must be given where the image has none, as .*stack\.tif"):
+        Ingest().complete()
+    configure("Dataset", voxel_size="40,4,4")
+    assert build(Ingest())
+    layer = Ingest().voxels
+    assert np.array_equal(layer.read(layer.bounds), IMAGE)
+    assert (layer.bounds.start, layer.voxel_size) == ((0, 0, 0), (40, 4, 4))
+
+
+def test_an_image_of_another_type_is_refused(root: Path, configure: Callable[..., None], tmp_path: Path) -> None:
+    url = write_hdf5(tmp_path / "image.h5", "deep", IMAGE.astype(np.uint16), (40, 4, 4), START)
+    configure("Dataset", image=url)
+    with pytest.raises(ValueError, match=r"image must be \(z, y, x\) uint8, got \(z, y, x\) uint16"):
+        Ingest().complete()
