@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from pathlib import Path
 from typing import Any
 
 import luigi
@@ -70,16 +71,21 @@ class Inference(Stage):
         return self.lattice.reach(bbox)
 
     def ingredients(self) -> dict[str, str]:
+        if self.framework == "identity":
+            return {}
         return {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
 
     def validate(self) -> None:
         if self.external:
             return
         self.lattice  # noqa: B018 - its patches must fit each other
-        if self.framework == "pytorch" and not self.model:
+        if self.framework == "identity":
+            return
+        if not self.model:
             raise ValueError("model must be a Python file with InstantiatedModel, got nothing; set --Inference-model")
-        if self.framework == "identity" and (self.model or self.weights):
-            raise ValueError("model and weights must be empty with framework identity, got some")
+        for name, file in (("model", self.model), ("weights", self.weights)):
+            if file and not Path(file).is_file():
+                raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
 
     def rehearse(self) -> None:
         """Run the net once, on a grey patch: it must fit before hours of work rest on it."""

@@ -1,0 +1,45 @@
+"""Progress: not too often, and safe to show."""
+
+import luigi
+import pytest
+
+from lchunk.tasks import progress
+from lchunk.tasks.progress import Reporter
+
+
+class LongForTest(luigi.Task):
+    """A task whose scheduler keeps what it is told."""
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list:
+    clock = iter(range(0, 1000, 1))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 4)
+    return []
+
+
+def reporter(told: list) -> Reporter:
+    task = LongForTest()
+    task.set_status_message = told.append
+    task.set_progress_percentage = told.append
+    return Reporter(task)
+
+
+def test_the_scheduler_hears_at_most_once_a_second_and_always_the_end(told: list) -> None:
+    one = reporter(told)
+    for done in range(1, 11):
+        one.tell(done, 10, "patches")
+    messages = [line for line in told if isinstance(line, str)]
+    assert len(messages) < 5
+    assert messages[-1] == "10/10 patches"
+    assert told[-1] == 100
+    assert "left" in messages[0]
+
+
+def test_what_is_told_is_no_markup(told: list) -> None:
+    reporter(told).tell(1, 1, "<b>chunks</b>")
+    assert told[0] == "1/1 &lt;b&gt;chunks&lt;/b&gt;"
+
+
+def test_a_task_outside_a_worker_tells_nobody() -> None:
+    Reporter(LongForTest()).tell(1, 2, "chunks")
