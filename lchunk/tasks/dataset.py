@@ -33,7 +33,9 @@ class Dataset(luigi.Config):
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
     max_blocks: int = CountParameter(
-        default=1000, least=1, description="most regions that a stage hands to one scheduler"
+        default=250,
+        least=1,
+        description="most regions that a stage hands to one scheduler, which is quick up to some 2,000 for all stages",
     )
 
 

@@ -151,7 +151,7 @@ class Stage(luigi.Task):
     @cached_property
     def geometry(self) -> Geometry:
         """Bounds and voxel size of the dataset."""
-        return geometry(self.root, IMAGE_LAYER)
+        return geometry(self.root, IMAGE_LAYER) if self.region is None else self.for_volume.geometry
 
     @property
     def bounds(self) -> Bbox:
@@ -161,6 +161,8 @@ class Stage(luigi.Task):
     @cached_property
     def grid(self) -> Grid:
         """Its chunks."""
+        if self.region is not None:
+            return self.for_volume.grid
         return Grid(self.bounds, self.bounds.shape if self.whole else self.chunk_shape)
 
     @property
