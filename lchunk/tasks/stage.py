@@ -288,7 +288,7 @@ class Stage(luigi.Task):
     def make(self) -> None:
         """Read, compute and write one chunk."""
         bbox, files = self.bbox, self.files()
-        refuse(list(self._mismatch()), self.root)
+        self._refuse_mixing(files)
         files.create(self.recipe())
         log = ChunkLog(type(self).__name__, bbox)
         with log.timed("read"):
@@ -375,6 +375,12 @@ class Stage(luigi.Task):
         refuse([mismatch for stage in stages for mismatch in stage._mismatch()], self.root)
         for stage in stages:
             stage.rehearse()
+
+    def _refuse_mixing(self, files: ChunkFiles) -> None:
+        """Raise where the chunk would be made from, or put beside, voxels of other knobs."""
+        near = [self.for_volume, *map(self.upstream, self.reading())]
+        if files.recipe() is None or any(mismatch for stage in near for mismatch in stage._mismatch()):
+            self.for_volume.check()
 
     def _with_upstream(self) -> Iterator[Stage]:
         """The stage and all that it is made from, upstream first."""

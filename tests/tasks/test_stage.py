@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +159,25 @@ def test_a_knob_of_a_stage_upstream_is_named_too(root: Path, configure: Callable
     assert "BlurForTest-gain is '1' there, '2' in this run" in str(error.value)
     assert "sum (SumForTest): it was made from layers that differ" in str(error.value)
     assert f"rm -r {root}/blur {root}/sum" in str(error.value)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_chunk_is_never_made_from_a_layer_of_other_knobs(
+    root: Path, configure: Callable[..., None], removed: bool
+) -> None:
+    assert build(BlurForTest())
+    made.clear()
+    if removed:
+        shutil.rmtree(root / "blur")
+    else:
+        (root / "blur/0/c/1/0/1").unlink()
+    configure("Ingest", fill_missing=True)
+    chunk = BlurForTest(region="-2-6_200-216_316-332")
+    assert not build(chunk)
+    with pytest.raises(RecipeMismatchError, match="Ingest-fill-missing is 'False' there, 'True' in this run"):
+        chunk.make()
+    assert made == []
+    assert (root / "blur").exists() != removed
 
 
 @pytest.mark.parametrize(
