@@ -65,7 +65,7 @@ def test_the_mode_of_two_by_two_is_the_field_s() -> None:
 
 
 @pytest.mark.skipif(
-    not (DATA / "pinky40_seg_pyramid.h5").exists(), reason="needs pinky40_seg_pyramid.h5 beside the repository"
+    not (DATA / "pinky40_seg_pyramid.h5").exists(), reason="needs pinky40_seg_pyramid.h5: set LCHUNK_DATA to its folder"
 )
 def test_a_published_pyramid_is_reproduced() -> None:
     with h5py.File(DATA / "pinky40_seg_pyramid.h5") as file:

@@ -58,7 +58,7 @@ def test_chunks_add_up() -> None:
 def test_reference_scores_of_real_em(file: str, labels: str, expected: tuple[float, ...]) -> None:
     path = DATA / f"{file}.h5"
     if not path.exists():
-        pytest.skip(f"needs {file}.h5 beside the repository")
+        pytest.skip(f"needs {file}.h5: set LCHUNK_DATA to its folder")
     with h5py.File(path) as volume:
         truth = volume["volumes/labels/neuron_ids"][:]
         found: list[np.ndarray] = []
