@@ -105,10 +105,10 @@ def _open_hdf5(url: str, path: Path, dataset: str | None) -> Volume:
     except OSError as error:
         raise ValueError(f"{path} must be a readable HDF5 file, got: {error}") from error
     with file:
-        found: list[str] = []
-        file.visititems(lambda name, node: found.append(f"/{name}") if isinstance(node, h5py.Dataset) else None)
         node = file.get(dataset) if dataset else None
         if not isinstance(node, h5py.Dataset):
+            found: list[str] = []
+            file.visititems(lambda name, node: found.append(f"/{name}") if isinstance(node, h5py.Dataset) else None)
             raise FileNotFoundError(
                 f"the dataset of {path} must be one of {', '.join(found) or 'none: the file is empty'}, "
                 f"got {dataset!r}; write the image as {path}:{found[0] if found else '/dataset'}"
