@@ -68,7 +68,10 @@ class ChunkLog:
         self.seconds[step] = round(time.perf_counter() - start, 4)
 
     def write(self, store: Store, layer: str) -> None:
-        """Leave `logs/<layer>/<bbox>.json`."""
+        """Leave `logs/<layer>/<bbox>.json`; where that fails, say so and go on."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
         content |= {"device": "cpu", "seconds": self.seconds}
-        store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())
+        try:
+            store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())
+        except OSError as error:
+            logger.warning("the log of %s at %s could not be written: %s", self.stage, self.bbox, error)

@@ -253,6 +253,13 @@ def test_bad_input_is_refused_before_any_work(
     assert not root.exists()
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(root: Path) -> None:
+    root.mkdir()
+    (root / "logs").write_text("a file where the folder should be")
+    assert build(BlurForTest())
+    assert len(made) == 18
+
+
 def test_a_chunk_leaves_a_log(root: Path) -> None:
     assert build(BlurForTest())
     logs = sorted((root / "logs/blur").iterdir())
