@@ -1,0 +1,51 @@
+"""The lchunk command."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from lchunk import cli
+from tests.viewer.test_viewer import write_layers
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["lchunk", *arguments])
+    cli.main()
+
+
+def test_status_tells_layers_chunks_meshes_and_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_layers(tmp_path)
+    manifest = tmp_path / "segmentation/mesh/manifest"
+    manifest.mkdir(parents=True)
+    (manifest / "layer.json").write_text("{}")
+    (manifest / "1.json").write_text(json.dumps({"prefix": "1", "labels": [1, 12]}))
+    (manifest / "2.json").write_text(json.dumps({"prefix": "2", "labels": [2]}))
+    (tmp_path / "evaluation").mkdir()
+    scores = dict.fromkeys(("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error"), 0.25)
+    (tmp_path / "evaluation/scores.json").write_text(json.dumps(scores))
+    run(monkeypatch, "status", str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["affinities", "image", "segmentation"]
+    assert "3x16x16x16" in lines[0]
+    assert lines[1].endswith("1/8 chunks")
+    assert lines[3] == "segmentation/mesh meshes of 3 segments"
+    assert lines[4] == "Rand split:          0.250000"
+
+
+@pytest.mark.parametrize("command", ["status", "view"])
+def test_a_folder_without_layers_is_one_line_and_exit_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    with pytest.raises(SystemExit, match="lchunk: a dataset's folder must hold a layer, got none"):
+        run(monkeypatch, command, str(tmp_path))
+
+
+def test_help_names_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "--help")
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("status", "view", "luigi --module lchunk.tasks"))
