@@ -56,5 +56,7 @@ def main() -> None:
     arguments = parser().parse_args()
     try:
         arguments.run(arguments)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader, as `head`, has seen enough
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"lchunk: {error}")
