@@ -321,7 +321,9 @@ class Stage(luigi.Task):
             ) from first
 
     def _read(self, reads: Reads, bbox: Bbox) -> Any:
-        return self.source(reads).read(self.reach(reads, bbox))
+        stage = self.upstream(reads)
+        # the only chunk of a whole stage is read whole: its voxels may be of another mip than the box
+        return self.source(reads).read(stage.bounds if stage.whole else self.reach(reads, bbox))
 
     def _trimmed(self, content: Any) -> Any:
         """Voxels without the halo of the first input; anything else as it is."""

@@ -128,3 +128,20 @@ def test_random_affinities_give_waterz_s_segmentation(configure: Callable[..., N
     configure("Agglomeration", threshold=0.5)
     assert build(Segmentation())
     assert same_partition(voxels(tmp_path / "out", "segmentation"), waterz_segmentation(affinities, 0.5))
+
+
+def test_dust_is_told_by_the_size_in_the_volume_at_any_mip(configure: Callable[..., None], tmp_path: Path) -> None:
+    affinities = smooth_affinities((16, 32, 32), 5, sigma=2.5)
+    url = write_hdf5(tmp_path / "a.h5", "affinities", affinities, (40, 4, 4), OFFSET)
+    configure("Dataset", root=tmp_path / "out", image=url, chunk_shape="8,16,16", inner_chunk="8,8,8")
+    configure("Inference", external=url)
+    configure("Agglomeration", threshold=0.4)
+    configure("Downsample", factor="1,2,2", mips=1)
+    configure("Mesh", mip=1, dust_threshold=60)
+    assert build(MeshManifest())
+    labels, sizes = np.unique(voxels(tmp_path / "out", "segmentation"), return_counts=True)
+    coarse = np.unique(voxels(tmp_path / "out", "segmentation", 1))
+    expected = [label for label, size in zip(labels, sizes, strict=True) if label and size >= 60 and label in coarse]
+    listed = json.loads((tmp_path / "out/segmentation/mesh/manifest/all.json").read_text())["labels"]
+    assert 0 < len(expected) < len(labels) - 1
+    assert listed == expected
