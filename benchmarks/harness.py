@@ -98,6 +98,6 @@ def _holds(bar: Bar, runs: dict[str, list[Measure]]) -> bool:
     return holds
 
 
-def main_folder() -> Path:
+def scratch_folder() -> Path:
     """A folder for a benchmark's data, removed by the system when it likes."""
     return Path(tempfile.mkdtemp(prefix="lchunk-bench-"))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from lchunk.volumes.chunk_files import missing
-from lchunk.volumes.layer import Layer, open_layer
+from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
 
 SCORES = (
@@ -24,9 +24,7 @@ def status_lines(store: Store) -> Iterator[str]:
     Raises:
         FileNotFoundError: there is no layer.
     """
-    layers = [name for name in store.folders() if store.exists(f"{name}/0/zarr.json")]
-    if not layers:
-        raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
+    layers = layer_names(store)
     for name in layers:
         yield from _layer_lines(store, name)
     for name in layers:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.harness import Bar, Contestant, main_folder, race
+from benchmarks.harness import Bar, Contestant, race, scratch_folder
 
 CFG = """
 [Dataset]
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     z, y, x = map(int, arguments.shape.split(","))
-    folder = main_folder()
+    folder = scratch_folder()
     write_affinities(folder / "a.h5", (z, y, x))
     chunk = f"{z // 2},{y // 2},{x // 2}"
     (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk))

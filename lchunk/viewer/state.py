@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lchunk.volumes.folder import TABLE
-from lchunk.volumes.layer import Layer, open_layer
+from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
 
 METRES = 1e-9
@@ -23,11 +23,9 @@ def layers_in(store: Store) -> list[Layer]:
     Raises:
         FileNotFoundError: there is none.
     """
-    names = {key for key in store.folders() if store.exists(f"{key}/0/zarr.json")}
-    if not names:
-        raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
+    names = layer_names(store)
     known = [name for name in ORDER if name in names]
-    return [open_layer(store, name) for name in [*known, *sorted(names.difference(known))]]
+    return [open_layer(store, name) for name in [*known, *(name for name in names if name not in known)]]
 
 
 def viewer_state(store: Store, base: str) -> dict[str, Any]:

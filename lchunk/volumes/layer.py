@@ -198,6 +198,18 @@ class Layer:
         return {"path": str(self.mip), "coordinateTransformations": transformations}
 
 
+def layer_names(store: Store) -> list[str]:
+    """Names of the layers of voxels in a dataset's folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    names = [name for name in store.folders() if store.exists(f"{name}/0/zarr.json")]
+    if not names:
+        raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
+    return names
+
+
 def open_layer(store: Store, name: str, mip: int = 0) -> Layer:
     """A layer that is there.
 
