@@ -35,6 +35,7 @@ def cfg(monkeypatch: pytest.MonkeyPatch) -> Iterator[LuigiConfigParser]:
     Register.clear_instance_cache()
     dataset_module._geometry.cache_clear()
     inference_module._rehearse.cache_clear()
+    inference_module._net.cache_clear()
     yield fresh
     Register.clear_instance_cache()
 

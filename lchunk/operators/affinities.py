@@ -6,28 +6,23 @@ import numpy as np
 import numpy.typing as npt
 
 
-def as_float(voxels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def as_float(voxels: npt.NDArray[Any], out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
     """Integers divided by their type's maximum; floats as they are.
+
+    Args:
+        voxels: of any shape.
+        out: filled and returned, where an array is there already.
 
     >>> as_float(np.array([0, 51, 255], np.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
     """
     if voxels.dtype.kind in "ui":
-        return (voxels / np.float32(np.iinfo(voxels.dtype).max)).astype(np.float32, copy=False)
-    return voxels.astype(np.float32, copy=False)
-
-
-def quantised(voxels: npt.NDArray[np.floating], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Values in [0, 1] as `dtype`: an integer type holds them times its maximum, rounded to even, saturating.
-
-    >>> quantised(np.array([-0.1, 0.2, 0.5, 1.5]), np.uint8).tolist()
-    [0, 51, 128, 255]
-    """
-    target = np.dtype(dtype)
-    if target.kind == "f":
-        return voxels.astype(target, copy=False)
-    integers: npt.NDArray[Any] = np.rint(np.clip(voxels, 0, 1) * np.iinfo(target).max).astype(target)
-    return integers
+        most = np.float32(np.iinfo(voxels.dtype).max)
+        return np.asarray(np.divide(voxels, most, out=out, dtype=np.float32, casting="same_kind"))
+    if out is None:
+        return voxels.astype(np.float32, copy=False)
+    np.copyto(out, voxels, casting="same_kind")
+    return out
 
 
 def check_affinities(affinities: npt.NDArray[Any]) -> None:

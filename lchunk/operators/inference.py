@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.operators.affinities import as_float
+from lchunk.operators.augmentation import augmented
+from lchunk.operators.blending import Blender, HostBlender, Selection
 from lchunk.operators.lattice import Lattice
 
-Voxels = npt.NDArray[np.float32]
+Voxels = npt.NDArray[Any]
 
 
-class Net(Protocol):
-    """(batch, 1, z, y, x) float32 in [0, 1] to (batch, channel, z, y, x) float32, of the input or the output patch."""
+@dataclass(frozen=True)
+class Net:
+    """A net, wherever it runs.
 
-    def __call__(self, patches: Voxels) -> Voxels:
-        """Predict."""
+    Args:
+        predict: (batch, 1, z, y, x) of the image's type to (batch, channel, z, y, x), of the input or the output patch.
+            What comes back is only handed to the blender, but has `shape`, and items; on the host it is float32, or
+            uint16 that are the bits of bfloat16. The patches are a buffer: they change after the call.
+        blender: makes what adds the answers up, where they lie.
+    """
+
+    predict: Callable[[Voxels], Any]
+    blender: Callable[[Lattice, Bbox, Selection, Voxels], Blender] = HostBlender
 
 
 def infer(
-    image: npt.NDArray[Any],
+    image: Voxels,
     image_bbox: Bbox,
     bbox: Bbox,
     *,
     lattice: Lattice,
     net: Net,
     channels: int,
+    keep: Sequence[int] = (),
+    myelin_threshold: float | None = None,
+    dtype: npt.DTypeLike = np.float32,
+    batch: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Voxels:
     """Predict the voxels of a box.
@@ -41,53 +56,94 @@ def infer(
         lattice: patches of the whole volume: they make the result the same for every box.
         net: the net.
         channels: what the net must return.
+        keep: channels to give back, in this order; default: all.
+        myelin_threshold: where the last channel is above it the others become 0, and it is not given back.
+        dtype: float32; or an integer type, which holds values in [0, 1] times its maximum, rounded to even, saturating.
+        batch: patches that go through the net at once; the last batch is filled up with black.
         progress: told the patches done, and their number.
 
     Returns:
         (channel, z, y, x). Patches of zeros are not computed, and count as 0.
 
     Raises:
-        ValueError: the net's output does not fit.
+        ValueError: the net's output does not fit, or holds NaN or infinity; or a channel is not there.
     """
-    blended = np.zeros((channels, *bbox.shape), np.float32)
-    patches = list(lattice.meeting(bbox))
-    for done, ((k, j, i), patch) in enumerate(patches, start=1):
-        seen = as_float(image[patch.grown(lattice.crop).slices(image_bbox.start)])
-        if seen.any():
-            prediction = output_patch(net(seen[None, None]), channels, lattice)
-            part = patch.clipped(bbox)
-            z, y, x = part.slices(patch.start)
-            wz, wy, wx = (w[n, s] for w, n, s in zip(lattice.weights, (k, j, i), (z, y, x), strict=True))
-            weight = wz[:, None, None] * wy[:, None] * wx
-            blended[(slice(None), *part.slices(bbox.start))] += prediction[:, z, y, x] * weight
-        progress(done, len(patches))
-    return blended
+    selection = Selection(channels, tuple(keep), myelin_threshold)
+    output: Voxels = np.zeros((len(selection.kept), *bbox.shape), dtype)
+    blender = net.blender(lattice, bbox, selection, output)
+    buffer = np.zeros((batch, 1, *lattice.input_patch), image.dtype)
+    waiting: list[Triple] = []
+    layer = -1
+
+    def predict() -> None:
+        nonlocal layer
+        buffer[len(waiting) :] = 0
+        answers = net.predict(buffer)
+        check_answer(tuple(answers.shape), batch, channels, lattice)
+        for number, answer in zip(waiting, answers, strict=False):
+            if number[0] != layer:
+                layer = number[0]
+                blender.finish(max(lattice.patch(number).start[0] - bbox.start[0], 0))
+            blender.add(answer, number)
+        waiting.clear()
+
+    total = lattice.count(bbox)
+    for done, (number, patch) in enumerate(lattice.meeting(bbox), start=1):
+        voxels = image[patch.grown(lattice.crop).slices(image_bbox.start)]
+        if voxels.any():
+            buffer[len(waiting), 0] = voxels
+            waiting.append(number)
+        if waiting and (len(waiting) == batch or done == total):
+            predict()
+        progress(done, total)
+    blender.finish(bbox.shape[0])
+    return output
 
 
-def output_patch(prediction: Voxels, channels: int, lattice: Lattice) -> Voxels:
-    """The middle of a net's answer to one patch, (channel, z, y, x).
-
-    Raises:
-        ValueError: its shape is not (1, channel, z, y, x) of the input or of the output patch.
-    """
-    inner, outer = (1, channels, *lattice.output_patch), (1, channels, *lattice.input_patch)
-    patch: Voxels = prediction[0]
-    if prediction.shape == inner:
-        return patch
-    if prediction.shape != outer:
+def check_answer(shape: tuple[int, ...], batch: int, channels: int, lattice: Lattice) -> None:
+    """Raise ValueError unless a net's answer is (batch, channel, z, y, x) of the input or of the output patch."""
+    inner, outer = (batch, channels, *lattice.output_patch), (batch, channels, *lattice.input_patch)
+    if shape not in (inner, outer):
+        either = f"{inner}" if inner == outer else f"{inner} or {outer}"
         raise ValueError(
-            f"the net must return (batch, channel, z, y, x) = {inner} or {outer}, got {prediction.shape}; "
-            "check the net's file, channels and output_patch"
+            f"the net (or its post_process) must return (batch, channel, z, y, x) = {either}, got {shape}; "
+            "check the model file, net_channels and output_patch"
         )
-    z, y, x = (slice(c, c + side) for c, side in zip(lattice.crop, lattice.output_patch, strict=True))
-    return patch[:, z, y, x]
 
 
-def identity_net(channels: int, crop: Triple) -> Net:
+def host_net(
+    predict: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    augmentations: Sequence[str] = (),
+    *,
+    affinities: bool = False,
+) -> Net:
+    """A net that takes and returns float32 arrays on the host."""
+
+    def flip(voxels: Voxels, axes: tuple[int, ...]) -> Voxels:
+        return np.ascontiguousarray(np.flip(voxels, axes))
+
+    mean = augmented(predict, augmentations, flip=flip, affinities=affinities)
+    floats = Floats()
+    return Net(lambda patches: mean(floats(patches)))
+
+
+class Floats:
+    """Turns batches of patches into float32, always into the same array: a net is called many times."""
+
+    def __init__(self) -> None:
+        self.voxels: npt.NDArray[np.float32] = np.empty(0, np.float32)
+
+    def __call__(self, patches: Voxels) -> npt.NDArray[np.float32]:
+        if self.voxels.shape != patches.shape:
+            self.voxels = np.empty(patches.shape, np.float32)
+        return as_float(patches, self.voxels)
+
+
+def identity_net(channels: int, crop: Triple = (0, 0, 0)) -> Net:
     """A net that returns its input's middle in every channel: what blending leaves of it is what blending does."""
 
-    def predict(patches: Voxels) -> Voxels:
+    def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         middle = tuple(slice(c, side - c) for c, side in zip(crop, patches.shape[2:], strict=True))
         return np.repeat(patches[(slice(None), slice(None), *middle)], channels, axis=1)
 
-    return predict
+    return host_net(predict)

@@ -1,88 +1,227 @@
-"""PyTorch nets from a user's file: the only module that imports torch."""
+"""PyTorch nets at work, on the CPU or on a device."""
 
 from __future__ import annotations
 
 import functools
-import importlib.util
-import pickle
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from lchunk.operators.inference import Net
+from lchunk.geometry.bbox import Bbox
+from lchunk.operators.augmentation import augmented
+from lchunk.operators.blending import HostBlender, Placement, Selection, refuse_nonsense, sum_type
+from lchunk.operators.inference import Floats, Net
+from lchunk.operators.lattice import Lattice
+from lchunk.operators.torch_models import open_model
+
+AUTOCAST = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types that a net computes in where that is safe."""
+
+Voxels = npt.NDArray[Any]
+Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 @functools.lru_cache(maxsize=2)
-def torch_net(model: str, weights: str, device: str) -> Net:
-    """The net of a Python file, ready to predict; it stays in memory for the next call.
+def torch_net(
+    model: str,
+    weights: str,
+    device: str = "auto",
+    *,
+    autocast: str = "none",
+    augmentations: tuple[str, ...] = (),
+    affinities: bool = False,
+    trust_weights: bool = False,
+) -> Net:
+    """The net of a model file, ready to predict; it stays in memory for the next call.
 
     Args:
-        model: a file with `InstantiatedModel` (a torch.nn.Module) and, where needed, `pre_process(patch)`,
-            `post_process(output)` and `load_model(weights file)`.
-        weights: a file of torch.save with a state dict, or one under the key `state_dict`; empty: as the file makes it.
+        model: see `open_model`.
+        weights: see `open_model`.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one.
+        autocast: "none" computes in float32, "bfloat16" and "float16" faster and less exactly.
+        augmentations: see `augmented`.
+        affinities: see `augmented`.
+        trust_weights: see `open_model`.
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: the file breaks the contract above.
+        ValueError: a file breaks the contract of `open_model`, or the device is not there.
     """
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    module = _module(Path(model))
-    net = _loaded(module, model, weights).eval().to(place)
-    pre_process = getattr(module, "pre_process", None)
-    post_process = getattr(module, "post_process", None)
+    place = _device(device)
+    opened = open_model(model, weights, trust_weights=trust_weights)
+    if isinstance(opened.model, torch.nn.Module):
+        opened.model.to(place)
+        _channels_last(opened.model)
 
-    def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    dtype = AUTOCAST[autocast]
+    if augmentations:
+        forward = _cast(opened, place, dtype)
+        mean = augmented(lambda patches: forward(patches).float(), augmentations, flip=_flip, affinities=affinities)
+        return cpu_net(mean, None) if place.type == "cpu" else device_net(mean, place)
+    return cpu_net(opened, dtype) if place.type == "cpu" else device_net(_cast(opened, place, dtype), place)
+
+
+def cpu_net(model: Forward, autocast: torch.dtype | None) -> Net:
+    """A net on the CPU: answers are shared with numpy; bfloat16 stays as it is."""
+    floats = Floats()
+    forward = _cast(model, torch.device("cpu"), autocast)
+
+    def predict(patches: Voxels) -> Voxels:
         with torch.inference_mode():
-            voxels = torch.from_numpy(np.array(patches)).to(place)
-            if pre_process is not None:
-                voxels = pre_process(voxels)
-            output = net(voxels)
-            if post_process is not None:
-                output = post_process(output)
-            return np.asarray(output.float().cpu().numpy())
+            answer = forward(torch.from_numpy(floats(patches)))
+            if answer.dtype == torch.bfloat16:
+                return np.asarray(answer.contiguous().view(torch.uint16).numpy())
+            return np.asarray(answer.float().contiguous().numpy())
 
-    return predict
+    return Net(predict, HostBlender)
 
 
-def _module(path: Path) -> ModuleType:
-    if not path.exists():
-        raise FileNotFoundError(f"model must be a Python file, got {path}, which is not there")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"model must be a Python file, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def device_net(forward: Forward, place: torch.device) -> Net:
+    """A net on a device: integers go up, answers are added up there, and finished voxels come down."""
+
+    def predict(patches: Voxels) -> torch.Tensor:
+        with torch.inference_mode():
+            voxels = torch.from_numpy(patches)
+            staged = voxels.pin_memory() if place.type == "cuda" else voxels.clone()
+            sent = staged.to(place, non_blocking=True)
+            if patches.dtype.kind in "ui":
+                return forward(sent.float().div_(float(np.iinfo(patches.dtype).max)))
+            return forward(sent.float())
+
+    return Net(predict, functools.partial(DeviceBlender, place=place))
 
 
-def _loaded(module: ModuleType, model: str, weights: str) -> torch.nn.Module:
-    load_model = getattr(module, "load_model", None)
-    if load_model is not None:
-        loaded: torch.nn.Module = load_model(weights)
-        return loaded
-    net = getattr(module, "InstantiatedModel", None)
-    if not isinstance(net, torch.nn.Module):
-        raise ValueError(f"{model} must define InstantiatedModel, a torch.nn.Module, got {type(net).__name__}")
-    if weights:
-        try:
-            net.load_state_dict(_state(weights))
-        except RuntimeError as error:
-            raise ValueError(f"weights must fit InstantiatedModel of {model}, got {weights}: {error}") from error
-    return net
+class DeviceBlender:
+    """Adds up on a device; finished planes come down while the next ones are computed.
+
+    Args:
+        lattice, bbox, selection, output: as those of `HostBlender`.
+        place: the device.
+    """
+
+    def __init__(
+        self, lattice: Lattice, bbox: Bbox, selection: Selection, output: Voxels, *, place: torch.device
+    ) -> None:
+        self.lattice, self.bbox, self.selection, self.output, self.place = lattice, bbox, selection, output, place
+        depth = min(bbox.shape[0], lattice.output_patch[0])
+        shape = (len(selection.blended), depth, *bbox.shape[1:])
+        self.slab = torch.zeros(shape, dtype=getattr(torch, sum_type(lattice).__name__), device=place)
+        self.finite = torch.ones((), dtype=torch.bool, device=place)
+        self.first = 0
+        self.weights = [torch.from_numpy(along).to(place) for along in lattice.weights]
+        self.coming: list[_Coming] = []
+
+    def add(self, prediction: torch.Tensor, number: tuple[int, int, int]) -> None:
+        """See `Blender`."""
+        with torch.inference_mode():
+            put = Placement.of(self.lattice, self.bbox, number, tuple(prediction.shape[1:]))
+            z, y, x = (slice(a, a + n) for a, n in zip(put.source, put.shape, strict=True))
+            seen = prediction[:, z, y, x]
+            if self.selection.blended != tuple(range(prediction.shape[0])):
+                seen = seen[list(self.selection.blended)]
+            wz, wy, wx = put.weights(self.weights, number)
+            weighted = seen.float() * ((wz[:, None] * wy)[:, :, None] * wx)
+            z, y, x = (slice(a, a + n) for a, n in zip(put.target, put.shape, strict=True))
+            self.slab[:, z.start - self.first : z.stop - self.first, y, x].add_(weighted)
+            self.finite &= torch.isfinite(weighted).all()
+
+    def finish(self, stop: int) -> None:
+        """See `Blender`."""
+        count = stop - self.first
+        if count:
+            with torch.inference_mode():
+                done = self.slab[:, :count]
+                if self.selection.myelin_threshold is not None:
+                    done = done[:-1] * (done[-1] <= self.selection.myelin_threshold)
+                done = done.float()
+                if self.output.dtype.kind in "ui":
+                    done = done.clamp(0, 1).mul_(float(np.iinfo(self.output.dtype).max)).round_()
+                done = done.to(getattr(torch, self.output.dtype.name), copy=True)
+                self._land()
+                self.coming.append(_Coming.down(done.contiguous(), self.output[:, self.first : stop]))
+                rest = self.slab[:, count:].clone()
+                self.slab.zero_()
+                self.slab[:, : rest.shape[1]] = rest
+            self.first = stop
+        if stop == self.bbox.shape[0]:
+            self._land()
+            if not bool(self.finite):
+                refuse_nonsense(self.bbox)
+
+    def _land(self) -> None:
+        """Wait for the planes that are on their way."""
+        for coming in self.coming:
+            coming.land()
+        self.coming.clear()
 
 
-def _state(weights: str) -> dict[str, torch.Tensor]:
-    if not Path(weights).exists():
-        raise FileNotFoundError(f"weights must be a file of torch.save, got {weights}, which is not there")
+@dataclass
+class _Coming:
+    """Planes on their way from the device into the output."""
+
+    planes: torch.Tensor
+    output: Voxels
+    arrived: Any = field(default=None)
+
+    @classmethod
+    def down(cls, planes: torch.Tensor, output: Voxels) -> _Coming:
+        if planes.device.type != "cuda":
+            return cls(planes.cpu(), output)
+        landing = torch.empty(planes.shape, dtype=planes.dtype, pin_memory=True)
+        landing.copy_(planes, non_blocking=True)
+        arrived: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record(torch.cuda.current_stream(planes.device))
+        return cls(landing, output, arrived)
+
+    def land(self) -> None:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        self.output[...] = self.planes.numpy()
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes free on a device; None where it is the CPU."""
+    place = _device(device)
+    return None if place.type == "cpu" else int(torch.cuda.mem_get_info(place)[0])
+
+
+def peak_memory(device: str) -> int:
+    """Most bytes that tensors took on a device so far; 0 on the CPU."""
+    place = _device(device)
+    return 0 if place.type == "cpu" else int(torch.cuda.max_memory_allocated(place))
+
+
+def _device(name: str) -> torch.device:
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"weights must be plain tensors written by torch.save, got {weights}: {str(error).splitlines()[0]}"
-        ) from error
-    found: dict[str, torch.Tensor] = state.get("state_dict", state)
-    return found
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise ValueError(f"device must be cpu, cuda, cuda:1 or auto, got {name!r}") from error
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device must be there, got {name} on a machine with {torch.cuda.device_count()} GPUs")
+    return place
+
+
+def _flip(voxels: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    return voxels.flip(axes) if axes else voxels.contiguous()
+
+
+def _cast(model: Forward, place: torch.device, dtype: torch.dtype | None) -> Forward:
+    if dtype is None:
+        return model
+
+    def forward(patches: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(place.type, dtype):
+            return model(patches)
+
+    return forward
+
+
+def _channels_last(module: torch.nn.Module) -> None:
+    """Lay the weights of 3-D convolutions out as fast kernels want them."""
+    for values in module.parameters():
+        if values.dim() == 5:
+            values.data = values.data.contiguous(memory_format=torch.channels_last_3d)

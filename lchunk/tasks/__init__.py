@@ -7,6 +7,7 @@ from lchunk.tasks.evaluation import Contingency, Evaluation
 from lchunk.tasks.fragments import Fragments, FragmentUnion, LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.levels import LocalLevels, SectionLevels
 from lchunk.tasks.meshes import Mesh, MeshManifest
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "Inference",
     "Ingest",
     "LocalFragments",
+    "LocalLevels",
     "Mesh",
     "MeshManifest",
     "RegionGraph",
+    "SectionLevels",
     "Segmentation",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-import time
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,115 +13,288 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
-from lchunk.operators.affinities import quantised
-from lchunk.operators.inference import Net, identity_net, infer, output_patch
-from lchunk.operators.lattice import Lattice
+from lchunk.operators.augmentation import AUGMENTATIONS
+from lchunk.operators.backends import FRAMEWORKS, NetFile, rehearse
+from lchunk.operators.blending import Selection
+from lchunk.operators.contrast import Stretch, stretched
+from lchunk.operators.footprint import Footprint
+from lchunk.operators.inference import Net, infer
+from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.recipe import file_digest
 from lchunk.tasks.ingest import Ingest
-from lchunk.tasks.parameters import TripleParameter
+from lchunk.tasks.levels import SectionLevels, levels_of
+from lchunk.tasks.masks import Mask
+from lchunk.tasks.memory import free_memory
+from lchunk.tasks.parameters import (
+    ChannelsParameter,
+    CountParameter,
+    RangeParameter,
+    TripleParameter,
+    WordsParameter,
+)  # fmt: skip
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
 
+CHUNKS_A_BLOCK = 8
+FEW_BLOCKS = 32
+
 
 class Inference(Stage):
-    """Predict affinities with a net, patch by patch, blended without a seam.
+    """Predict affinities, or another map, with a net: patch by patch, blended without a seam.
 
-    Reads  `image` (z, y, x) uint8.
+    Reads  `image` (z, y, x) uint8; with `--Inference-contrast` also `section_levels`.
     Writes `affinities` (3, z, y, x) uint8 (times 255) or float32; channels x, y, z, each the affinity of a voxel
-           with its neighbour one step lower. 0 where the image is black.
+           with its neighbour one step lower. 0 where the image is black, or a mask erases.
+           With `--Inference-predicts probability` the layer is `probability`: (z, y, x), or (channel, z, y, x).
 
-    Patches lie on a lattice over the whole volume, so the result does not depend on the chunk shape, and neither
-    a patch number nor a masked border has to be worked out. Chunks of whole strides, and large ones, cost least:
-    a patch that meets several chunks is computed in each.
+    In one pass: contrast, input mask, net (test-time augmentation), channels, output mask, quantisation.
+
+    Patches lie on a lattice over the whole volume, so the result does not depend on the chunk shape: neither a patch
+    number (`--patch-num`) nor a masked border (`--mask-output-chunk`) nor an expanded cut-out has to be worked out.
+    Chunks of whole strides, and large ones, cost least: a patch that meets several chunks is computed in each.
     """
 
     reads = (Reads(Ingest),)
     layer = "affinities"
-    channels = 3
 
     framework: str = luigi.ChoiceParameter(
-        choices=("pytorch", "identity"), default="pytorch", description="pytorch, or identity: the image itself"
+        choices=FRAMEWORKS,
+        default="pytorch",
+        description="pytorch; general: a file with PatchInferencer; onnx; identity: the image itself",
     )
     model: str = luigi.Parameter(
-        default="", description="Python file with InstantiatedModel, pre_process, post_process"
+        default="",
+        description="Python file with InstantiatedModel, pre_process, post_process, load_model; or TorchScript, ONNX …",
     )
-    weights: str = luigi.Parameter(default="", description="the net's weights, written by torch.save")
+    weights: str = luigi.Parameter(default="", description="the net's weights, a state dict written by torch.save")
+    trust_weights: bool = luigi.BoolParameter(
+        default=False, significant=False, description="load weights that run code; only if you trust who wrote them"
+    )
+    predicts: str = luigi.ChoiceParameter(
+        choices=("affinities", "probability"), default="affinities", description="what the net's channels are"
+    )
+    net_channels: int = CountParameter(default=3, least=1, description="channels that the net returns")
+    keep: tuple[int, ...] = ChannelsParameter(
+        default=(), description="channels to write, counted from 0, in this order: 0,1,2; default: all"
+    )
+    myelin_threshold: float = RangeParameter(
+        least=0,
+        most=1,
+        default=1,
+        description="below 1, the net's last channel is myelin: where it is above this the others become 0",
+    )
     input_patch: Triple = TripleParameter(default=(20, 256, 256), description="z,y,x voxels that the net sees")
     output_patch: Triple = TripleParameter(
         default=(20, 256, 256), description="z,y,x voxels in the patch's middle that the net is trusted for"
     )
     overlap: Triple = TripleParameter(default=(4, 64, 64), description="z,y,x voxels that output patches share")
+    bump: str = luigi.ChoiceParameter(
+        choices=tuple(BUMPS), default="wu", description="how overlapping patches are weighed"
+    )
+    augment: tuple[str, ...] = WordsParameter(
+        of=AUGMENTATIONS,
+        default=(),
+        description="mean over flips and the transpose, of z,y,x,xy: each doubles the work",
+    )
+    contrast: bool = luigi.BoolParameter(
+        default=False, description="stretch each section's contrast by its histogram first"
+    )
+    contrast_lower: float = RangeParameter(
+        least=0, most=1, default=0.01, description="fraction of a section's voxels that become black"
+    )
+    contrast_upper: float = RangeParameter(
+        least=0, most=1, default=0.01, description="fraction of a section's voxels that become white"
+    )
+    contrast_least: int = CountParameter(default=1, least=1, description="lowest value after the stretch")
+    contrast_most: int = CountParameter(default=255, least=2, description="highest value after the stretch")
+    input_mask: str = luigi.Parameter(
+        default="", description="URL of a mask, coarser or not: the image is 0 where it is 0"
+    )
+    input_mask_inverse: bool = luigi.BoolParameter(default=False, description="… where it is not 0")
+    output_mask: str = luigi.Parameter(default="", description="URL of a mask: the result is 0 where it is 0")
+    output_mask_inverse: bool = luigi.BoolParameter(default=False, description="… where it is not 0")
     precision: str = luigi.ChoiceParameter(
-        choices=("uint8", "float32"), default="uint8", description="type of the affinities on disk"
+        choices=("uint8", "float32"), default="uint8", description="type of the voxels on disk"
+    )
+    autocast: str = luigi.ChoiceParameter(
+        choices=("none", "bfloat16", "float16"),
+        default="none",
+        description="type that the net computes in where that is safe: several times faster on hardware for it",
     )
     device: str = luigi.Parameter(
         default="auto", significant=False, description="cpu, cuda, cuda:1, or auto: a GPU where there is one"
     )
+    batch: int = CountParameter(
+        default=1, least=1, significant=False, description="patches at once; as the device, it may change a last bit"
+    )
+    memory: float = luigi.FloatParameter(
+        default=0, significant=False, description="GB that this process may take; default: what is free"
+    )
+
+    # ---- the layer
+
+    @property
+    def path(self) -> str:
+        return self.layer_name or self.predicts
 
     @property
     def dtype(self) -> Any:
         return self.precision
 
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        kept = len(self.selection.kept)
+        return 0 if self.predicts == "probability" and kept == 1 else kept
+
+    @property
+    def selection(self) -> Selection:
+        """Which of the net's channels are written."""
+        threshold = self.myelin_threshold if self.myelin_threshold < 1 else None
+        return Selection(self.net_channels, self.keep, threshold)
+
+    @property
+    def most_blocks(self) -> int:
+        # blocks of several chunks, so that a device has the next chunk while the last one is written
+        return min(super().most_blocks, max(FEW_BLOCKS, len(self.grid) // CHUNKS_A_BLOCK))
+
+    @property
+    def computed_on(self) -> str:
+        return self.device
+
+    # ---- what it reads
+
     @functools.cached_property
     def lattice(self) -> Lattice:
         """Patches of the whole volume."""
-        return Lattice(self.bounds, self.input_patch, self.output_patch, self.overlap)
+        if self.region is not None:
+            return self.for_volume.lattice  # type: ignore[attr-defined, no-any-return]
+        return Lattice(self.bounds, self.input_patch, self.output_patch, self.overlap, self.bump)
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (*self.reads, Reads(SectionLevels, all=True)) if self.contrast else self.reads
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.lattice.reach(bbox)
+
+    def masks(self) -> tuple[Mask | None, Mask | None]:
+        """Of the input, of the output."""
+        voxel_size = self.geometry.voxel_size
+        return (
+            Mask(self.input_mask, self.input_mask_inverse, voxel_size) if self.input_mask else None,
+            Mask(self.output_mask, self.output_mask_inverse, voxel_size) if self.output_mask else None,
+        )
 
     def ingredients(self) -> dict[str, str]:
         if self.framework == "identity":
             return {}
         return {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
 
+    # ---- what cannot work
+
     def validate(self) -> None:
         if self.external:
             return
         self.lattice  # noqa: B018 - its patches must fit each other
+        if self.predicts == "affinities" and len(self.selection.kept) != 3:
+            raise ValueError(
+                f"affinities must be three channels x, y, z, got {len(self.selection.kept)}; "
+                "set keep (and myelin_threshold), or predicts to probability"
+            )
+        if "xy" in self.augment and self.input_patch[1] != self.input_patch[2]:
+            raise ValueError(f"augment xy needs patches as long along y as along x, got {self.input_patch} (zyx)")
+        self._stretch  # noqa: B018 - its fractions must fit each other
+        for mask in self.masks():
+            if mask is not None:
+                mask.check(self.bounds)
         if self.framework == "identity":
             return
         if not self.model:
-            raise ValueError("model must be a Python file with InstantiatedModel, got nothing; set --Inference-model")
+            raise ValueError("model must be a file, got nothing; set --Inference-model")
         for name, file in (("model", self.model), ("weights", self.weights)):
             if file and not Path(file).is_file():
                 raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
 
     def rehearse(self) -> None:
-        """Run the net once, on a grey patch: it must fit before hours of work rest on it."""
-        if self.framework == "identity" or self.external or not missing(self.files(), self.bounds):
+        """Run the net once, on a patch of noise: it, and a chunk, must fit before hours of work rest on them."""
+        if self.external or not missing(self.files(), self.bounds):
             return
-        _rehearse(self.model, self.weights, self.device, self.lattice, self.channels)
+        taken = _rehearse(self.net_file, self.lattice, self.net_channels, self.batch, self.precision)
+        footprint = Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
+        host, device = free_memory(self.memory, self.device if self.framework == "pytorch" else "cpu")
+        wanted = footprint.host(self.chunk_shape, blends=device is None)
+        on_device = 0 if device is None else footprint.device(self.chunk_shape)
+        if wanted <= host and on_device <= (device or 0):
+            return
+        fitting = footprint.fitting(host, device, self.inner_chunk)
+        way_out = (
+            "set --Inference-chunk-shape " + ",".join(map(str, fitting)) if fitting else "no chunk shape would fit"
+        )
+        place, much, free = ("host", wanted, host) if wanted > host else (self.device, on_device, device or 0)
+        raise ValueError(
+            f"a chunk of Inference must fit in the memory of the {place}, {free / 1e9:.1f} GB, got {much / 1e9:.1f} GB "
+            f"for chunk_shape {self.chunk_shape}; {way_out}"
+        )
 
-    def net(self) -> Net:
-        """The net, loaded once a process."""
-        if self.framework == "identity":
-            return identity_net(self.channels, self.lattice.crop)
-        return _torch_net(self.model, self.weights, self.device)
+    # ---- work
 
-    def compute(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        affinities = infer(
+    @property
+    def net_file(self) -> NetFile:
+        """The net as the knobs name it."""
+        return NetFile(
+            self.framework, self.model, self.weights, self.device, self.autocast, self.augment,
+            self.predicts == "affinities", self.trust_weights,
+        )  # fmt: skip
+
+    @property
+    def _stretch(self) -> Stretch:
+        return Stretch(self.contrast_lower, self.contrast_upper, self.contrast_least, self.contrast_most)
+
+    def known(self) -> npt.NDArray[Any] | None:
+        before, after = self.masks()
+        erased = (before is not None and before.erases(self.lattice.reach(self.bbox))) or (
+            after is not None and after.erases(self.bbox)
+        )
+        return np.zeros((*([self.channels] if self.channels else []), *self.bbox.shape), self.dtype) if erased else None
+
+    def compute(self, image: npt.NDArray[Any], *levels: Iterator[dict[str, Any]]) -> npt.NDArray[Any]:
+        seen = self.lattice.reach(self.bbox)
+        before, after = self.masks()
+        if levels:
+            image = stretched(image, levels_of(next(levels[0]), seen, self.bounds), self._stretch)
+        if before is not None:
+            image = before.applied(image, seen)
+        predicted = infer(
             image,
-            self.reach(self.reads[0], self.bbox),
+            seen,
             self.bbox,
             lattice=self.lattice,
-            net=self.net(),
-            channels=self.channels,
+            net=_net(self.net_file, self.lattice, self.net_channels),
+            channels=self.net_channels,
+            keep=self.keep,
+            myelin_threshold=self.selection.myelin_threshold,
+            dtype=self.dtype,
+            batch=self.batch,
             progress=lambda done, total: self.report(done, total, "patches"),
         )
-        return quantised(affinities, self.dtype)
+        voxels = predicted if self.channels else predicted[0]
+        return voxels if after is None else after.applied(voxels, self.bbox)
 
 
-def _torch_net(model: str, weights: str, device: str) -> Net:
-    from lchunk.operators.nets import torch_net  # noqa: PLC0415 - takes seconds: only where a net runs
-
-    return torch_net(model, weights, device)
+@functools.lru_cache(maxsize=2)
+def _net(file: NetFile, lattice: Lattice, channels: int) -> Net:
+    """The net, loaded once a process."""
+    return file.open(lattice, channels)
 
 
 @functools.lru_cache(maxsize=4)
-def _rehearse(model: str, weights: str, device: str, lattice: Lattice, channels: int) -> float:
-    start = time.perf_counter()
-    grey = np.full((1, 1, *lattice.input_patch), 0.5, np.float32)
-    output_patch(_torch_net(model, weights, device)(grey), channels, lattice)
-    return time.perf_counter() - start
+def _rehearse(file: NetFile, lattice: Lattice, channels: int, batch: int, dtype: str) -> int:
+    """Bytes that the net was seen to take for a batch."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rehearse(_net(file, lattice, channels), lattice, channels, batch, dtype=dtype)
+    on_host = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    if file.framework != "pytorch":
+        return on_host
+    from lchunk.operators.nets import peak_memory  # noqa: PLC0415 - loaded by now
+
+    return peak_memory(file.device) or on_host

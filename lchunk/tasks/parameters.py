@@ -118,6 +118,43 @@ class LabelsParameter(luigi.Parameter[tuple[int, ...]]):
         return ",".join(map(str, x))
 
 
+class ChannelsParameter(luigi.Parameter[tuple[int, ...]]):
+    """Numbers of channels from 0, in an order, `0,1,2`, or nothing: all of them."""
+
+    def parse(self, x: str) -> tuple[int, ...]:
+        try:
+            return self.normalize(map(int, _words(x)))
+        except ValueError as error:
+            raise ValueError(f"{_option(self)} must be numbers of channels, from 0, got {x!r}") from error
+
+    def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
+        return tuple(int(channel) for channel in x)
+
+    def serialize(self, x: tuple[int, ...]) -> str:
+        return ",".join(map(str, x))
+
+
+class WordsParameter(luigi.Parameter[tuple[str, ...]]):
+    """Some of a few words, `z,xy`, or nothing; their order says nothing."""
+
+    def __init__(self, *, of: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.of = of
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        return self.normalize(_words(x))
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        words = set(x)
+        unknown = sorted(words - set(self.of))
+        if unknown:
+            raise ValueError(f"{_option(self)} must be of {', '.join(self.of)}, got {unknown[0]!r}")
+        return tuple(word for word in self.of if word in words)
+
+    def serialize(self, x: tuple[str, ...]) -> str:
+        return ",".join(x)
+
+
 class PrefixParameter(luigi.Parameter[str]):
     """First digits of a label; `7:` is the label 7 alone; nothing: every label."""
 

@@ -28,22 +28,42 @@ class Reporter:
         self.task = task
         self.started = self.terminal = time.monotonic()
         self.web = 0.0
+        self.at_start: float | None = None
+        self.made, self.chunks = 0, 1
+
+    def chunk(self, made: int, chunks: int) -> None:
+        """What is told from now on is of the chunk after these, of a task of many."""
+        self.made, self.chunks = made, chunks
+        if self.at_start is None:
+            self.at_start = made / chunks
+        self.tell(0, 1, "")
 
     def tell(self, done: int, total: int, what: str) -> None:
+        """Tell that `done` of `total` parts of the chunk are done."""
         now = time.monotonic()
-        last = done == total
-        message = f"{done}/{total} {what}"
-        if done and not last:
-            message += f", {_duration((now - self.started) / done * (total - done))} left"
+        share = (self.made + done / max(total, 1)) / max(self.chunks, 1)
+        parts = [f"{self.made}/{self.chunks} chunks"] if self.chunks > 1 else []
+        parts += [f"{done}/{total} {what}"] if what else []
+        parts += self._speed(now - self.started, share)
+        message, last = ", ".join(parts), share >= 1
         set_message: Any = getattr(self.task, "set_status_message", None)
         set_percentage: Any = getattr(self.task, "set_progress_percentage", None)
         if set_message is not None and set_percentage is not None and (last or now - self.web >= WEB_SECONDS):
             self.web = now
             set_message(html.escape(message))
-            set_percentage(100 * done // max(total, 1))
+            set_percentage(int(100 * share))
         if now - self.terminal >= TERMINAL_SECONDS:
             self.terminal = now
             logger.info("%s: %s", self.task, message)
+
+    def _speed(self, seconds: float, share: float) -> list[str]:
+        """Mvoxel/s since the start, and the time that is left."""
+        gained = share - (self.at_start or 0)
+        if gained <= 0 or seconds <= 0:
+            return []
+        bbox: Bbox | None = getattr(self.task, "bbox", None)
+        rate = [f"{gained * bbox.size / seconds / 1e6:.3g} Mvoxel/s"] if bbox is not None else []
+        return rate if share >= 1 else [*rate, f"{_duration(seconds / gained * (1 - share))} left"]
 
 
 def _duration(seconds: float) -> str:
@@ -55,9 +75,11 @@ def _duration(seconds: float) -> str:
 class ChunkLog:
     """Seconds that a chunk took, written beside its layer. Logs decide nothing."""
 
-    def __init__(self, stage: str, bbox: Bbox) -> None:
+    def __init__(self, stage: str, bbox: Bbox, device: str = "cpu") -> None:
         self.stage = stage
         self.bbox = bbox
+        self.device = device
+        self.skipped = False
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -70,7 +92,9 @@ class ChunkLog:
     def write(self, store: Store, layer: str) -> None:
         """Leave `logs/<layer>/<bbox>.json`; where that fails, say so and go on."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
-        content |= {"device": "cpu", "seconds": self.seconds}
+        content |= {"device": self.device, "seconds": self.seconds}
+        if self.skipped:
+            content["skipped"] = "the mask is empty"
         try:
             store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())
         except OSError as error:

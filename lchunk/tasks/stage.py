@@ -25,8 +25,9 @@ from lchunk.geometry.regions import blocks
 from lchunk.recipe import FILES, Mismatch, compare, digest, refuse
 from lchunk.targets import ChunkTarget
 from lchunk.tasks.dataset import Dataset, Geometry, geometry
+from lchunk.tasks.making import make, make_all
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
-from lchunk.tasks.progress import ChunkLog, Reporter
+from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import ChunkFiles, Recipe, missing
 from lchunk.volumes.files import open_volume
@@ -122,6 +123,10 @@ class Stage(luigi.Task):
     def rehearse(self) -> None:
         """A costly check, done before work where something is missing."""
 
+    def known(self) -> Any | None:
+        """The content of a chunk where it is known without its inputs and its work, as under an empty mask; or None."""
+        return None
+
     def files(self) -> ChunkFiles:
         """The layer that the stage writes."""
         if self.format is not None:
@@ -168,7 +173,12 @@ class Stage(luigi.Task):
     @property
     def blocks(self) -> Grid:
         """Its blocks."""
-        return blocks(self.grid, Dataset().max_blocks)
+        return blocks(self.grid, self.most_blocks)
+
+    @property
+    def most_blocks(self) -> int:
+        """How many blocks one graph may hold."""
+        return Dataset().max_blocks
 
     @cached_property
     def bbox(self) -> Bbox:
@@ -225,6 +235,11 @@ class Stage(luigi.Task):
         return open_volume(stage.external) if stage.external else stage.files()
 
     @property
+    def computed_on(self) -> str:
+        """The device, for the log."""
+        return "cpu"
+
+    @property
     def log_folder(self) -> str:
         """Where its chunks leave their logs, under `logs/`."""
         return self.path
@@ -256,7 +271,7 @@ class Stage(luigi.Task):
         if reads.all:
             yield whole
             return
-        units = whole.grid if self.is_chunk and len(whole.grid) <= Dataset().max_blocks else whole.blocks
+        units = whole.grid if self.is_chunk and len(whole.grid) <= whole.most_blocks else whole.blocks
         touched = list(units.meeting(self.reach(reads, self.bbox)))
         if len(touched) == len(units):
             yield whole
@@ -279,40 +294,36 @@ class Stage(luigi.Task):
         if self.is_volume:
             self.store.sweep(self.path, PARTIAL_AGE)
         elif self.is_chunk:
-            self.make()
+            make(self)
         else:
             self._make_all()
 
     # ---- work
 
-    def make(self) -> None:
-        """Read, compute and write one chunk."""
-        bbox, files = self.bbox, self.files()
+    def prepare(self) -> None:
+        """Make sure of the layer that a chunk is written to."""
+        files = self.files()
         self._refuse_mixing(files)
         files.create(self.recipe())
-        log = ChunkLog(type(self).__name__, bbox)
-        with log.timed("read"):
-            inputs = [self._read(reads, bbox) for reads in self.reading()]
-        with log.timed("compute"):
-            content = self.compute(*inputs)
-        with log.timed("write"):
-            files.write(bbox, self._trimmed(content))
-        log.write(self.store, self.log_folder)
+
+    def inputs(self) -> list[Any]:
+        """What `compute` gets of a chunk, read."""
+        return [self._read(reads, self.bbox) for reads in self.reading()]
 
     def _make_all(self) -> None:
         """Build the missing chunks of a block; when one fails the others are still made."""
         todo = missing(self.files(), self.bbox)
         total = len(list(self.grid.meeting(self.bbox)))
-        failed: list[tuple[Bbox, Exception]] = []
-        for made, index in enumerate(todo):
-            chunk = self.at(self.grid.chunk(index))
-            self.report(total - len(todo) + made - len(failed), total, "chunks")
-            try:
-                chunk.make()
-            except Exception as error:
-                logger.exception("%s failed at %s", type(self).__name__, chunk.bbox)
-                failed.append((chunk.bbox, error))
-        self.report(total - len(failed), total, "chunks")
+        made = total - len(todo)
+
+        def computing(number: int, chunk: Stage) -> None:
+            if self.reporter is not None:
+                chunk.reporter = self.reporter
+                self.reporter.chunk(made + number, total)
+
+        failed = make_all((self.at(self.grid.chunk(index)) for index in todo), computing)
+        if self.reporter is not None:
+            self.reporter.chunk(total - len(failed), total)
         if failed:
             where, first = failed[0]
             raise RuntimeError(
@@ -325,7 +336,7 @@ class Stage(luigi.Task):
         # the only chunk of a whole stage is read whole: its voxels may be of another mip than the box
         return self.source(reads).read(stage.bounds if stage.whole else self.reach(reads, bbox))
 
-    def _trimmed(self, content: Any) -> Any:
+    def trimmed(self, content: Any) -> Any:
         """Voxels without the halo of the first input; anything else as it is."""
         if self.format is not None or not isinstance(content, np.ndarray) or content.shape[-3:] == self.bbox.shape:
             return content

@@ -1,0 +1,67 @@
+"""How bright each section of the image is: histograms over whole sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.operators.contrast import LEVELS, section_levels
+from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.folder import TABLE
+
+Table = dict[str, npt.NDArray[Any]]
+
+
+class LocalLevels(Stage):
+    """Count the grey values of each section inside each chunk.
+
+    Reads  `image` (z, y, x) uint8.
+    Writes `local_levels`, a table a chunk: levels (z, 256), 0 for black, which does not count.
+    """
+
+    reads = (Reads(Ingest),)
+    layer = "local_levels"
+    format = TABLE
+
+    def compute(self, image: npt.NDArray[np.uint8]) -> Table:
+        return {"levels": section_levels(image)}
+
+
+class SectionLevels(Stage):
+    """Add the counts up over whole sections, so that a contrast made from them shows no seam.
+
+    Reads  `local_levels`.
+    Writes `section_levels/table`: levels (z, 256) from the volume's first section on.
+    """
+
+    reads = (Reads(LocalLevels),)
+    layer = "section_levels"
+    format = TABLE
+    whole = True
+    file = "table"
+
+    def compute(self, chunks: Iterator[Table]) -> Table:
+        levels = np.zeros((self.bounds.shape[0], LEVELS), np.int64)
+        grid = self.upstream(self.reads[0]).grid
+        for index, chunk in zip(grid, chunks, strict=True):
+            levels[_sections(grid.chunk(index), self.bounds)] += chunk["levels"]
+        return {"levels": levels}
+
+
+def levels_of(table: Table, bbox: Bbox, bounds: Bbox) -> npt.NDArray[np.int64]:
+    """The levels of a box's sections, of a table of the whole volume; nothing is known of sections outside it."""
+    levels = np.zeros((bbox.shape[0], LEVELS), np.int64)
+    inside = bbox.clipped(bounds)
+    if inside.size:
+        levels[_sections(inside, bbox)] = table["levels"][_sections(inside, bounds)]
+    return levels
+
+
+def _sections(bbox: Bbox, within: Bbox) -> slice:
+    return bbox.slices(within.start)[0]
