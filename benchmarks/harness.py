@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -35,11 +36,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Measure:
-    """One run: CPU seconds of the process and its children, wall seconds, peak MiB of the largest process."""
+    """One run: CPU seconds of the process and its children, wall seconds, peak MiB of the largest process.
+
+    A process that ends with a line `measured {"cpu": …, "wall": …, "memory": …}` measured itself.
+    """
 
     cpu: float
     wall: float
     memory: float
+
+
+Runs = dict[str, list[Measure]]
 
 
 def measure(contestant: Contestant) -> Measure:
@@ -57,22 +64,26 @@ def measure(contestant: Contestant) -> Measure:
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        printed = output.read().decode()
         if process.returncode:
-            output.seek(0)
-            raise RuntimeError(f"{contestant.name} failed:\n{output.read().decode()[-2000:]}")
+            raise RuntimeError(f"{contestant.name} failed:\n{printed[-2000:]}")
+    *_, last = ["", *printed.strip().splitlines()]
+    if last.startswith("measured "):
+        return Measure(**json.loads(last.removeprefix("measured ")))
     return Measure(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
-def race(contestants: list[Contestant], rounds: int, bars: list[Bar]) -> bool:
-    """Run all in turn, print the table and a line a bar; whether every bar holds."""
-    runs: dict[str, list[Measure]] = {contestant.name: [] for contestant in contestants}
+def race(contestants: list[Contestant], rounds: int) -> Runs:
+    """Run all in turn, and print the table."""
+    runs: Runs = {contestant.name: [] for contestant in contestants}
     for contestant in contestants:
         measure(contestant)  # once unmeasured: files into memory, compiled code into its cache
     for number in range(rounds):
         for contestant in contestants:
             runs[contestant.name].append(measure(contestant))
             print(
-                f"round {number + 1}/{rounds} {contestant.name}: {runs[contestant.name][-1].cpu:.1f} CPU s", flush=True
+                f"round {number + 1}/{rounds} {contestant.name}: {runs[contestant.name][-1].cpu:.2f} CPU s", flush=True
             )
     medians = {name: _median(measures) for name, measures in runs.items()}
     first = contestants[-1].name
@@ -80,8 +91,13 @@ def race(contestants: list[Contestant], rounds: int, bars: list[Bar]) -> bool:
     for name, m in medians.items():
         peer = medians[first]
         ratios = f"{m.cpu / peer.cpu:.2f} CPU, {m.wall / peer.wall:.2f} wall, {m.memory / peer.memory:.2f} memory"
-        print(f"{name:32} {m.cpu:8.1f} {m.wall:8.1f} {m.memory:8.0f}   {ratios}")
+        print(f"{name:32} {m.cpu:8.2f} {m.wall:8.2f} {m.memory:8.0f}   {ratios}")
     print()
+    return runs
+
+
+def hold(bars: list[Bar], runs: Runs) -> bool:
+    """Print a line a bar; whether every bar holds."""
     held = [_holds(bar, runs) for bar in bars]
     return all(held)
 
@@ -90,7 +106,7 @@ def _median(measures: list[Measure]) -> Measure:
     return Measure(*(statistics.median(getattr(m, name) for m in measures) for name in ("cpu", "wall", "memory")))
 
 
-def _holds(bar: Bar, runs: dict[str, list[Measure]]) -> bool:
+def _holds(bar: Bar, runs: Runs) -> bool:
     pairs = zip(runs[bar.ours], runs[bar.theirs], strict=True)
     ratio = statistics.median(getattr(ours, bar.column) / getattr(theirs, bar.column) for ours, theirs in pairs)
     holds = ratio <= bar.limit

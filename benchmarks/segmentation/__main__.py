@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.harness import Bar, Contestant, race, scratch_folder
+from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
 
 CFG = """
 [Dataset]
@@ -63,7 +63,7 @@ def main() -> None:
         Bar("CPU against waterz", "cpu", lchunk.name, waterz.name, 1.0),
         Bar("peak memory against waterz", "memory", lchunk.name, waterz.name, 1.0),
     ]
-    held = race([lchunk, waterz], arguments.rounds, bars)
+    held = hold(bars, race([lchunk, waterz], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
 

@@ -1,0 +1,1 @@
+"""Patchwise inference: lchunk, MONAI, chunkflow, and the net alone on the same patches."""
