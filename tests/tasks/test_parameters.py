@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.parameters import (
     BboxParameter,
+    ChannelsParameter,
     CountParameter,
     LabelsParameter,
     PrefixParameter,
     RangeParameter,
     SizeParameter,
     TripleParameter,
+    WordsParameter,
 )
 
 
@@ -86,3 +88,22 @@ def test_prefixes_one_to_nine_and_their_ends_cover_every_label() -> None:
     two_digits += [label for digits in range(10, 100) for label in starting(str(digits))]
     assert sorted(one_digit) == sorted(two_digits) == sorted(labels)
     assert starting("7:") == [7]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "message"),
+    [
+        (ChannelsParameter(), "a", "must be numbers of channels, from 0, got 'a'"),
+        (WordsParameter(of=("z", "xy")), "z,w", "must be of z, xy, got 'w'"),
+    ],
+)
+def test_what_is_no_channel_or_no_known_word_is_refused(parameter: luigi.Parameter, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parameter.parse(text)
+
+
+def test_words_have_one_order_and_channels_keep_theirs() -> None:
+    words = WordsParameter(of=("z", "y", "xy"))
+    assert words.parse("xy,z") == words.parse("z xy") == words.parse(words.serialize(("z", "xy"))) == ("z", "xy")
+    channels = ChannelsParameter()
+    assert channels.parse(channels.serialize((2, 0))) == (2, 0)

@@ -3,6 +3,7 @@
 import luigi
 import pytest
 
+from lchunk.geometry.bbox import Bbox
 from lchunk.tasks import progress
 from lchunk.tasks.progress import Reporter
 
@@ -43,3 +44,17 @@ def test_what_is_told_is_no_markup(told: list) -> None:
 
 def test_a_task_outside_a_worker_tells_nobody() -> None:
     Reporter(LongForTest()).tell(1, 2, "chunks")
+
+
+def test_a_block_tells_its_chunks_its_speed_and_what_is_left(told: list) -> None:
+    one = reporter(told)
+    one.task.bbox = Bbox((0, 0, 0), (4, 1000, 1000))
+    one.chunk(2, 4)  # two were there before: they are no speed of this run
+    for done in range(1, 9):
+        one.tell(done, 8, "patches")
+    one.chunk(4, 4)
+    messages = [line for line in told if isinstance(line, str)]
+    # one second, three eighths of a chunk of a million voxels; 1.625 of them are left
+    assert messages[0] == "2/4 chunks, 3/8 patches, 0.375 Mvoxel/s, 4 s left"
+    assert messages[-1].startswith("4/4 chunks, ")
+    assert told[-1] == 100
