@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -201,11 +202,19 @@ def peak_memory(device: str) -> int:
     return 0 if place.type == "cpu" else int(torch.cuda.max_memory_allocated(place))
 
 
+def device_name(device: str) -> str:
+    """What a person calls a device: "cpu", or the GPU's name."""
+    place = _device(device)
+    return "cpu" if place.type == "cpu" else torch.cuda.get_device_name(place)
+
+
 def _device(name: str) -> torch.device:
     try:
         place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
     except RuntimeError as error:
         raise ValueError(f"device must be cpu, cuda, cuda:1 or auto, got {name!r}") from error
+    if place.type == "cuda" and torch.cuda._is_in_bad_fork():
+        raise RuntimeError("a net on a GPU must run in Luigi's own process; set workers to 1, one process a device")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device must be there, got {name} on a machine with {torch.cuda.device_count()} GPUs")
     return place
@@ -232,6 +241,14 @@ def _channels_last(module: torch.nn.Module) -> None:
         if values.dim() == 5:
             # a copy: what has one channel, or one voxel, counts as laid out already, and its kernel is slow
             values.data = values.data.clone(memory_format=torch.channels_last_3d)
+
+
+def _after_fork() -> None:
+    """A forked process has its parent's record of OpenMP's threads, but not the threads: it would wait for them."""
+    torch.set_num_threads(1)
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def keep_freed_memory() -> None:

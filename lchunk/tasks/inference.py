@@ -160,7 +160,11 @@ class Inference(Stage):
 
     @property
     def computed_on(self) -> str:
-        return self.device
+        if self.framework != "pytorch":
+            return "cpu"
+        from lchunk.operators.nets import device_name  # noqa: PLC0415 - loaded by now
+
+        return device_name(self.device)
 
     # ---- what it reads
 

@@ -21,7 +21,7 @@ class Making:
 
     def __init__(self, chunk: Stage) -> None:
         self.chunk = chunk
-        self.log = ChunkLog(type(chunk).__name__, chunk.bbox, chunk.computed_on)
+        self.log = ChunkLog(type(chunk).__name__, chunk.bbox)
         self.inputs: list[Any] = []
         self.content: Any = None
 
@@ -38,6 +38,7 @@ class Making:
         with self.log.timed("compute"):
             if self.content is None:
                 self.content = self.chunk.trimmed(self.chunk.compute(*self.inputs))
+                self.log.device = self.chunk.computed_on
         self.inputs = []
 
     def write(self) -> None:

@@ -75,10 +75,10 @@ def _duration(seconds: float) -> str:
 class ChunkLog:
     """Seconds that a chunk took, written beside its layer. Logs decide nothing."""
 
-    def __init__(self, stage: str, bbox: Bbox, device: str = "cpu") -> None:
+    def __init__(self, stage: str, bbox: Bbox) -> None:
         self.stage = stage
         self.bbox = bbox
-        self.device = device
+        self.device = "cpu"
         self.skipped = False
         self.seconds: dict[str, float] = {}
 

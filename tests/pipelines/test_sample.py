@@ -16,15 +16,18 @@ import zarr
 from cloudvolume import CloudVolume
 
 from lchunk.operators.evaluation import contingency, scores
+from tests.conftest import DATA
 from tests.operators.test_watershed import waterz_segmentation
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
-def luigi_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+def luigi_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run luigi in the repository, where the sample's luigi.cfg is."""
     command = [sys.executable, "-m", "luigi", *arguments, "--no-lock"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ)
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=600
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,33 @@ def test_scores_are_as_good_as_waterz_s_on_the_whole_volume(root: Path) -> None:
     theirs = scores(contingency(truth, waterz_segmentation(affinities, 0.5)))
     for name in ("voi_split", "voi_merge", "rand_split", "rand_merge"):
         assert ours[name] == pytest.approx(theirs[name], abs=0.03), (name, ours, theirs)
+
+
+def test_two_workers_make_the_same_affinities(root: Path, tmp_path: Path) -> None:
+    # they are forks of a process that ran the net already, and must not wait for its threads
+    run = luigi_command(
+        "--module", "lchunk.tasks", "Inference", "--Dataset-root", str(tmp_path / "two"), "--workers", "2"
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert np.array_equal(voxels(tmp_path / "two", "affinities"), voxels(root, "affinities"))
+
+
+@pytest.mark.skipif(
+    not (DATA / "mouse_mip1_sample1.h5").exists(), reason="needs mouse_mip1_sample1.h5: set LCHUNK_DATA to its folder"
+)
+def test_synaptic_clefts_are_the_published_ones(tmp_path: Path) -> None:
+    run = luigi_command(
+        "--module", "tasks.synaptic_cleft", "SynapticCleft", "--Dataset-root", str(tmp_path / "cleft"),
+        "--Dataset-image", f"{DATA}/mouse_mip1_sample1.h5:/volumes/raw", LUIGI_CONFIG_PATH="tasks/synaptic_cleft.cfg",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-3000:]
+    probability = voxels(tmp_path / "cleft", "probability")
+    assert probability.max() == pytest.approx(0.9526, abs=5e-5)
+    assert probability.sum(dtype=np.float64) == pytest.approx(764.47, abs=5e-3)
+    assert (probability > 0.25).sum() == 1007
+    with h5py.File(DATA / "mouse_mip1_sample1.h5") as file:
+        published = file["volumes/predictions/cleft"][:].astype(np.float32)
+    assert np.abs(probability - published).max() < 2**-11  # it is float16
 
 
 def test_the_plain_command_finds_everything_made(root: Path) -> None:

@@ -204,7 +204,9 @@ def test_a_mask_that_does_not_fit_is_refused(  # noqa: PLR0917
 def test_a_chunk_that_would_not_fit_is_refused_with_one_that_would(root: Path, configure: Callable[..., None]) -> None:
     configure("Dataset", chunk_shape="20,24,40")
     configure("Inference", memory=0.00025)
-    with pytest.raises(ValueError, match=r"must fit in the memory of the host, .* set --Inference-chunk-shape") as error:
+    with pytest.raises(
+        ValueError, match=r"must fit in the memory of the host, .* set --Inference-chunk-shape"
+    ) as error:
         Inference().complete()
     fitting = str(error.value).rsplit(" ", 1)[1]
     assert triple(map(int, fitting.split(","))) != (20, 24, 40)
