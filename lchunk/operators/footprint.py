@@ -34,11 +34,11 @@ class Footprint:
     net: int
 
     def host(self, chunk_shape: Triple, *, blends: bool = True) -> int:
-        """Peak bytes on the host: two inputs (the next is read ahead), two outputs and one packed (the last is being
-        written), the slab, four batches, and the net where it blends here too.
+        """Peak bytes on the host: two inputs (the next is read ahead), two outputs (the last is being written) and the
+        last one packed, twice; the slab, four batches, and the net where it blends here too.
         """
         written = math.prod(chunk_shape) * len(self.selection.kept) * np.dtype(self.dtype).itemsize
-        held = 2 * self._reach(chunk_shape) + 3 * written + 4 * self._batch
+        held = 2 * self._reach(chunk_shape) + 4 * written + 4 * self._batch
         return held + (self.net + self._slab(chunk_shape) if blends else 0)
 
     def device(self, chunk_shape: Triple) -> int:

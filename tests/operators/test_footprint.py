@@ -1,0 +1,52 @@
+"""What a chunk takes is what its arrays add up to, and what is proposed fits and costs least."""
+
+import math
+
+import numpy as np
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.grid import Grid
+from lchunk.operators.blending import Selection
+from lchunk.operators.footprint import Footprint
+from lchunk.operators.lattice import Lattice
+
+LATTICE = Lattice(Bbox.of((-10, 20, 30), (200, 2000, 2100)), (20, 256, 256), (16, 192, 192), (4, 64, 64))
+FOOTPRINT = Footprint(LATTICE, Selection(3), np.uint8, 2, 10**8)
+CHUNK = (48, 512, 512)
+
+
+def test_a_chunk_holds_its_arrays() -> None:
+    grid = Grid(LATTICE.bounds, CHUNK)
+    largest = max(LATTICE.reach(grid.chunk(index)).size for index in grid)
+    written = 3 * math.prod(CHUNK)
+    slab = 3 * 4 * 16 * 512 * 512
+    batches = 4 * 2 * 4 * (1 + 3) * 20 * 256 * 256
+    assert FOOTPRINT.host(CHUNK) == 2 * largest + 4 * written + slab + batches + 10**8
+    assert FOOTPRINT.device(CHUNK) == 2 * slab + batches + 10**8
+
+
+def test_redundancy_counts_patches() -> None:
+    grid = Grid(LATTICE.bounds, CHUNK)
+    computed = sum(len(list(LATTICE.meeting(grid.chunk(index)))) for index in grid)
+    assert math.isclose(FOOTPRINT.redundancy(CHUNK), computed / len(list(LATTICE.meeting(LATTICE.bounds))))
+
+
+def test_the_proposed_chunk_fits_in_whole_strides_and_costs_less_the_more_there_is() -> None:
+    inner = (4, 64, 64)
+    costs = []
+    for free in (6e8, 1e9, 4e9, 2e10):
+        shape = FOOTPRINT.fitting(int(free), None, inner)
+        assert shape is not None
+        assert FOOTPRINT.host(shape) <= free
+        assert all(side % step == 0 for side, step in zip(shape, (12, 128, 128), strict=True))
+        costs.append(FOOTPRINT.redundancy(shape))
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < costs[0]
+    assert FOOTPRINT.fitting(int(1e8), None, inner) is None
+
+
+def test_on_a_device_its_memory_counts_too() -> None:
+    small = FOOTPRINT.fitting(int(2e10), int(5e8), (4, 64, 64))
+    assert small is not None
+    assert FOOTPRINT.device(small) <= 5e8
+    assert FOOTPRINT.host(small, blends=False) < FOOTPRINT.host(small)
