@@ -1,4 +1,4 @@
-"""Union of labels by pairs, and relabelling through the table that comes out."""
+"""Labels that are the same for every grid: their ids, their union by pairs, relabelling through what comes out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,34 @@ import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from lchunk.geometry.bbox import Triple
+
 Labels = npt.NDArray[np.uint64]
+
+
+def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: Triple) -> npt.NDArray[np.uint64]:
+    """The id of each label: 1 + the smallest linear index, in the whole volume, of its voxels.
+
+    Args:
+        labels: (z, y, x), part of a volume.
+        start: its first voxel, zyx from the volume's first voxel.
+        volume_shape: voxels of the volume, zyx.
+
+    Returns:
+        ids by label; entry 0 is 0.
+
+    >>> canonical_ids(np.array([[[1, 0, 2], [2, 2, 1]]], np.uint32), (0, 0, 5), (1, 4, 10))
+    array([0, 6, 8], dtype=uint64)
+    """
+    count = int(labels.max(initial=0))
+    flat = labels.ravel()
+    first = np.zeros(count + 1, np.int64)
+    first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)
+    z, y, x = np.unravel_index(first, labels.shape)
+    linear = ((z + start[0]) * volume_shape[1] + (y + start[1])) * volume_shape[2] + (x + start[2])
+    ids = (linear + 1).astype(np.uint64)
+    ids[0] = 0
+    return ids
 
 
 def union(pairs: Labels) -> tuple[Labels, Labels]:

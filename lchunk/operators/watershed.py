@@ -15,7 +15,6 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Triple
 from lchunk.operators.affinities import as_float, check_affinities
 
 ROUNDS = 8
@@ -64,31 +63,6 @@ def label_links(links: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     labels: npt.NDArray[np.uint32] = cc3d.color_connectivity_graph(inside, connectivity=6).astype(np.uint32, copy=False)
     labels[links & FOREGROUND == 0] = 0
     return labels
-
-
-def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: Triple) -> npt.NDArray[np.uint64]:
-    """The id of each label: 1 + the smallest linear index, in the whole volume, of its voxels.
-
-    Args:
-        labels: (z, y, x), part of a volume.
-        start: its first voxel, zyx from the volume's first voxel.
-        volume_shape: voxels of the volume, zyx.
-
-    Returns:
-        ids by label; entry 0 is 0.
-
-    >>> canonical_ids(np.array([[[1, 0, 2], [2, 2, 1]]], np.uint32), (0, 0, 5), (1, 4, 10))
-    array([0, 6, 8], dtype=uint64)
-    """
-    count = int(labels.max(initial=0))
-    flat = labels.ravel()
-    first = np.zeros(count + 1, np.int64)
-    first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)
-    z, y, x = np.unravel_index(first, labels.shape)
-    linear = ((z + start[0]) * volume_shape[1] + (y + start[1])) * volume_shape[2] + (x + start[2])
-    ids = (linear + 1).astype(np.uint64)
-    ids[0] = 0
-    return ids
 
 
 # Directions 0 to 5 are -z, -y, -x, +z, +y, +x; the opposite of k is (k + 3) % 6. Where one must be chosen, the last is.

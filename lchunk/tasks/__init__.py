@@ -1,6 +1,7 @@
 """The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
 
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
+from lchunk.tasks.components import ComponentPairs, ComponentUnion, ConnectedComponents, LocalComponents
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.evaluation import Contingency, Evaluation
@@ -12,6 +13,9 @@ from lchunk.tasks.meshes import Mesh, MeshManifest
 
 __all__ = [
     "Agglomeration",
+    "ComponentPairs",
+    "ComponentUnion",
+    "ConnectedComponents",
     "Contingency",
     "Dataset",
     "Downsample",
@@ -20,6 +24,7 @@ __all__ = [
     "Fragments",
     "Inference",
     "Ingest",
+    "LocalComponents",
     "LocalFragments",
     "LocalLevels",
     "Mesh",

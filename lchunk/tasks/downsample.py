@@ -12,6 +12,7 @@ from lchunk.geometry.bbox import Triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.downsample import mean_levels, mode_levels
 from lchunk.tasks.agglomeration import Segmentation
+from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.fragments import Fragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
@@ -21,7 +22,11 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.pyramid import Pyramid
 
-SOURCES: dict[str, type[Stage]] = {stage.layer: stage for stage in (Ingest, Inference, Fragments, Segmentation)}
+SOURCES: dict[str, type[Stage]] = {
+    stage.layer: stage for stage in (Ingest, Inference, Fragments, Segmentation, ConnectedComponents)
+}
+"""By the layer that a stage writes where its knobs say nothing else."""
+SOURCES["probability"] = Inference
 
 
 class Downsample(Stage):
@@ -42,6 +47,11 @@ class Downsample(Stage):
         return (Reads(SOURCES[self.of]),)
 
     def validate(self) -> None:
+        upstream = self.upstream(self.reading()[0])
+        if upstream.path != self.of and not upstream.layer_name:
+            raise ValueError(
+                f"of must be the layer that {type(upstream).__name__} writes, {upstream.path}, got {self.of}"
+            )
         for axis, side, factor in zip("zyx", self._source.chunk_shape, self.factor, strict=True):
             if factor < 1 or side % factor**self.mips:
                 raise ValueError(

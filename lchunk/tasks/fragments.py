@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.operators.union import relabelled, union
-from lchunk.operators.watershed import HALO, LINKS, canonical_ids, label_links, watershed_links
+from lchunk.operators.union import canonical_ids, union
+from lchunk.operators.watershed import HALO, LINKS, label_links, watershed_links
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.local_labels import Table, joined
 from lchunk.tasks.parameters import RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.folder import TABLE
-
-Table = dict[str, npt.NDArray[Any]]
 
 
 class LocalFragments(Stage):
@@ -104,12 +103,5 @@ class Fragments(Stage):
     dtype = np.uint64
 
     def compute(self, chunks: Iterator[Table], unions: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        (joined,) = unions
-        fragments = np.zeros(self.bbox.shape, np.uint64)
-        grid = self.upstream(self.reads[0]).grid
-        for index, chunk in zip(grid.meeting(self.bbox), chunks, strict=True):
-            ids = relabelled(chunk["ids"], joined["changed"], joined["roots"])
-            place = grid.chunk(index)
-            part = place.clipped(self.bbox)
-            fragments[part.slices(self.bbox.start)] = ids[chunk["labels"][part.slices(place.start)]]
-        return fragments
+        (found,) = unions
+        return joined(chunks, self.upstream(self.reads[0]).grid, self.bbox, found)

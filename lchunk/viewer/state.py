@@ -12,9 +12,11 @@ from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
 
 METRES = 1e-9
-ORDER = ("image", "affinities", "fragments", "segmentation")
+ORDER = ("image", "affinities", "probability", "fragments", "segmentation", "components")
 HIDDEN = ("affinities", "fragments")
 RGB = "void main() { emitRGB(vec3(getDataValue(0), getDataValue(1), getDataValue(2))); }"
+GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
+"""Adds red where it is likely, and nothing where it is not."""
 
 
 def layers_in(store: Store) -> list[Layer]:
@@ -63,6 +65,8 @@ def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
         metres = {axis: [nm * METRES, "m"] for axis, nm in zip("zyx", layer.voxel_size, strict=True)}
         source["transform"] = {"outputDimensions": {"c^": [1, ""], **metres}}
         shown["shader"] = RGB
+    elif layer.name == "probability":
+        shown |= {"shader": GLOW, "blend": "additive", "opacity": 1}
     return shown | {"type": "image", "source": source}
 
 

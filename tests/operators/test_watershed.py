@@ -10,8 +10,8 @@ import waterz
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.union import relabelled, union
-from lchunk.operators.watershed import FOREGROUND, HALO, LINKS, canonical_ids, label_links, watershed_links
+from lchunk.operators.union import canonical_ids, relabelled, union
+from lchunk.operators.watershed import FOREGROUND, HALO, LINKS, label_links, watershed_links
 from tests.conftest import same_partition, smooth_affinities
 
 LOW, HIGH = 0.001, 0.9999

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cc3d
 import h5py
 import numpy as np
 import ome_zarr_models
@@ -16,7 +17,7 @@ import zarr
 from cloudvolume import CloudVolume
 
 from lchunk.operators.evaluation import contingency, scores
-from tests.conftest import DATA
+from tests.conftest import DATA, same_partition
 from tests.operators.test_watershed import waterz_segmentation
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -115,6 +116,8 @@ def test_synaptic_clefts_are_the_published_ones(tmp_path: Path) -> None:
     with h5py.File(DATA / "mouse_mip1_sample1.h5") as file:
         published = file["volumes/predictions/cleft"][:].astype(np.float32)
     assert np.abs(probability - published).max() < 2**-11  # it is float16
+    expected = cc3d.dust(cc3d.connected_components(published > 0.25, connectivity=26), threshold=50, connectivity=26)
+    assert same_partition(voxels(tmp_path / "cleft", "components"), expected)
 
 
 def test_the_plain_command_finds_everything_made(root: Path) -> None:
