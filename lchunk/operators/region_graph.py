@@ -56,6 +56,31 @@ def fragment_sizes(fragments: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.ui
     return labels[real], sizes[real].astype(np.int64)
 
 
+def face_labels(fragments: npt.NDArray[np.uint64], start: Triple, volume_shape: Triple) -> Table:
+    """The fragments at the faces of a box: those that the box does not see whole.
+
+    Args:
+        fragments: (z + 1, y + 1, x + 1), the box with one plane before it on each axis.
+        start: first voxel of the box, zyx from the volume's first voxel.
+        volume_shape: voxels of the volume, zyx.
+
+    Returns:
+        Columns low0 to low2: labels in the first planes, and in the planes before them; high0 to high2: in the last
+        planes. Empty where the face is the volume's.
+    """
+    inside = fragments[1:, 1:, 1:]
+    faces: Table = {}
+    for axis in range(3):
+        shape = inside.shape[axis]
+        before = np.take(fragments, 0, axis)[1:, 1:]
+        low = np.unique(np.concatenate([before.ravel(), np.take(inside, 0, axis).ravel()]))
+        high = np.unique(np.take(inside, -1, axis))
+        none = np.empty(0, np.uint64)
+        faces[f"low{axis}"] = low[low != 0] if start[axis] > 0 else none
+        faces[f"high{axis}"] = high[high != 0] if start[axis] + shape < volume_shape[axis] else none
+    return faces
+
+
 @numba.njit(cache=True, nogil=True)
 def _edges(fragments: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
     table = empty_table(1 << 12)

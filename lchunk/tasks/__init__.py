@@ -1,6 +1,6 @@
 """The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
 
-from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
+from lchunk.tasks.agglomeration import Agglomeration, MergeLevel, RegionGraph, Segmentation
 from lchunk.tasks.components import ComponentPairs, ComponentUnion, ConnectedComponents, LocalComponents
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
@@ -27,6 +27,7 @@ __all__ = [
     "LocalComponents",
     "LocalFragments",
     "LocalLevels",
+    "MergeLevel",
     "Mesh",
     "MeshManifest",
     "RegionGraph",

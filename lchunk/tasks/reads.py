@@ -21,6 +21,7 @@ class Reads:
         high: voxels read after it, zyx.
         clip: leave out what lies outside the volume, in place of zeros.
         all: nothing starts before the whole input is there.
+        level: which of a stage's levels, where it has many.
     """
 
     stage: type[Stage]
@@ -28,6 +29,7 @@ class Reads:
     high: Triple = (0, 0, 0)
     clip: bool = False
     all: bool = False
+    level: int = 0
 
     @classmethod
     def halo(cls, stage: type[Stage], voxels: int, *, clip: bool = False) -> Reads:
