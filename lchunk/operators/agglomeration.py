@@ -7,16 +7,14 @@ fragments that it does not see whole are `frozen`, and stay for whoever sees mor
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.typed import Dict as TypedDict
 
-from lchunk.operators.pair_sums import Table
+from lchunk.operators.pair_sums import Table, mixed
 from lchunk.operators.region_graph import ONE
 
 Labels = npt.NDArray[np.uint64]
@@ -75,7 +73,8 @@ def agglomerate_graph(edges: Table, *, threshold: float, frozen: Labels | None =
 def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, frozen: Any) -> Any:
     """Merge in place: `u`, `v`, `sums`, `counts` and `frozen` end as they are after the last merge.
 
-    Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave.
+    Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave. The edge between two nodes is
+    found by a hash of both; entries of nodes that are no more stay, as nobody asks for them.
     """
     edges = u.size
     parents = np.arange(nodes)
@@ -83,8 +82,10 @@ def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, fro
     first, last = np.full(nodes, -1), np.full(nodes, -1)
     degree = np.zeros(nodes, np.int64)
     following = np.full(2 * edges, -1)
-    between = TypedDict.empty(numba.int64, numba.int64)
-    heap = [(0.0, 0, 0) for _ in range(0)]
+    between = _empty_places(edges)
+    used = edges
+    means, queue = np.empty(edges + 1, np.float64), np.empty(edges + 1, np.int64)
+    waiting = 0
     for edge in range(edges):
         for half, node in ((2 * edge, u[edge]), (2 * edge + 1, v[edge])):
             if first[node] < 0:
@@ -93,14 +94,19 @@ def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, fro
                 following[last[node]] = half
             last[node] = half
             degree[node] += 1
-        between[u[edge] * nodes + v[edge]] = edge
+        _put(between, u[edge] * nodes + v[edge], edge)
         mean = sums[edge] / counts[edge]
         if mean > least:
-            heap.append((-mean, edge, counts[edge]))
-    heapq.heapify(heap)
-    while len(heap) > 0:
-        _, edge, seen = heapq.heappop(heap)
-        if not alive[edge] or counts[edge] != seen:
+            means[waiting], queue[waiting] = mean, edge
+            waiting += 1
+    for place in range(waiting // 2 - 1, -1, -1):
+        _sink(means, queue, waiting, place)
+    while waiting > 0:
+        mean, edge = means[0], queue[0]
+        waiting -= 1
+        means[0], queue[0] = means[waiting], queue[waiting]
+        _sink(means, queue, waiting, 0)
+        if not alive[edge] or sums[edge] / counts[edge] != mean:
             continue
         keep, lose = u[edge], v[edge]
         if frozen[keep] or frozen[lose]:
@@ -116,18 +122,32 @@ def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, fro
             moved = half >> 1
             if alive[moved]:
                 other = v[moved] if u[moved] == lose else u[moved]
-                del between[min(lose, other) * nodes + max(lose, other)]
                 key = min(keep, other) * nodes + max(keep, other)
-                if key in between:
-                    joined = between[key]
+                place = _place(between[0], key)
+                joined = between[1][place] if between[0][place] == key else -1
+                if joined >= 0:
                     sums[joined] += sums[moved]
                     counts[joined] += counts[moved]
                     alive[moved] = False
                     mean = sums[joined] / counts[joined]
                     if mean > least:
-                        heapq.heappush(heap, (-mean, joined, counts[joined]))
+                        if waiting == means.size:
+                            means, queue = _longer(means), _longer(queue)
+                        means[waiting], queue[waiting] = mean, joined
+                        waiting += 1
+                        _rise(means, queue, waiting - 1)
                 else:
-                    between[key] = moved
+                    _put(between, key, moved)
+                    used += 1
+                    if 2 * used > between[0].size:
+                        between = _empty_places(2 * used)
+                        used = 0
+                        for kept in range(edges):
+                            if alive[kept] and kept != moved:
+                                _put(between, u[kept] * nodes + v[kept], kept)
+                                used += 1
+                        _put(between, key, moved)
+                        used += 1
                     u[moved], v[moved] = min(keep, other), max(keep, other)
                     following[half] = -1
                     following[last[keep]] = half
@@ -135,6 +155,72 @@ def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, fro
                     degree[keep] += 1
             half = after
     return parents, alive
+
+
+@numba.njit(cache=True, nogil=True)
+def _empty_places(count: int) -> Any:
+    """Room for some numbered keys, at most half full: keys (-1 is free), and what they stand for."""
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    return np.full(size, -1), np.empty(size, np.int64)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _place(keys: Any, key: int) -> Any:
+    """Where a key is, or belongs."""
+    mask = np.uint64(keys.size - 1)
+    place = mixed(key) & mask
+    while keys[place] not in (-1, key):
+        place = (place + np.uint64(1)) & mask
+    return place
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _put(places: Any, key: int, value: int) -> None:
+    place = _place(places[0], key)
+    places[0][place] = key
+    places[1][place] = value
+
+
+@numba.njit(cache=True, nogil=True)
+def _longer(values: Any) -> Any:
+    longer = np.empty(2 * values.size, values.dtype)
+    longer[: values.size] = values
+    return longer
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _sink(means: Any, queue: Any, count: int, place: int) -> None:
+    """Let an entry of the queue, largest mean first, sink to where it belongs."""
+    mean, edge = means[place], queue[place]
+    while 2 * place + 1 < count:
+        below = 2 * place + 1
+        if below + 1 < count and _before(means, queue, below + 1, means[below], queue[below]):
+            below += 1
+        if not _before(means, queue, below, mean, edge):
+            break
+        means[place], queue[place] = means[below], queue[below]
+        place = below
+    means[place], queue[place] = mean, edge
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _rise(means: Any, queue: Any, place: int) -> None:
+    mean, edge = means[place], queue[place]
+    while place > 0:
+        above = (place - 1) // 2
+        if means[above] > mean or (means[above] == mean and queue[above] <= edge):
+            break
+        means[place], queue[place] = means[above], queue[above]
+        place = above
+    means[place], queue[place] = mean, edge
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _before(means: Any, queue: Any, place: int, mean: float, edge: int) -> Any:
+    """Whether the entry at a place comes before a mean and an edge; equal means by the edge's number."""
+    return means[place] > mean or (means[place] == mean and queue[place] < edge)
 
 
 @numba.njit(cache=True, nogil=True)
