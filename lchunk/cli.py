@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sys
 
-from lchunk.status import status_lines
+from lchunk.status import score_lines, status_lines
 from lchunk.tasks.dataset import Dataset
 from lchunk.viewer.server import serve
 from lchunk.viewer.state import layers_in
@@ -32,6 +32,12 @@ def status(arguments: argparse.Namespace) -> None:
         print(line)
 
 
+def scores(arguments: argparse.Namespace) -> None:
+    """Print how good a dataset's segmentation is, and where it errs most."""
+    for line in score_lines(open_store(arguments.root or Dataset().root)):
+        print(line)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
@@ -43,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("status", help="print what a dataset holds", description=status.__doc__)
     command.add_argument("root", nargs="?", default="", help=root_help)
     command.set_defaults(run=status)
+    command = commands.add_parser("scores", help="print scores and the worst segments", description=scores.__doc__)
+    command.add_argument("root", nargs="?", default="", help=root_help)
+    command.set_defaults(run=scores)
     command = commands.add_parser("view", help="show a dataset in Neuroglancer", description=view.__doc__)
     command.add_argument("root", nargs="?", default="", help=root_help)
     command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")

@@ -15,7 +15,9 @@ SCORES = (
     ("VOI split", "voi_split"),
     ("VOI merge", "voi_merge"),
     ("adapted Rand error", "adapted_rand_error"),
+    ("CREMI score", "cremi_score"),
 )
+SCORES_KEY = "evaluation/scores.json"
 
 
 def status_lines(store: Store) -> Iterator[str]:
@@ -29,10 +31,38 @@ def status_lines(store: Store) -> Iterator[str]:
         yield from _layer_lines(store, name)
     for name in layers:
         yield from _mesh_lines(store, name)
-    if store.exists("evaluation/scores.json"):
-        scores = json.loads(store.get("evaluation/scores.json"))
-        for title, key in SCORES:
-            yield f"{title + ':':20} {scores[key]:.6f}"
+    if store.exists(SCORES_KEY):
+        yield from _totals(json.loads(store.get(SCORES_KEY)))
+
+
+def score_lines(store: Store) -> Iterator[str]:
+    """The scores, then the worst splits and merges.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    if not store.exists(SCORES_KEY):
+        raise FileNotFoundError(
+            f"{store.url}/{SCORES_KEY} must be there, and is not; luigi --module lchunk.tasks Evaluation makes it"
+        )
+    scores = json.loads(store.get(SCORES_KEY))
+    yield from _totals(scores)
+    for kind, name, parts, total in (
+        ("splits", "truth", "segments", "voi_split"),
+        ("merges", "segment", "bodies", "voi_merge"),
+    ):
+        rows = scores.get("worst", {}).get(kind, [])
+        if rows:
+            yield ""
+            yield f"worst {kind}: {name:>10} {'VOI':>8} {'share':>7} {parts:>9}   most of it in"
+        for row in rows:
+            share = row["voi"] / scores[total]
+            yield f"{'':14} {row[name]:>10} {row['voi']:8.4f} {share:7.1%} {row['parts']:>9}   {row['largest']}"
+
+
+def _totals(scores: dict[str, float]) -> Iterator[str]:
+    for title, key in SCORES:
+        yield f"{title + ':':20} {scores[key]:.6f}"
 
 
 def _layer_lines(store: Store, name: str) -> Iterator[str]:

@@ -25,7 +25,9 @@ def test_status_tells_layers_chunks_meshes_and_scores(
     (manifest / "1.json").write_text(json.dumps({"prefix": "1", "labels": [1, 12]}))
     (manifest / "2.json").write_text(json.dumps({"prefix": "2", "labels": [2]}))
     (tmp_path / "evaluation").mkdir()
-    scores = dict.fromkeys(("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error"), 0.25)
+    scores = dict.fromkeys(
+        ("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25
+    )
     (tmp_path / "evaluation/scores.json").write_text(json.dumps(scores))
     run(monkeypatch, "status", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
@@ -34,6 +36,22 @@ def test_status_tells_layers_chunks_meshes_and_scores(
     assert lines[1].endswith("1/8 chunks")
     assert lines[3] == "segmentation/mesh meshes of 3 segments"
     assert lines[4] == "Rand split:          0.250000"
+
+
+def test_scores_tell_the_worst_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"scores\.json must be there, and is not; .* Evaluation makes it"):
+        run(monkeypatch, "scores", str(tmp_path))
+    (tmp_path / "evaluation").mkdir()
+    totals = dict.fromkeys(("rand_split", "rand_merge", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25)
+    worst = {"splits": [{"truth": 7, "voi": 0.5, "parts": 3, "largest": 12}], "merges": []}
+    (tmp_path / "evaluation/scores.json").write_text(json.dumps(totals | {"voi_split": 2.0, "worst": worst}))
+    run(monkeypatch, "scores", str(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "VOI split:           2.000000"
+    assert lines[-1].split() == ["7", "0.5000", "25.0%", "3", "12"]
+    assert lines[-2].startswith("worst splits:")
 
 
 @pytest.mark.parametrize("command", ["status", "view"])

@@ -86,6 +86,46 @@ def scores(table: Table) -> dict[str, float]:
     }
 
 
+def worst(table: Table, most: int = 10) -> dict[str, list[dict[str, float]]]:
+    """Where to look: the true bodies that are split worst, and the segments that merge worst.
+
+    A body's share of VOI split is what the segments of its voxels leave open, weighed by its voxels; the shares of all
+    bodies add up to VOI split, those of all segments to VOI merge.
+
+    Args:
+        table: a contingency table.
+        most: entries of each list.
+
+    Returns:
+        `splits`: truth, voi (bits), parts (segments of it), largest (the segment that has most of it);
+        `merges`: segment, voi, parts (bodies in it), largest (the body that has most of it). Largest share first.
+    """
+    shared = table["count"].astype(np.float64)
+    return {
+        "splits": _worst("truth", table["u"], table["v"], shared, most),
+        "merges": _worst("segment", table["v"], table["u"], shared, most),
+    }
+
+
+def _worst(
+    name: str, labels: npt.NDArray[Any], parts: npt.NDArray[Any], shared: npt.NDArray[np.float64], most: int
+) -> list[dict[str, float]]:
+    known, place = np.unique(labels, return_inverse=True)
+    whole = np.bincount(place, shared)
+    bits = np.bincount(place, -shared * np.log2(shared / whole[place])) / shared.sum()
+    pieces = np.bincount(place)
+    rows: list[dict[str, float]] = []
+    for row in np.argsort(-bits, kind="stable")[:most]:
+        if bits[row] <= 0:
+            break
+        own = place == row
+        largest = parts[own][np.argmax(shared[own])]
+        rows.append(
+            {name: int(known[row]), "voi": float(bits[row]), "parts": int(pieces[row]), "largest": int(largest)}
+        )
+    return rows
+
+
 def _totals(labels: npt.NDArray[Any], voxels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.bincount(np.unique(labels, return_inverse=True)[1], voxels).astype(np.float64)
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.evaluation import contingency, scores
+from lchunk.operators.evaluation import contingency, scores, worst
 from lchunk.operators.pair_sums import Table, added
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.files import open_volume
@@ -60,12 +61,13 @@ class Contingency(Stage):
 
 
 class Evaluation(Stage):
-    """Score the segmentation against ground truth: Rand and variation of information.
+    """Score the segmentation against ground truth: Rand and variation of information; and tell where it errs.
 
     Reads  `contingency`.
-    Writes `evaluation/scores.json`.
+    Writes `evaluation/scores.json`: the scores; under `worst` the true bodies that are split and the segments that
+           merge most, with their shares of VOI.
 
-    Voxels whose truth is 0 do not count; segment 0 is a segment.
+    Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it.
     """
 
     reads = (Reads(Contingency),)
@@ -74,8 +76,11 @@ class Evaluation(Stage):
     whole = True
     file = "scores"
 
+    worst: int = CountParameter(default=10, description="how many of the worst splits and merges to list")
+
     def compute(self, chunks: Iterator[Table]) -> dict[str, Any]:
-        result = scores(added([{name: chunk[name] for name in ("u", "v", "sum", "count")} for chunk in chunks]))
+        table = added([{name: chunk[name] for name in ("u", "v", "sum", "count")} for chunk in chunks])
+        result: dict[str, Any] = dict(scores(table))
         for name, value in result.items():
             logger.info("%s: %.6f", name.replace("_", " "), value)
-        return dict(result)
+        return result | {"worst": worst(table, self.worst)}

@@ -8,7 +8,7 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.evaluation import contingency, scores
+from lchunk.operators.evaluation import contingency, scores, worst
 from lchunk.operators.pair_sums import added
 from tests.conftest import DATA
 from tests.operators.test_watershed import silence
@@ -65,6 +65,25 @@ def test_reference_scores_of_real_em(file: str, labels: str, expected: tuple[flo
         volume.visititems(lambda name, node: found.append(node[:]) if name.endswith(labels) else None)
     ours = scores(contingency(truth, found[0]))
     assert [round(ours[k], 4) for k in ("voi_split", "voi_merge", "rand_split", "rand_merge")] == list(expected)
+
+
+def test_the_worst_add_up_and_come_first() -> None:
+    truth, segmentation = two_labellings(0)
+    table = contingency(truth, segmentation)
+    total, found = scores(table), worst(table, 10**6)
+    for kind, name, key in (("splits", "truth", "voi_split"), ("merges", "segment", "voi_merge")):
+        shares = [row["voi"] for row in found[kind]]
+        assert sum(shares) == pytest.approx(total[key])
+        assert shares == sorted(shares, reverse=True)
+        assert found[kind][:3] == worst(table, 3)[kind]
+        labels, others = (truth, segmentation) if name == "truth" else (segmentation, truth)
+        for row in found[kind][:3]:
+            inside = others[(labels == row[name]) & (truth != 0)]
+            parts, voxels = np.unique(inside, return_counts=True)
+            assert row["parts"] == len(parts)
+            assert voxels[parts == row["largest"]] == voxels.max()
+            share = voxels / voxels.sum()
+            assert row["voi"] == pytest.approx(-(share * np.log2(share)).sum() * voxels.sum() / (truth != 0).sum())
 
 
 def test_the_same_labelling_has_no_error() -> None:
