@@ -60,8 +60,8 @@ class AffinityNet(nn.Module):
 
 
 def pre_process(input_patch: torch.Tensor) -> torch.Tensor:
-    """Image in [0, 1] to the net's range."""
-    return input_patch * 4 - 2
+    """Image in [0, 1] to the net's range; black, what lies outside the volume, to what convolutions pad with."""
+    return torch.where(input_patch > 0, input_patch * 4 - 2, 0)
 
 
 def post_process(net_output: torch.Tensor) -> torch.Tensor:
