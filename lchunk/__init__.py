@@ -8,11 +8,13 @@ from lchunk.operators.inference import identity_net, infer
 from lchunk.operators.lattice import Lattice
 from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.region_graph import region_graph
+from lchunk.operators.single_chunk import agglomerate
 from lchunk.operators.union import canonical_ids, relabelled, union
 from lchunk.operators.watershed import label_links, watershed_links
 
 __all__ = [
     "Lattice",
+    "agglomerate",
     "agglomerate_graph",
     "canonical_ids",
     "connected_components",
