@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from luigi.task_register import Register
 
-from lchunk.tasks import Downsample, Evaluation, MeshManifest
+from lchunk.tasks import ConnectedComponents, Downsample, Evaluation, MeshManifest
 from lchunk.volumes.store import PARTIAL
 from tests.conftest import files_of, smooth_affinities, write_hdf5
 
@@ -29,7 +29,10 @@ def configure_run(configure: Callable[..., None], folder: Path, root: Path) -> N
         "Dataset", root=root, image=f"{folder}/a.h5:/raw", ground_truth=f"{folder}/a.h5:/truth", chunk_shape="16,16,16",
         inner_chunk="8,8,8",
     )  # fmt: skip
-    configure("Inference", framework="identity", input_patch="10,12,14", output_patch="8,8,10", overlap="2,2,2")
+    configure(
+        "Inference", framework="identity", input_patch="10,12,14", output_patch="8,8,10", overlap="2,2,2", contrast=True
+    )
+    configure("LocalComponents", of="segmentation", connectivity=6)
     configure("Downsample", factor="2,2,2")
 
 
@@ -39,7 +42,9 @@ def run_in_child() -> int:
     if child:
         return child
     Register.clear_instance_cache()
-    tasks = [MeshManifest(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation()]
+    tasks = [
+        MeshManifest(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation(), ConnectedComponents(),
+    ]  # fmt: skip
     os._exit(0 if luigi.build(tasks, local_scheduler=True, log_level="CRITICAL") else 1)
 
 
