@@ -60,6 +60,7 @@ class MergeLevel(Stage):
     """
 
     format = TABLE
+    selects = ("level",)
 
     level: int = CountParameter(default=0, description="0 for chunks; each next one is of boxes twice as long")
     threshold: float = RangeParameter(least=0, most=1, default=0.7, description="that of Agglomeration")
