@@ -20,12 +20,15 @@ class RecipeMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A layer whose recipe differs: `differences` is empty where only what it reads does."""
+    """A layer whose recipe differs: `differences` is empty where only what it reads does; `named_by` is the stage
+    whose `layer_name` names it.
+    """
 
     layer: str
     stage: str
     folders: tuple[str, ...]
     differences: tuple[str, ...]
+    named_by: str
 
 
 def digest(recipe: Recipe) -> str:
@@ -51,7 +54,7 @@ def _file_digest(path: str, modified: int, size: int) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
-def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe) -> Mismatch | None:
+def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, named_by: str = "") -> Mismatch | None:
     """How the recipe of a layer differs from what a run wants; None when it does not."""
     if stored == wanted:
         return None
@@ -65,7 +68,7 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe) -> M
             if there.get(knob) != here.get(knob):
                 option = f"{prefix}-{knob}".replace("_", "-")
                 differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
-    return Mismatch(layer, stage, tuple(folders), tuple(differences))
+    return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage)
 
 
 def _shown(knobs: Recipe, knob: str) -> str:
@@ -91,6 +94,7 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     folders = [folder for mismatch in mismatches for folder in mismatch.folders]
     outermost = [folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)]
     lines.append("set the knobs back, or take one of two ways out:")
-    lines.append(f"  write to other layers: {' '.join(f'--{m.stage}-layer-name NAME' for m in mismatches)}")
+    stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches)
+    lines.append(f"  write to other layers: {' '.join(f'--{stage}-layer-name NAME' for stage in stages)}")
     lines.append(f"  remove what differs: rm -r {' '.join(f'{root}/{folder}' for folder in outermost)}")
     raise RecipeMismatchError("\n".join(lines))

@@ -70,6 +70,10 @@ class MergeLevel(Stage):
         return f"{self.layer_name or Agglomeration.layer}/levels/{self.level}"
 
     @property
+    def named_by(self) -> str:
+        return Agglomeration.__name__
+
+    @property
     def log_folder(self) -> str:
         return f"{Agglomeration.layer}-level-{self.level}"
 

@@ -235,6 +235,11 @@ class Stage(luigi.Task):
         return open_volume(stage.external) if stage.external else stage.files()
 
     @property
+    def named_by(self) -> str:
+        """The stage whose `layer_name` names the layer."""
+        return type(self).__name__
+
+    @property
     def computed_on(self) -> str:
         """The device, for the log."""
         return "cpu"
@@ -407,7 +412,7 @@ class Stage(luigi.Task):
             return
         stored = self.files().recipe()
         if stored is not None:
-            mismatch = compare(self.path, self.folders, stored, self.recipe())
+            mismatch = compare(self.path, self.folders, stored, self.recipe(), self.named_by)
             if mismatch is not None:
                 yield mismatch
 

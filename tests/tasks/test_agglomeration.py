@@ -15,6 +15,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import agglomerate_graph
 from lchunk.operators.pair_sums import added
 from lchunk.operators.union import relabelled
+from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.agglomeration import level_grid, top_level
 from tests.conftest import build, files_of, smooth_affinities, write_hdf5
@@ -111,3 +112,22 @@ def test_levels_end_in_one_box() -> None:
         assert top_level(chunks) == top
         assert len(level_grid(chunks, top)) == 1
         assert top == 0 or len(level_grid(chunks, top - 1)) > 1
+
+
+def test_another_threshold_is_refused_with_ways_out_that_work(
+    segmented: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    root = segmented(VOLUMES["float"], "20,18,20", 0.5)
+    before = files_of(root)
+    configure("Agglomeration", threshold=0.6)
+    with pytest.raises(RecipeMismatchError, match=r"Agglomeration-threshold is '0.5' there, '0.6' in this run") as error:
+        Segmentation().complete()
+    text = str(error.value)
+    assert "write to other layers: --Agglomeration-layer-name NAME --Segmentation-layer-name NAME\n" in text
+    assert text.endswith(f"rm -r {root}/agglomeration {root}/segmentation")
+    configure("Agglomeration", layer_name="more")
+    configure("Segmentation", layer_name="coarser")
+    assert build(Segmentation())
+    after = files_of(root)
+    assert {key: after[key] for key in before} == before
+    assert {key.split("/")[0] for key in after.keys() - before.keys()} == {"more", "coarser"}
