@@ -74,7 +74,10 @@ class Blender(Protocol):
         """
 
     def finish(self, stop: int) -> None:
-        """Hand over the planes before `stop`, counted from the box's first: no patch that comes touches them."""
+        """Hand over the planes before `stop`, counted from the box's first: no patch that comes touches them.
+
+        They may be more than the slab holds: those beyond it are black, no patch touched them, and stay 0.
+        """
 
 
 @dataclass(frozen=True)
@@ -134,12 +137,12 @@ class HostBlender:
 
     def finish(self, stop: int) -> None:
         """See `Blender`."""
-        count = stop - self.first
+        count = min(stop - self.first, self.slab.shape[1])
         if not self.in_place and count:
             done = self.slab[:, :count]
             if self.selection.myelin_threshold is not None:
                 done[:-1, done[-1] > self.selection.myelin_threshold] = 0
-            quantise(done[: self.output.shape[0]], self.output[:, self.first : stop])
+            quantise(done[: self.output.shape[0]], self.output[:, self.first : self.first + count])
             rest = self.slab.shape[1] - count
             self.slab[:, :rest] = self.slab[:, count:]
             self.slab[:, rest:] = 0

@@ -138,7 +138,7 @@ class DeviceBlender:
 
     def finish(self, stop: int) -> None:
         """See `Blender`."""
-        count = stop - self.first
+        count = min(stop - self.first, self.slab.shape[1])
         if count:
             with torch.inference_mode():
                 done = self.slab[:, :count]
@@ -149,7 +149,7 @@ class DeviceBlender:
                     done = done.clamp(0, 1).mul_(float(np.iinfo(self.output.dtype).max)).round_()
                 done = done.to(getattr(torch, self.output.dtype.name), copy=True)
                 self._land()
-                self.coming.append(_Coming.down(done.contiguous(), self.output[:, self.first : stop]))
+                self.coming.append(_Coming.down(done.contiguous(), self.output[:, self.first : self.first + count]))
                 rest = self.slab[:, count:].clone()
                 self.slab.zero_()
                 self.slab[:, : rest.shape[1]] = rest

@@ -190,6 +190,27 @@ def test_black_patches_are_not_computed() -> None:
     assert output.sum() == output[:, :, :, 4:8].sum() == 64
 
 
+@pytest.mark.parametrize("knobs", [{}, {"myelin_threshold": 0.9}])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("overlap", [(0, 0, 0), (3, 3, 3)])
+def test_black_sections_deeper_than_a_patch_change_nothing_around_them(
+    overlap: Triple, on_device: bool, dtype: type, knobs: dict
+) -> None:
+    lattice = Lattice(Bbox.of(START, (40, 6, 6)), (4, 4, 4), (4, 4, 4), overlap)
+    image = np.zeros(lattice.bounds.shape, np.uint8)
+    for bright in (slice(9, 12), slice(26, 29)):  # black before, between and after
+        image[bright] = np.random.default_rng(0).integers(1, 256, image[bright].shape)
+
+    def model(patches: torch.Tensor) -> torch.Tensor:
+        return torch.cat([patches, patches / 2], 1)
+
+    net = device_net(model, torch.device("cpu")) if on_device else cpu_net(model, None)
+    output = run(image, lattice, lattice.bounds, net, 2, dtype=dtype, **knobs)
+    expected = image if dtype is np.uint8 else image / np.float32(255)
+    assert output[0] == pytest.approx(expected, abs=1e-6)
+
+
 def test_progress_counts_patches() -> None:
     lattice = Lattice(Bbox.of(START, (4, 4, 12)), (4, 4, 4), (4, 4, 4), (0, 0, 0))
     told = []
