@@ -51,6 +51,11 @@ def augmented(
 
     def mean(patches: Array) -> Array:
         total = predict(patches) * 1
+        if affinities and total.shape[1] < 3:
+            raise ValueError(
+                f"affinities must be three channels x, y, z to be turned, got {total.shape[1]}; "
+                "check the model file, or predict a probability"
+            )
         for variant in variants[1:]:
             flipped = tuple(_AXES[name] for name in variant if name in _AXES)
             turned = flip(patches, flipped) if flipped else patches

@@ -82,8 +82,7 @@ class Footprint:
 
     @property
     def _batch(self) -> int:
-        seen, answered = math.prod(self.lattice.input_patch), math.prod(self.lattice.input_patch)
-        return self.batch * 4 * (seen + self.selection.returned * answered)
+        return self.batch * 4 * (1 + self.selection.returned) * math.prod(self.lattice.input_patch)
 
     def _slab(self, chunk_shape: Triple, *, in_place: bool = True) -> int:
         if in_place and np.dtype(self.dtype) == sum_type(self.lattice) and self.selection.myelin_threshold is None:
@@ -118,5 +117,5 @@ def _along(bounds: Bbox, axis: int, bbox: Bbox) -> Bbox:
 
 def _few(counts: range) -> list[int]:
     """Of many numbers of steps some: 1, 2, 3, 4, 6, 8, 12, … and the last."""
-    wanted = {base * 2**power for base in (1, 3) for power in range(24)} | {2, counts[-1]}
+    wanted = {base * 2**power for base in (1, 3) for power in range(24)} | {counts[-1]}
     return [count for count in counts if count in wanted] if len(counts) > 8 else list(counts)

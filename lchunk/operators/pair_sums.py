@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numba
@@ -88,3 +89,19 @@ def added(tables: list[Table]) -> Table:
         "sum": np.add.reduceat(sums[order], first),
         "count": np.add.reduceat(counts[order], first),
     }
+
+
+def added_sizes(
+    parts: Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Labels, ascending, and the voxels of each, of parts that may share labels.
+
+    >>> parts = [(np.array([7, 3]), np.array([1, 2])), (np.array([7]), np.array([4]))]
+    >>> [column.tolist() for column in added_sizes(parts)]
+    [[3, 7], [2, 5]]
+    """
+    tables = []
+    for labels, voxels in parts:
+        tables.append(added([{"u": labels, "v": np.zeros_like(labels), "sum": voxels, "count": voxels}]))
+    total = added(tables)
+    return total["u"], total["sum"]

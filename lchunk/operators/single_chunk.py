@@ -56,7 +56,7 @@ def agglomerate(
             start += np.uint64(1)
     rising = sorted(set(thresholds))
     found: dict[float, npt.NDArray[np.uint64]] = {}
-    with _silence():
+    with silence():
         labels: Iterator[Any] = waterz.agglomerate(
             np.ascontiguousarray(as_float(affinities)[::-1]), rising, fragments=start, aff_threshold_low=low,
             aff_threshold_high=high, scoring_function=scoring,
@@ -67,7 +67,7 @@ def agglomerate(
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Waterz tells its progress on standard output, from Python and from C++."""
     sys.stdout.flush()
     kept = os.dup(1)

@@ -8,8 +8,8 @@ from lchunk.tasks.evaluation import Contingency, Evaluation
 from lchunk.tasks.fragments import Fragments, FragmentUnion, LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
-from lchunk.tasks.levels import LocalLevels, SectionLevels
 from lchunk.tasks.meshes import Mesh, MeshManifest
+from lchunk.tasks.section_levels import LocalLevels, SectionLevels
 
 __all__ = [
     "Agglomeration",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import agglomerate_graph
-from lchunk.operators.pair_sums import Table, added
+from lchunk.operators.pair_sums import Table, added, added_sizes
 from lchunk.operators.region_graph import face_labels, fragment_sizes, region_graph
 from lchunk.operators.union import relabelled
 from lchunk.tasks.fragments import Fragments
@@ -148,12 +148,8 @@ class Agglomeration(Stage):
             lower, above = np.concatenate([changed, lower]), np.concatenate([roots, relabelled(above, changed, roots)])
             order = np.argsort(lower)
             changed, roots = lower[order], above[order]
-        sizes = []
-        for graph in graphs:
-            labels, voxels = relabelled(graph["labels"], changed, roots), graph["sizes"]
-            sizes.append(added([{"u": labels, "v": np.zeros_like(labels), "sum": voxels, "count": voxels}]))
-        total = added(sizes)
-        return {"changed": changed, "roots": roots, "labels": total["u"], "sizes": total["sum"]}
+        labels, sizes = added_sizes((relabelled(graph["labels"], changed, roots), graph["sizes"]) for graph in graphs)
+        return {"changed": changed, "roots": roots, "labels": labels, "sizes": sizes}
 
 
 def level_grid(chunks: Grid, level: int) -> Grid:

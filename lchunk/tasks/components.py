@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.affinities import as_float
 from lchunk.operators.components import CONNECTIVITIES, local_components
-from lchunk.operators.pair_sums import added
+from lchunk.operators.pair_sums import added_sizes
 from lchunk.operators.union import relabelled, union
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.inference import Inference
@@ -125,11 +125,9 @@ class ComponentUnion(Stage):
         parts = []
         for chunk in chunks:
             ids, sizes = chunk["ids"], chunk["sizes"]
-            real = ids != 0
-            labels = relabelled(ids[real], changed, roots)
-            parts.append({"u": labels, "v": np.zeros_like(labels), "sum": sizes[real], "count": sizes[real]})
-        total = added(parts)
-        return {"changed": changed, "roots": roots, "labels": total["u"], "sizes": total["sum"]}
+            parts.append((relabelled(ids[ids != 0], changed, roots), sizes[ids != 0]))
+        labels, sizes = added_sizes(parts)
+        return {"changed": changed, "roots": roots, "labels": labels, "sizes": sizes}
 
 
 class ConnectedComponents(Stage):

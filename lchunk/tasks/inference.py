@@ -22,7 +22,6 @@ from lchunk.operators.inference import Net, infer
 from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.recipe import file_digest
 from lchunk.tasks.ingest import Ingest
-from lchunk.tasks.levels import SectionLevels, levels_of
 from lchunk.tasks.masks import Mask
 from lchunk.tasks.memory import free_memory
 from lchunk.tasks.parameters import (
@@ -33,6 +32,7 @@ from lchunk.tasks.parameters import (
     WordsParameter,
 )  # fmt: skip
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
 
@@ -181,8 +181,11 @@ class Inference(Stage):
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.lattice.reach(bbox)
 
+    @functools.cached_property
     def masks(self) -> tuple[Mask | None, Mask | None]:
-        """Of the input, of the output."""
+        """Of the input, of the output; opened once for all chunks."""
+        if self.region is not None:
+            return self.for_volume.masks  # type: ignore[attr-defined, no-any-return]
         voxel_size = self.geometry.voxel_size
         return (
             Mask(self.input_mask, self.input_mask_inverse, voxel_size) if self.input_mask else None,
@@ -208,7 +211,7 @@ class Inference(Stage):
         if "xy" in self.augment and self.input_patch[1] != self.input_patch[2]:
             raise ValueError(f"augment xy needs patches as long along y as along x, got {self.input_patch} (zyx)")
         self._stretch  # noqa: B018 - its fractions must fit each other
-        for mask in self.masks():
+        for mask in self.masks:
             if mask is not None:
                 mask.check(self.bounds)
         if self.framework == "identity":
@@ -255,7 +258,7 @@ class Inference(Stage):
         return Stretch(self.contrast_lower, self.contrast_upper, self.contrast_least, self.contrast_most)
 
     def known(self) -> npt.NDArray[Any] | None:
-        before, after = self.masks()
+        before, after = self.masks
         erased = (before is not None and before.erases(self.lattice.reach(self.bbox))) or (
             after is not None and after.erases(self.bbox)
         )
@@ -263,7 +266,7 @@ class Inference(Stage):
 
     def compute(self, image: npt.NDArray[Any], *levels: Iterator[dict[str, Any]]) -> npt.NDArray[Any]:
         seen = self.lattice.reach(self.bbox)
-        before, after = self.masks()
+        before, after = self.masks
         if levels:
             image = stretched(image, levels_of(next(levels[0]), seen, self.bounds), self._stretch)
         if before is not None:

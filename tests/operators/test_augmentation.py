@@ -93,6 +93,11 @@ def test_numpy_and_torch_agree_over_a_lattice() -> None:
     assert np.array_equal(run(host_net(likeness, AUGMENTATIONS, affinities=True)), run(cpu_net(mean, None)))
 
 
+def test_too_few_affinities_are_told_before_they_are_turned() -> None:
+    with pytest.raises(ValueError, match="affinities must be three channels x, y, z to be turned, got 2"):
+        augmented(lambda patches: likeness(patches)[:, :2], ("z", "xy"), flip=flip, affinities=True)(PATCHES)
+
+
 def test_an_unknown_augmentation_is_refused() -> None:
     with pytest.raises(ValueError, match="augment must be of z, y, x, xy, got 'q'"):
         augmented(likeness, ("q",), flip=flip, affinities=True)

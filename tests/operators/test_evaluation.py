@@ -10,8 +10,8 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.evaluation import contingency, scores, worst
 from lchunk.operators.pair_sums import added
+from lchunk.operators.single_chunk import silence
 from tests.conftest import DATA
-from tests.operators.test_watershed import silence
 
 
 def two_labellings(seed: int) -> tuple[np.ndarray, np.ndarray]:

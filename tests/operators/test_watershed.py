@@ -1,30 +1,17 @@
 """The watershed: against waterz on the whole volume, and the same for every grid."""
 
-import contextlib
-import os
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import waterz
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.operators.single_chunk import silence
 from lchunk.operators.union import canonical_ids, relabelled, union
 from lchunk.operators.watershed import FOREGROUND, HALO, LINKS, label_links, watershed_links
 from tests.conftest import same_partition, smooth_affinities
 
 LOW, HIGH = 0.001, 0.9999
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Waterz prints from C++."""
-    kept = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        yield
-    os.dup2(kept, 1)
 
 
 def waterz_segmentation(affinities: np.ndarray, threshold: float, low: float = LOW, high: float = HIGH) -> np.ndarray:
