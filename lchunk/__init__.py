@@ -5,11 +5,11 @@ from lchunk.operators.components import connected_components
 from lchunk.operators.downsample import mean_levels, mode_levels
 from lchunk.operators.evaluation import contingency, scores
 from lchunk.operators.inference import identity_net, infer
+from lchunk.operators.labels import canonical_ids, relabelled
 from lchunk.operators.lattice import Lattice
 from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.region_graph import region_graph
 from lchunk.operators.single_chunk import agglomerate
-from lchunk.operators.union import canonical_ids, relabelled, union
 from lchunk.operators.watershed import label_links, watershed_links
 
 __all__ = [
@@ -28,6 +28,5 @@ __all__ = [
     "region_graph",
     "relabelled",
     "scores",
-    "union",
     "watershed_links",
 ]

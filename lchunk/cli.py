@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import sys
 
-from lchunk.status import score_lines, status_lines
+from lchunk.plot import draw_curve
+from lchunk.status import curve_lines, curve_points, score_lines, status_lines
 from lchunk.tasks.dataset import Dataset
 from lchunk.viewer.server import serve
 from lchunk.viewer.state import layers_in
@@ -38,6 +39,15 @@ def scores(arguments: argparse.Namespace) -> None:
         print(line)
 
 
+def curve(arguments: argparse.Namespace) -> None:
+    """Print the scores at many thresholds, and draw them where a file is given."""
+    points = curve_points(open_store(arguments.root or Dataset().root))
+    for line in curve_lines(points):
+        print(line)
+    if arguments.plot:
+        draw_curve(points, arguments.plot)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
@@ -52,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("scores", help="print scores and the worst segments", description=scores.__doc__)
     command.add_argument("root", nargs="?", default="", help=root_help)
     command.set_defaults(run=scores)
+    command = commands.add_parser("curve", help="print and draw scores by threshold", description=curve.__doc__)
+    command.add_argument("root", nargs="?", default="", help=root_help)
+    command.add_argument(
+        "--plot", metavar="FILE", help="draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
+    )
+    command.set_defaults(run=curve)
     command = commands.add_parser("view", help="show a dataset in Neuroglancer", description=view.__doc__)
     command.add_argument("root", nargs="?", default="", help=root_help)
     command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")

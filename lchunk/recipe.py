@@ -62,7 +62,7 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
     differences = []
     if stored["stage"] != stage:
         differences.append(f"it was made by stage {stored['stage']}, not {stage}")
-    for section, prefix in (("knobs", stage), ("dataset", "Dataset"), (FILES, stage)):
+    for section, prefix in (("knobs", named_by or stage), ("dataset", "Dataset"), (FILES, stage)):
         there, here = stored.get(section, {}), wanted.get(section, {})
         for knob in sorted({*there, *here}):
             if there.get(knob) != here.get(knob):
@@ -91,7 +91,7 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     for mismatch in mismatches:
         why = "; ".join(mismatch.differences) or "it was made from layers that differ or are gone"
         lines.append(f"  {mismatch.layer} ({mismatch.stage}): {why}")
-    folders = [folder for mismatch in mismatches for folder in mismatch.folders]
+    folders = list(dict.fromkeys(folder for mismatch in mismatches for folder in mismatch.folders))
     outermost = [folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)]
     lines.append("set the knobs back, or take one of two ways out:")
     stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.layer import Layer, layer_names, open_layer
@@ -18,6 +19,7 @@ SCORES = (
     ("CREMI score", "cremi_score"),
 )
 SCORES_KEY = "evaluation/scores.json"
+CURVE_KEY = "threshold_curve/curve.json"
 
 
 def status_lines(store: Store) -> Iterator[str]:
@@ -41,11 +43,7 @@ def score_lines(store: Store) -> Iterator[str]:
     Raises:
         FileNotFoundError: there are none.
     """
-    if not store.exists(SCORES_KEY):
-        raise FileNotFoundError(
-            f"{store.url}/{SCORES_KEY} must be there, and is not; luigi --module lchunk.tasks Evaluation makes it"
-        )
-    scores = json.loads(store.get(SCORES_KEY))
+    scores = _document(store, SCORES_KEY, "Evaluation")
     yield from _totals(scores)
     for kind, name, parts, total in (
         ("splits", "truth", "segments", "voi_split"),
@@ -58,6 +56,38 @@ def score_lines(store: Store) -> Iterator[str]:
         for row in rows:
             share = row["voi"] / scores[total]
             yield f"{'':14} {row[name]:>10} {row['voi']:8.4f} {share:7.1%} {row['parts']:>9}   {row['largest']}"
+
+
+def curve_points(store: Store) -> list[dict[str, float]]:
+    """The scores of each threshold.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    points: list[dict[str, float]] = _document(store, CURVE_KEY, "ThresholdCurve")
+    return points
+
+
+def curve_lines(points: list[dict[str, float]]) -> Iterator[str]:
+    """A table of scores by threshold; the smallest VOI has a mark."""
+    best = min(points, key=_voi)
+    yield f"{'threshold':>9} {'VOI split':>10} {'VOI merge':>10} {'VOI':>8} {'ARE':>8} {'CREMI':>8}"
+    for point in points:
+        numbers = f"{point['voi_split']:10.4f} {point['voi_merge']:10.4f} {_voi(point):8.4f}"
+        errors = f"{point['adapted_rand_error']:8.4f} {point['cremi_score']:8.4f}"
+        yield f"{point['threshold']:9g} {numbers} {errors}{'  smallest VOI' if point is best else ''}"
+
+
+def _voi(point: dict[str, float]) -> float:
+    return point["voi_split"] + point["voi_merge"]
+
+
+def _document(store: Store, key: str, stage: str) -> Any:
+    if not store.exists(key):
+        raise FileNotFoundError(
+            f"{store.url}/{key} must be there, and is not; luigi --module lchunk.tasks {stage} makes it"
+        )
+    return json.loads(store.get(key))
 
 
 def _totals(scores: dict[str, float]) -> Iterator[str]:

@@ -21,7 +21,7 @@ chunk_shape = {chunk}
 inner_chunk = {chunk}
 [Inference]
 external = {folder}/a.h5:/affinities
-[Agglomeration]
+[Segmentation]
 threshold = 0.5
 [core]
 local_scheduler = true

@@ -4,11 +4,22 @@ from lchunk.geometry.bbox import triple
 from lchunk.geometry.grid import Grid
 
 
+def doubled(grid: Grid) -> Grid:
+    """The grid of boxes twice as long along their shortest axis, in voxels, of those along which there are several.
+
+    >>> from lchunk.geometry.bbox import Bbox
+    >>> doubled(Grid(Bbox((0, 0, 0), (64, 512, 512)), (64, 64, 128))).chunk_shape
+    (64, 128, 128)
+    """
+    shape = grid.chunk_shape
+    shortest = min((axis for axis in range(3) if grid.counts[axis] > 1), key=lambda axis: shape[axis])
+    return Grid(grid.bounds, triple(2 * side if axis == shortest else side for axis, side in enumerate(shape)))
+
+
 def blocks(grid: Grid, max_blocks: int) -> Grid:
     """The grid of blocks of a grid of chunks: at most `max_blocks`, each of whole chunks.
 
-    A block is one chunk while that fits; else it doubles along its shortest axis (in voxels, and only
-    where the grid has more than one block) until it does.
+    A block is one chunk while that fits; else it is doubled until it does.
 
     Args:
         grid: the chunks.
@@ -20,9 +31,6 @@ def blocks(grid: Grid, max_blocks: int) -> Grid:
     """
     if max_blocks < 1:
         raise ValueError(f"max_blocks must be at least 1, got {max_blocks}")
-    shape = grid.chunk_shape
-    while len(Grid(grid.bounds, shape)) > max_blocks:
-        divisible = [axis for axis in range(3) if shape[axis] < grid.bounds.shape[axis]]
-        shortest = min(divisible, key=lambda axis: shape[axis])
-        shape = triple(2 * side if axis == shortest else side for axis, side in enumerate(shape))
-    return Grid(grid.bounds, shape)
+    while len(grid) > max_blocks:
+        grid = doubled(grid)
+    return grid

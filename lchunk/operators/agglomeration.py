@@ -1,236 +1,380 @@
-"""Mean-affinity agglomeration of a region graph: merge the strongest pair until none is strong enough.
+"""Mean-affinity agglomeration of a graph: merge the strongest pair until none is left; the result is a tree of merges.
 
-The linkage is reducible: a merge never makes an edge stronger than the stronger of the two it joins. So a
-part of the graph may merge whatever it sees whole, in any order, and the result is that of the whole graph;
-fragments that it does not see whole are `frozen`, and stay for whoever sees more.
+The strongest of equal means is the one whose first voxel comes first (`Graph.first`), so that the order is strict.
+The linkage is reducible: a merge never makes an edge stronger than the stronger of the two it joins. So a part of
+the graph may merge whatever it sees whole, in any order, and the merges are those of the whole graph; what it does
+not see whole stays for whoever sees more. Links are edges stronger than any mean.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.pair_sums import Table, mixed
-from lchunk.operators.region_graph import ONE
+from lchunk.operators.graph import (
+    COUNT,
+    FIRST,
+    ONE,
+    PAIR,
+    SUM,
+    Graph,
+    Labels,
+    Numbers,
+    Table,
+    ends_of,
+    pairs_of,
+)
+from lchunk.operators.pair_places import empty_places, longer, place_of
 
-Labels = npt.NDArray[np.uint64]
+MOST_EDGES = 1 << 30
+"""Edges that one box may hold: about 150 GB."""
 
 
 @dataclass(frozen=True)
-class Agglomerated:
-    """What a part of the graph could decide.
+class Merges:
+    """A tree of merges: `merged` becomes `into`, the smaller label of the two clusters that join.
 
     Args:
-        changed: fragments that became part of another, ascending.
-        roots: for each, the smallest fragment of its segment.
-        rest: edges between what is frozen now, in the names of their roots.
-        frozen: roots that may still merge.
+        merged: ascending; a label is merged once.
+        into: for each the label that it becomes.
+        mean: affinity between the two clusters, in (0, 1]; infinite for a link. Means fall from leaf to root.
+        size: voxels of the two together.
     """
 
-    changed: Labels
-    roots: Labels
-    rest: Table
-    frozen: Labels
+    merged: Labels
+    into: Labels
+    mean: npt.NDArray[np.float32]
+    size: Numbers
+
+    @classmethod
+    def of_table(cls, table: Table) -> Self:
+        """The merges in a file's columns."""
+        return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+
+    def table(self) -> Table:
+        """The merges as columns."""
+        return dict(vars(self))
 
 
-def agglomerate_graph(edges: Table, *, threshold: float, frozen: Labels | None = None) -> Agglomerated:
-    """Merge fragments while the mean affinity between them is above `1 - threshold`.
+def agglomerate_graph(
+    graph: Graph, outside: npt.NDArray[np.bool_] | None = None, *, threshold: float = 1.0, overwrite: bool = False
+) -> tuple[Merges, Graph]:
+    """Merge what a part of the volume's graph sees whole: everything, where it is the whole graph.
 
     Args:
-        edges: a region graph with one row a pair.
-        threshold: waterz's score, 1 - mean affinity; pairs below it merge, in [0, 1].
-        frozen: fragments with edges or voxels that the graph does not hold.
+        graph: of a box.
+        outside: nodes that are labels outside the box; default: none is.
+        threshold: merge what has a score, 1 - mean affinity, below it; in [0, 1].
+        overwrite: use the memory of the graph's edges, which are no more thereafter.
+
+    Returns:
+        The merges, and the graph that is left: edges between labels that the box does not see whole, and links to
+        where the labels at its faces have gone.
 
     Raises:
-        ValueError: threshold is outside [0, 1].
+        ValueError: more than `MOST_EDGES` edges, or threshold is outside [0, 1].
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], got {threshold}")
-    labels, places = np.unique(np.concatenate([edges["u"], edges["v"]]), return_inverse=True)
-    count = len(edges["u"])
-    u, v = places[:count].astype(np.int64), places[count:].astype(np.int64)
-    cold = np.isin(labels, frozen) if frozen is not None else np.zeros(len(labels), bool)
-    sums, counts = edges["sum"].astype(np.int64), edges["count"].astype(np.int64)
-    parents, alive = _merge(len(labels), u, v, sums, counts, (1 - threshold) * ONE, cold)
+    if len(graph.edges) > MOST_EDGES:
+        raise ValueError(f"a box must have at most {MOST_EDGES} edges to be merged at once, got {len(graph.edges)}")
+    away = np.zeros(len(graph.nodes), np.bool_) if outside is None else outside
+    forest = _forest(away | (graph.faces > 0), graph.sizes)
+    edges = graph.edges if overwrite else graph.edges.copy()
+    _follow_links(forest, graph.links, away)
+    between = _contracted(edges, forest.tops)
+    least = (1 - threshold) * ONE
+    _merge(forest, edges, between, _rising(edges, least), least)
+    names = forest.smallest[_shortened(forest.tops)].astype(np.int64)
+    return _merges(forest, graph.nodes), _left(graph, forest, edges, names, away)
 
-    tops = _tops(parents)
-    smallest = np.zeros(len(labels), np.uint64)
-    smallest[tops[::-1]] = labels[::-1]
-    roots = smallest[tops]
-    changed = roots != labels
-    still = alive & cold[u] & cold[v]
-    ends = np.sort(np.stack([smallest[u[still]], smallest[v[still]]]), axis=0)
-    order = np.lexsort((ends[1], ends[0]))
-    rest = {"u": ends[0][order], "v": ends[1][order], "sum": sums[still][order], "count": counts[still][order]}
-    return Agglomerated(labels[changed], roots[changed], rest, np.unique(roots[cold[tops]]))
+
+class _Forest(NamedTuple):
+    """Clusters of nodes as they grow, and their merges, in the order made; by the top node of each."""
+
+    tops: Any
+    smallest: Any
+    waiting: Any  # for whoever sees more
+    sizes: Any
+    merged: Any
+    into: Any
+    mean: Any
+    grown: Any
+    made: Any
+
+
+def _forest(waiting: npt.NDArray[np.bool_], sizes: Numbers) -> _Forest:
+    count = len(sizes)
+    ends = np.arange(count, dtype=np.int32)
+    return _Forest(
+        ends, ends.copy(), waiting, sizes.astype(np.int64), np.empty_like(ends), np.empty_like(ends),
+        np.empty(count, np.float32), np.empty(count, np.int64), np.zeros(1, np.int64),
+    )  # fmt: skip
+
+
+def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
+    """The edges that are left and whose mean is above the least, the strongest last."""
+    left = np.flatnonzero((edges[:, COUNT] > 0) & (edges[:, SUM] > least * edges[:, COUNT]))
+    means = edges[left, SUM] / edges[left, COUNT]
+    order = np.argsort(means)
+    means = means[order]
+    same = means[1:] == means[:-1]
+    ties = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    tied = order[ties]
+    order[ties] = tied[np.lexsort((-edges[left[tied], FIRST], means[ties]))]
+    return left[order].astype(np.int32)
+
+
+def _merges(forest: _Forest, nodes: Labels) -> Merges:
+    made = forest.made[0]
+    order = np.argsort(forest.merged[:made])
+    merged, into = forest.merged[:made][order], forest.into[:made][order]
+    return Merges(nodes[merged], nodes[into], forest.mean[:made][order], forest.grown[:made][order])
+
+
+def _left(graph: Graph, forest: _Forest, edges: Numbers, names: Numbers, away: npt.NDArray[np.bool_]) -> Graph:
+    """What the next level needs: edges between what waits, links, and what the labels at the faces have become."""
+    waiting = forest.waiting[forest.tops]
+    u, v = ends_of(edges[:, PAIR])
+    still = (edges[:, COUNT] > 0) & waiting[u] & waiting[v]
+    u, v = names[u[still]], names[v[still]]
+    faces = np.flatnonzero(graph.faces)
+    renamed = faces[names[faces] != faces]
+    crossing = graph.links[away[graph.links].any(axis=1)]
+    links = np.concatenate([names[crossing], np.stack([names[renamed], renamed], axis=1)])
+    needed = np.zeros(len(graph.nodes), np.bool_)
+    for places in (u, v, links, faces, names[faces]):
+        needed[places] = True
+    kept = np.flatnonzero(needed)
+    place = np.cumsum(needed, dtype=np.int64) - 1
+    left = np.concatenate([pairs_of(place[u], place[v])[:, None], edges[still, SUM:]], axis=1)
+    sizes = np.where(names[kept] == kept, forest.sizes[forest.tops[kept]], 0)
+    return Graph(
+        graph.nodes[kept], sizes, graph.faces[kept], left,
+        np.unique(place[links], axis=0).astype(np.uint32),
+    )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge(nodes: int, u: Any, v: Any, sums: Any, counts: Any, least: float, frozen: Any) -> Any:
-    """Merge in place: `u`, `v`, `sums`, `counts` and `frozen` end as they are after the last merge.
+def _top(tops: Any, node: Any) -> Any:
+    """The node that stands for a node's cluster; the way to it is halved."""
+    while tops[node] != node:
+        tops[node] = tops[tops[node]]
+        node = tops[node]
+    return node
 
-    Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave. The edge between two nodes is
-    found by a hash of both; entries of nodes that are no more stay, as nobody asks for them.
+
+@numba.njit(cache=True, nogil=True)
+def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
+    one, other = forest.smallest[keep], forest.smallest[lose]
+    made = forest.made[0]
+    forest.tops[lose] = keep
+    forest.sizes[keep] += forest.sizes[lose]
+    forest.waiting[keep] |= forest.waiting[lose]
+    forest.smallest[keep] = min(one, other)
+    forest.merged[made], forest.into[made] = max(one, other), min(one, other)
+    forest.mean[made], forest.grown[made] = mean, forest.sizes[keep]
+    forest.made[0] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _follow_links(forest: Any, links: Any, away: Any) -> None:
+    """Join what is one inside the box; what is one with something outside it waits."""
+    for row in range(len(links)):
+        a, b = links[row]
+        if not (away[a] or away[b]):
+            keep, lose = _top(forest.tops, np.int32(a)), _top(forest.tops, np.int32(b))
+            if keep != lose:
+                _join(forest, keep, lose, np.inf)
+    for row in range(len(links)):
+        a, b = links[row]
+        if away[a] or away[b]:
+            forest.waiting[_top(forest.tops, np.int32(a))] = True
+            forest.waiting[_top(forest.tops, np.int32(b))] = True
+
+
+@numba.njit(cache=True, nogil=True)
+def _contracted(edges: Any, tops: Any) -> Any:
+    """Name the edges by clusters and add up those of one pair: the edge of each pair, by a hash of it."""
+    between = empty_places(len(edges))
+    for edge in range(len(edges)):
+        pair = edges[edge, PAIR]
+        a, b = _top(tops, np.int32(pair >> 32)), _top(tops, np.int32(pair & 0xFFFFFFFF))
+        if a == b:
+            edges[edge, COUNT] = 0
+            continue
+        pair = _pair(a, b)
+        edges[edge, PAIR] = pair
+        place = place_of(between, edges, pair)
+        if between[place] >= 0:
+            _add(edges, between[place], edge)
+        else:
+            between[place] = edge
+    return between
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _pair(a: Any, b: Any) -> Any:
+    return np.int64(min(a, b)) << 32 | np.int64(max(a, b))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _add(edges: Any, to: Any, edge: Any) -> None:
+    """Add an edge to another; it is no more, which is a count of 0."""
+    edges[to, SUM] += edges[edge, SUM]
+    edges[to, COUNT] += edges[edge, COUNT]
+    edges[to, FIRST] = min(edges[to, FIRST], edges[edge, FIRST])
+    edges[edge, COUNT] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge(forest: Any, edges: Any, between: Any, rising: Any, least: float) -> None:
+    """Merge in place, the strongest edge first: the last of `rising`, or of the edges that have changed since.
+
+    Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave. Entries of `between` for
+    clusters that are no more stay, as nobody asks for them.
     """
-    edges = u.size
-    parents = np.arange(nodes)
-    alive = np.ones(edges, np.bool_)
-    first, last = np.full(nodes, -1), np.full(nodes, -1)
-    degree = np.zeros(nodes, np.int64)
-    following = np.full(2 * edges, -1)
-    between = _empty_places(edges)
-    used = edges
-    means, queue = np.empty(edges + 1, np.float64), np.empty(edges + 1, np.int64)
-    waiting = 0
-    for edge in range(edges):
-        for half, node in ((2 * edge, u[edge]), (2 * edge + 1, v[edge])):
-            if first[node] < 0:
-                first[node] = half
-            else:
-                following[last[node]] = half
-            last[node] = half
-            degree[node] += 1
-        _put(between, u[edge] * nodes + v[edge], edge)
-        mean = sums[edge] / counts[edge]
-        if mean > least:
-            means[waiting], queue[waiting] = mean, edge
-            waiting += 1
-    for place in range(waiting // 2 - 1, -1, -1):
-        _sink(means, queue, waiting, place)
-    while waiting > 0:
-        mean, edge = means[0], queue[0]
-        waiting -= 1
-        means[0], queue[0] = means[waiting], queue[waiting]
-        _sink(means, queue, waiting, 0)
-        if not alive[edge] or sums[edge] / counts[edge] != mean:
+    chains = np.full((len(forest.tops), 3), -1, np.int32)  # first, last, and one less than how many half-edges
+    following = np.full(2 * len(edges), -1, np.int32)
+    used = 0
+    for edge in range(len(edges)):
+        if edges[edge, COUNT] > 0:
+            used += 1
+            _append(chains, following, edges[edge, PAIR] >> 32, 2 * edge)
+            _append(chains, following, edges[edge, PAIR] & 0xFFFFFFFF, 2 * edge + 1)
+    means, queue = np.empty(1024, np.float64), np.empty((1024, 2), np.int64)
+    changed = 0
+    has_changed = np.zeros(len(edges), np.bool_)
+    unchanged = len(rising)
+    while True:
+        while unchanged > 0 and (has_changed[rising[unchanged - 1]] or edges[rising[unchanged - 1], COUNT] == 0):
+            unchanged -= 1
+        if unchanged == 0 and changed == 0:
+            break
+        from_queue = unchanged == 0
+        if not from_queue:
+            edge = rising[unchanged - 1]
+            mean = edges[edge, SUM] / edges[edge, COUNT]
+            from_queue = changed > 0 and _before(means, queue, 0, mean, edges[edge, FIRST])
+        if from_queue:
+            mean, tie, edge = means[0], queue[0, 0], queue[0, 1]
+            changed -= 1
+            means[0] = means[changed]
+            queue[0] = queue[changed]
+            _sink(means, queue, changed)
+            count = edges[edge, COUNT]
+            if count == 0 or edges[edge, SUM] / count != mean or edges[edge, FIRST] != tie:
+                continue
+        else:
+            unchanged -= 1
+        if mean <= least:
+            break
+        keep, lose = edges[edge, PAIR] >> 32, edges[edge, PAIR] & 0xFFFFFFFF
+        if forest.waiting[keep] or forest.waiting[lose]:
+            forest.waiting[keep] = forest.waiting[lose] = True
             continue
-        keep, lose = u[edge], v[edge]
-        if frozen[keep] or frozen[lose]:
-            frozen[keep] = frozen[lose] = True
-            continue
-        if degree[keep] < degree[lose]:
+        if chains[keep, 2] < chains[lose, 2]:
             keep, lose = lose, keep
-        parents[lose] = keep
-        alive[edge] = False
-        half = first[lose]
+        edges[edge, COUNT] = 0
+        _join(forest, keep, lose, mean / ONE)
+        half = chains[lose, 0]
         while half >= 0:
             after = following[half]
-            moved = half >> 1
-            if alive[moved]:
-                other = v[moved] if u[moved] == lose else u[moved]
-                key = min(keep, other) * nodes + max(keep, other)
-                place = _place(between[0], key)
-                joined = between[1][place] if between[0][place] == key else -1
-                if joined >= 0:
-                    sums[joined] += sums[moved]
-                    counts[joined] += counts[moved]
-                    alive[moved] = False
-                    mean = sums[joined] / counts[joined]
+            moved = np.int64(half >> 1)
+            if edges[moved, COUNT] > 0:
+                old = edges[moved, PAIR]
+                other = old & 0xFFFFFFFF if old >> 32 == lose else old >> 32
+                pair = _pair(keep, other)
+                place = place_of(between, edges, pair)
+                if between[place] >= 0:
+                    joined = np.int64(between[place])
+                    _add(edges, joined, moved)
+                    has_changed[joined] = True
+                    mean = edges[joined, SUM] / edges[joined, COUNT]
                     if mean > least:
-                        if waiting == means.size:
-                            means, queue = _longer(means), _longer(queue)
-                        means[waiting], queue[waiting] = mean, joined
-                        waiting += 1
-                        _rise(means, queue, waiting - 1)
+                        if changed == len(means):
+                            means, queue = longer(means), longer(queue)
+                        means[changed] = mean
+                        queue[changed, 0], queue[changed, 1] = edges[joined, FIRST], joined
+                        changed += 1
+                        _rise(means, queue, changed - 1)
                 else:
-                    _put(between, key, moved)
+                    between[place] = moved
                     used += 1
-                    if 2 * used > between[0].size:
-                        between = _empty_places(2 * used)
-                        used = 0
-                        for kept in range(edges):
-                            if alive[kept] and kept != moved:
-                                _put(between, u[kept] * nodes + v[kept], kept)
-                                used += 1
-                        _put(between, key, moved)
-                        used += 1
-                    u[moved], v[moved] = min(keep, other), max(keep, other)
-                    following[half] = -1
-                    following[last[keep]] = half
-                    last[keep] = half
-                    degree[keep] += 1
+                    edges[moved, PAIR] = pair
+                    _append(chains, following, keep, half)
+                    if 3 * used > 2 * len(between):
+                        between, used = _without_old(edges)
             half = after
-    return parents, alive
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _append(chains: Any, following: Any, node: Any, half: Any) -> None:
+    """Put a half-edge at the end of a node's chain."""
+    if chains[node, 0] < 0:
+        chains[node, 0] = half
+    else:
+        following[chains[node, 1]] = half
+    chains[node, 1] = half
+    chains[node, 2] += 1
+    following[half] = -1
 
 
 @numba.njit(cache=True, nogil=True)
-def _empty_places(count: int) -> Any:
-    """Room for some numbered keys, at most half full: keys (-1 is free), and what they stand for."""
-    size = 16
-    while size < 2 * count:
-        size *= 2
-    return np.full(size, -1), np.empty(size, np.int64)
+def _without_old(edges: Any) -> Any:
+    """The places of the edges that are left, and how many they are."""
+    used = 0
+    for edge in range(len(edges)):
+        used += edges[edge, COUNT] > 0
+    between = empty_places(2 * used)
+    for edge in range(len(edges)):
+        if edges[edge, COUNT] > 0:
+            between[place_of(between, edges, edges[edge, PAIR])] = edge
+    return between, used
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _place(keys: Any, key: int) -> Any:
-    """Where a key is, or belongs."""
-    mask = np.uint64(keys.size - 1)
-    place = mixed(key) & mask
-    while keys[place] not in (-1, key):
-        place = (place + np.uint64(1)) & mask
-    return place
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _put(places: Any, key: int, value: int) -> None:
-    place = _place(places[0], key)
-    places[0][place] = key
-    places[1][place] = value
+def _before(means: Any, queue: Any, place: int, mean: float, tie: int) -> Any:
+    """Whether the entry at a place is stronger: a larger mean, or the same and a smaller first voxel."""
+    return means[place] > mean or (means[place] == mean and queue[place, 0] < tie)
 
 
 @numba.njit(cache=True, nogil=True)
-def _longer(values: Any) -> Any:
-    longer = np.empty(2 * values.size, values.dtype)
-    longer[: values.size] = values
-    return longer
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _sink(means: Any, queue: Any, count: int, place: int) -> None:
-    """Let an entry of the queue, largest mean first, sink to where it belongs."""
-    mean, edge = means[place], queue[place]
+def _sink(means: Any, queue: Any, count: int) -> None:
+    """Let the entry at the top of the queue, strongest first, sink to where it belongs."""
+    place = 0
+    mean, tie, edge = means[0], queue[0, 0], queue[0, 1]
     while 2 * place + 1 < count:
         below = 2 * place + 1
-        if below + 1 < count and _before(means, queue, below + 1, means[below], queue[below]):
+        if below + 1 < count and _before(means, queue, below + 1, means[below], queue[below, 0]):
             below += 1
-        if not _before(means, queue, below, mean, edge):
+        if not _before(means, queue, below, mean, tie):
             break
-        means[place], queue[place] = means[below], queue[below]
+        means[place], queue[place, 0], queue[place, 1] = means[below], queue[below, 0], queue[below, 1]
         place = below
-    means[place], queue[place] = mean, edge
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _rise(means: Any, queue: Any, place: int) -> None:
-    mean, edge = means[place], queue[place]
-    while place > 0:
-        above = (place - 1) // 2
-        if means[above] > mean or (means[above] == mean and queue[above] <= edge):
-            break
-        means[place], queue[place] = means[above], queue[above]
-        place = above
-    means[place], queue[place] = mean, edge
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _before(means: Any, queue: Any, place: int, mean: float, edge: int) -> Any:
-    """Whether the entry at a place comes before a mean and an edge; equal means by the edge's number."""
-    return means[place] > mean or (means[place] == mean and queue[place] < edge)
+    means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
 
 
 @numba.njit(cache=True, nogil=True)
-def _tops(parents: Any) -> Any:
-    """The last ancestor of each node; `parents` is shortened to it."""
-    for node in range(parents.size):
-        top = node
-        while parents[top] != top:
-            top = parents[top]
-        walked = node
-        while parents[walked] != top:
-            parents[walked], walked = top, parents[walked]
-    return parents
+def _rise(means: Any, queue: Any, place: int) -> None:
+    """Let an entry of the queue rise to where it belongs."""
+    mean, tie, edge = means[place], queue[place, 0], queue[place, 1]
+    while place > 0:
+        above = (place - 1) // 2
+        if _before(means, queue, above, mean, tie):
+            break
+        means[place], queue[place, 0], queue[place, 1] = means[above], queue[above, 0], queue[above, 1]
+        place = above
+    means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
+
+
+@numba.njit(cache=True, nogil=True)
+def _shortened(tops: Any) -> Any:
+    """The top of each node, found once for all."""
+    for node in range(len(tops)):
+        tops[node] = _top(tops, node)
+    return tops

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.operators.union import canonical_ids
+from lchunk.operators.labels import canonical_ids
 
 CONNECTIVITIES = (6, 18, 26)
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.pair_sums import Table, doubled, empty_table, row_of, sorted_table
+from lchunk.operators.pair_places import longer, mixed
+
+Table = dict[str, npt.NDArray[Any]]
+
+COLUMNS = ("truth", "segment", "voxels")
+UNLABELLED = np.uint64(2**64 - 3)
+"""CREMI's labels from here on say that nothing is known."""
 
 
 def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Table:
-    """Voxels that each pair of labels shares; those whose truth is 0 do not count.
+    """Voxels that each pair of labels shares; those whose truth is not labelled do not count.
 
     Args:
-        truth: (z, y, x) labels, 0 is not labelled.
+        truth: (z, y, x) labels; 0, and the last three numbers of uint64 as CREMI has it, are not labelled.
         segmentation: (z, y, x) labels, 0 is a label as any other.
 
     Returns:
-        Columns u (truth), v (segmentation), sum and count (both: voxels), ordered by u, then v. Tables of
-        boxes that tile a volume add up to the table of the volume.
+        Columns truth, segment and voxels, a row a pair, ordered by truth, then segment. Tables of boxes that tile a
+        volume add up to the table of the volume.
 
     Raises:
         ValueError: the shapes differ.
@@ -28,26 +35,60 @@ def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Tabl
     if truth.shape != segmentation.shape:
         raise ValueError(f"truth and segmentation must have one shape, got {truth.shape} and {segmentation.shape}")
     pairs = (np.ascontiguousarray(labels, np.uint64).ravel() for labels in (truth, segmentation))
-    return sorted_table(_count_pairs(*pairs))
+    rows, voxels = _count_pairs(*pairs)
+    return added([{"truth": rows[:, 0], "segment": rows[:, 1], "voxels": voxels}])
+
+
+def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
+    """Contingency tables added up: a row a pair.
+
+    >>> one = {"truth": np.array([1]), "segment": np.array([2]), "voxels": np.array([5])}
+    >>> {name: column.tolist() for name, column in added([one, one]).items()}
+    {'truth': [1], 'segment': [2], 'voxels': [10]}
+    """
+    truth, segment, voxels = (np.concatenate([table[name] for table in tables]) for name in COLUMNS)
+    order = np.lexsort((segment, truth))
+    truth, segment = truth[order], segment[order]
+    first = np.flatnonzero(np.append(True, (truth[1:] != truth[:-1]) | (segment[1:] != segment[:-1]))[: len(truth)])
+    total = np.add.reduceat(voxels[order], first) if len(first) else voxels
+    return {"truth": truth[first], "segment": segment[first], "voxels": total}
 
 
 @numba.njit(cache=True, nogil=True)
 def _count_pairs(truth: Any, segmentation: Any) -> Any:
-    table = empty_table(1 << 10)
-    used = 0
+    """Rows of truth and segment, in the order of their first voxels, and the voxels of each."""
+    rows, voxels = np.empty((1 << 10, 2), np.uint64), np.zeros(1 << 10, np.int64)
+    places = np.full(1 << 12, -1, np.int64)
+    used = row = 0
     for voxel in range(truth.size):
         u, v = truth[voxel], segmentation[voxel]
-        if u == 0:
+        if u == 0 or u >= UNLABELLED:
             continue
-        row = row_of(table, u, v)
-        if table[3][row] == 0:
-            table[0][row], table[1][row] = u, v
-            used += 1
-        table[2][row] += 1
-        table[3][row] += 1
-        if 2 * used > table[0].size:
-            table = doubled(table)
-    return table
+        if used == 0 or rows[row, 0] != u or rows[row, 1] != v:
+            place = _place(places, rows, u, v)
+            if places[place] < 0:
+                if used == len(rows):
+                    rows, voxels = longer(rows), np.append(voxels, np.zeros_like(voxels))
+                    places = np.full(4 * len(rows), -1, np.int64)
+                    for old in range(used):
+                        places[_place(places, rows, rows[old, 0], rows[old, 1])] = old
+                    place = _place(places, rows, u, v)
+                places[place] = used
+                rows[used] = (u, v)
+                used += 1
+            row = places[place]
+        voxels[row] += 1
+    return rows[:used], voxels[:used]
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _place(places: Any, rows: Any, u: Any, v: Any) -> Any:
+    """Where the number of a pair's row is, or belongs."""
+    mask = np.uint64(len(places) - 1)
+    place = mixed(mixed(u) + v) & mask
+    while places[place] >= 0 and (rows[places[place], 0] != u or rows[places[place], 1] != v):
+        place = (place + np.uint64(1)) & mask
+    return place
 
 
 def scores(table: Table) -> dict[str, float]:
@@ -65,11 +106,11 @@ def scores(table: Table) -> dict[str, float]:
     Raises:
         ValueError: the table is empty.
     """
-    shared = table["count"].astype(np.float64)
+    shared = table["voxels"].astype(np.float64)
     if not len(shared):
         raise ValueError("ground truth must label a voxel inside the bounds, got none; check its offset and voxel size")
     total = shared.sum()
-    true, segment = _totals(table["u"], shared), _totals(table["v"], shared)
+    true, segment = _totals(table["truth"], shared), _totals(table["segment"], shared)
     pairs, true_pairs, segment_pairs = (float((n * n).sum()) for n in (shared, true, segment))
     split = _entropy(shared, total) - _entropy(true, total)
     merge = _entropy(shared, total) - _entropy(segment, total)
@@ -100,10 +141,10 @@ def worst(table: Table, most: int = 10) -> dict[str, list[dict[str, float]]]:
         `splits`: truth, voi (bits), parts (segments of it), largest (the segment that has most of it);
         `merges`: segment, voi, parts (bodies in it), largest (the body that has most of it). Largest share first.
     """
-    shared = table["count"].astype(np.float64)
+    shared = table["voxels"].astype(np.float64)
     return {
-        "splits": _worst("truth", table["u"], table["v"], shared, most),
-        "merges": _worst("segment", table["v"], table["u"], shared, most),
+        "splits": _worst("truth", table["truth"], table["segment"], shared, most),
+        "merges": _worst("segment", table["segment"], table["truth"], shared, most),
     }
 
 

@@ -1,112 +1,136 @@
-"""The region graph: which fragments touch, over how many edges, with what affinity in all."""
+"""The region graph: which fragments touch, over how many voxels, with what affinity in all; and which are one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Triple
+from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.affinities import as_float, check_affinities
-from lchunk.operators.pair_sums import Table, doubled, empty_table, mixed, row_of, sorted_table
-
-AFFINITY_BITS = 20
-TIE_BITS = 12
-ONE = float(1 << (AFFINITY_BITS + TIE_BITS))
-"""An affinity of 1 as it stands in the sums: 20 bits of affinity, then 12 bits of a hash of the edge's place.
-
-Whole numbers add up the same in any order, and the hash makes ties between means all but impossible.
-"""
+from lchunk.operators.graph import COUNT, HIGH_FACES, ONE, PAIR, SUM, Graph, Labels, distinct
+from lchunk.operators.pair_places import FREE, empty_places, longer, place_of
 
 
 def region_graph(
-    fragments: npt.NDArray[np.uint64], affinities: npt.NDArray[Any], *, start: Triple, volume_shape: Triple
-) -> Table:
-    """Edges that a box owns: those between its voxels and the ones before them along z, y, x.
+    labels: npt.NDArray[np.uint32],
+    ids: Labels,
+    affinities: npt.NDArray[Any],
+    *,
+    start: Triple = (0, 0, 0),
+    volume_shape: Triple | None = None,
+    before: Sequence[Labels] | None = None,
+    linked: Sequence[npt.NDArray[np.bool_]] | None = None,
+) -> Graph:
+    """The graph of a box: edges and links between its voxels, and to the voxels before them.
 
     Args:
-        fragments: (z + 1, y + 1, x + 1), the box with one plane before it on each axis (0 before the volume).
+        labels: (z, y, x) of the box, numbers; 0 for background, which has no edge.
+        ids: the fragment of each number; entry 0 is 0.
         affinities: (3, z, y, x) of the box, channels x, y, z, in [0, 1] or uint8.
         start: first voxel of the box, zyx from the volume's first voxel.
-        volume_shape: voxels of the volume, zyx.
+        volume_shape: voxels of the volume, zyx; default: the box is the volume.
+        before: for z, y, x the ids in the plane before the box; 0 where there is none.
+        linked: for z, y, x where the first plane is linked to the one before.
 
     Returns:
-        Columns u < v, sum (fixed point, see `ONE`) and count, ordered by u, then v. Background has no edge.
-        Tables of boxes that tile a volume add up to the table of the volume, exactly.
+        One row a pair, in the order of their first voxels. Graphs of boxes that tile a volume add up to that of the
+        volume, exactly.
 
     Raises:
         ValueError: shapes do not fit.
     """
     check_affinities(affinities)
-    if fragments.shape != tuple(side + 1 for side in affinities.shape[1:]):
-        raise ValueError(
-            "fragments must be one voxel longer than affinities on each axis, "
-            f"got {fragments.shape} and {affinities.shape}"
-        )
-    table = _edges(np.ascontiguousarray(fragments), as_float(affinities), np.array(start), np.array(volume_shape))
-    return sorted_table(table)
+    if labels.shape != affinities.shape[1:]:
+        raise ValueError(f"labels must be {affinities.shape[1:]} (z, y, x) as affinities, got {labels.shape}")
+    volume_shape = volume_shape or triple(labels.shape)
+    planes = before or [np.zeros(np.take(labels, 0, axis).shape, np.uint64) for axis in range(3)]
+    nodes, places = _numbered(ids, planes)
+    around = _padded(places[labels], [np.searchsorted(nodes, plane).astype(np.uint32) for plane in planes])
+    edges = _edges(around, as_float(affinities), np.array(start), np.array(volume_shape))
+    edges[:, PAIR] -= (1 << 32) + 1  # places without background
+    sizes = np.bincount(around[1:, 1:, 1:].ravel(), minlength=len(nodes))
+    return Graph(
+        nodes[1:], sizes[1:], _faces(around, start, volume_shape, len(nodes))[1:], edges, _links(around, linked)
+    )
 
 
-def fragment_sizes(fragments: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The fragments of an array, ascending, without background, and the voxels of each."""
-    labels, sizes = np.unique(fragments, return_counts=True)
-    real = labels != 0
-    return labels[real], sizes[real].astype(np.int64)
+def _numbered(ids: Labels, planes: Sequence[Labels]) -> tuple[Labels, npt.NDArray[np.uint32]]:
+    """Every id, ascending, with 0 first; and the place of each number of the box among them."""
+    nodes = distinct(np.concatenate([np.zeros(1, np.uint64), ids, *(distinct(plane) for plane in planes)]))
+    return nodes, np.searchsorted(nodes, ids).astype(np.uint32)
 
 
-def face_labels(fragments: npt.NDArray[np.uint64], start: Triple, volume_shape: Triple) -> Table:
-    """The fragments at the faces of a box: those that the box does not see whole.
+def _padded(inside: npt.NDArray[np.uint32], planes: Sequence[npt.NDArray[np.uint32]]) -> npt.NDArray[np.uint32]:
+    """(z + 1, y + 1, x + 1): the box with the plane before it along each axis."""
+    depth, height, width = inside.shape
+    around = np.zeros((depth + 1, height + 1, width + 1), np.uint32)
+    around[1:, 1:, 1:] = inside
+    around[0, 1:, 1:], around[1:, 0, 1:], around[1:, 1:, 0] = planes
+    return around
 
-    Args:
-        fragments: (z + 1, y + 1, x + 1), the box with one plane before it on each axis.
-        start: first voxel of the box, zyx from the volume's first voxel.
-        volume_shape: voxels of the volume, zyx.
 
-    Returns:
-        Columns low0 to low2: labels in the first planes, and in the planes before them; high0 to high2: in the last
-        planes. Empty where the face is the volume's.
-    """
-    inside = fragments[1:, 1:, 1:]
-    faces: Table = {}
-    for axis in range(3):
-        shape = inside.shape[axis]
-        before = np.take(fragments, 0, axis)[1:, 1:]
-        low = np.unique(np.concatenate([before.ravel(), np.take(inside, 0, axis).ravel()]))
-        high = np.unique(np.take(inside, -1, axis))
-        none = np.empty(0, np.uint64)
-        faces[f"low{axis}"] = low[low != 0] if start[axis] > 0 else none
-        faces[f"high{axis}"] = high[high != 0] if start[axis] + shape < volume_shape[axis] else none
+def _faces(around: npt.NDArray[np.uint32], start: Triple, volume_shape: Triple, count: int) -> npt.NDArray[np.uint8]:
+    """Bits of the labels in the last planes: only the box after them sees all of their edges."""
+    faces = np.zeros(count, np.uint8)
+    for axis, bit in enumerate(HIGH_FACES):
+        if start[axis] + around.shape[axis] - 1 < volume_shape[axis]:
+            faces[distinct(np.take(around[1:, 1:, 1:], -1, axis))] |= bit
     return faces
 
 
+def _links(around: npt.NDArray[np.uint32], linked: Sequence[npt.NDArray[np.bool_]] | None) -> npt.NDArray[np.uint32]:
+    if linked is None:
+        return np.empty((0, 2), np.uint32)
+    pairs = []
+    for axis, there in enumerate(linked):
+        own, other = (np.take(around, n, axis)[1:, 1:][there] for n in (1, 0))
+        pairs.append(np.stack([own, other], axis=1) - np.uint32(1))
+    return np.unique(np.concatenate(pairs), axis=0)
+
+
 @numba.njit(cache=True, nogil=True)
-def _edges(fragments: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
-    table = empty_table(1 << 12)
+def _edges(around: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
+    """Rows of pair, sum, count, first, in the order of their first voxels; a pair of numbers u < v is u · 2^32 + v."""
+    table, places = np.zeros((1 << 12, 4), np.int64), empty_places(1 << 12)
     used = 0
     depth, height, width = edges.shape[1:]
+    last, rows = np.zeros(3, np.int64), np.zeros(3, np.int64)
     for z in range(depth):
         for y in range(height):
             row_start = ((z + start[0]) * volume_shape[1] + y + start[1]) * volume_shape[2] + start[2]
             for x in range(width):
-                here = fragments[z + 1, y + 1, x + 1]
+                here = np.int64(around[z + 1, y + 1, x + 1])
                 if here == 0:
                     continue
-                before = (fragments[z, y + 1, x + 1], fragments[z + 1, y, x + 1], fragments[z + 1, y + 1, x])
+                before = (around[z, y + 1, x + 1], around[z + 1, y, x + 1], around[z + 1, y + 1, x])
                 for axis in range(3):
-                    there = before[axis]
+                    there = np.int64(before[axis])
                     if there == 0 or there == here:  # noqa: PLR1714 - numba
                         continue
-                    strength = np.int64(np.rint(np.float64(edges[2 - axis, z, y, x]) * (1 << AFFINITY_BITS)))
-                    tie = np.int64(mixed(3 * (row_start + x) + axis) >> np.uint64(64 - TIE_BITS))
-                    u, v = min(here, there), max(here, there)
-                    row = row_of(table, u, v)
-                    if table[3][row] == 0:
-                        table[0][row], table[1][row] = u, v
-                        used += 1
-                    table[2][row] += (strength << TIE_BITS) + tie
-                    table[3][row] += 1
-                    if 2 * used > table[0].size:
-                        table = doubled(table)
-    return table
+                    pair = min(here, there) << 32 | max(here, there)
+                    if pair != last[axis]:
+                        if used == len(table):
+                            table = longer(table)
+                            places = _placed(table, used)
+                        place = place_of(places, table, pair)
+                        if places[place] == FREE:
+                            places[place] = used
+                            table[used] = (pair, 0, 0, 3 * (row_start + x) + axis)
+                            used += 1
+                        last[axis], rows[axis] = pair, places[place]
+                    table[rows[axis], SUM] += np.int64(np.rint(np.float64(edges[2 - axis, z, y, x]) * ONE))
+                    table[rows[axis], COUNT] += 1
+    return table[:used]
+
+
+@numba.njit(cache=True, nogil=True)
+def _placed(table: Any, used: int) -> Any:
+    """Places of the rows in use, with room for as many as the table has."""
+    places = empty_places(len(table))
+    for row in range(used):
+        places[place_of(places, table, table[row, PAIR])] = row
+    return places

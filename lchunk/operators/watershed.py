@@ -1,9 +1,9 @@
 """The watershed by local rules, so that any box of a volume gives what the whole gives.
 
-Each voxel follows its strongest edge (Zlateski and Seung 2015, arXiv:1505.00249). Where several are
-equally strong (a plateau), voxels beside an outlet go first and pull the others along, ring by ring for
-`ROUNDS` rings; a plateau without an outlet within reach is one basin. What a voxel does depends on voxels
-at most `HALO` away.
+Each voxel follows its strongest edge (Zlateski and Seung 2015, arXiv:1505.00249). Where several are equally strong (a
+plateau), voxels beside an outlet go first and pull the others along, ring by ring, in the order of waterz. After
+some rings, what is left of a plateau is one basin, as is a plateau without an outlet: here waterz goes on. So what a
+voxel does depends on voxels at most `halo(rings)` away, and any box of a volume gives what the whole gives.
 """
 
 from __future__ import annotations
@@ -16,26 +16,34 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.affinities import as_float, check_affinities
+from lchunk.operators.pair_places import longer
 
-ROUNDS = 8
-HALO = ROUNDS + 3
-"""Voxels around a box that its links depend on."""
+RINGS = 16
+"""Deep enough for affinities made of real boundary maps in uint8: what is deeper is a hundredth of the fragments."""
 
 FOREGROUND = 1
 LINKS = (2, 8, 32)
 """Bits of a voxel's byte: it has an edge at all; it is joined to the voxel before it along z, y, x."""
 
 
-def watershed_links(affinities: npt.NDArray[Any], *, low: float, high: float) -> npt.NDArray[np.uint8]:
+def halo(rings: int = RINGS) -> int:
+    """Voxels around a box that its links depend on."""
+    return rings + 3
+
+
+def watershed_links(
+    affinities: npt.NDArray[Any], *, low: float, high: float, rings: int = RINGS
+) -> npt.NDArray[np.uint8]:
     """Which edges the watershed follows.
 
     Args:
         affinities: (3, z, y, x), channels x, y, z, in [0, 1] or uint8. The first plane of each axis has no edge.
         low: a voxel without an edge above it is background.
         high: edges at or above it always join.
+        rings: how deep a plateau of equal affinities is drained, in voxels from its outlets.
 
     Returns:
-        (z, y, x) bits, see `FOREGROUND` and `LINKS`; exact `HALO` voxels from a side that is not the volume's.
+        (z, y, x) bits, see `FOREGROUND` and `LINKS`; exact `halo(rings)` voxels from a side that is not the volume's.
 
     Raises:
         ValueError: `affinities` is not (3, z, y, x), or not `0 <= low < high`.
@@ -45,9 +53,7 @@ def watershed_links(affinities: npt.NDArray[Any], *, low: float, high: float) ->
         raise ValueError(f"low and high must be 0 <= low < high, got low {low} and high {high}")
     edges = as_float(affinities)
     best = _best_edges(edges, np.float32(low), np.float32(high))
-    mutual, kept = _outlets(best)
-    _fill_plateaus(mutual, kept)
-    links: npt.NDArray[np.uint8] = _links(edges, best, mutual, kept, np.float32(high))
+    links: npt.NDArray[np.uint8] = _links(edges, best, _kept(best, rings), np.float32(high))
     return links
 
 
@@ -104,65 +110,67 @@ def _steps(shape: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _outlets(best: Any) -> Any:
-    """Directions that both voxels of an edge chose; and the outlet that each voxel keeps, if it has one."""
+def _kept(best: Any, rings: int) -> Any:
+    """The one direction that each voxel keeps; 0 for a plateau that no outlet is near, and for background.
+
+    Voxels with an outlet, a direction that the other voxel did not choose back, come first, in the order of the
+    volume; then those beside them on the plateau, in the order in which they are reached. A voxel keeps its last
+    direction to one that does not choose it, or no longer does.
+    """
     flat = best.ravel()
     steps = _steps(best.shape)
-    mutual = np.zeros(flat.size, np.uint8)
+    chosen = flat.copy()
     kept = np.zeros(flat.size, np.uint8)
+    reached = np.zeros(flat.size, np.bool_)
+    ring = np.empty(1024, np.int64)
+    count = 0
+    only = np.full(64, -1)  # the direction of a voxel that chose but one
+    for direction in range(6):
+        only[1 << direction] = direction
     for voxel in range(flat.size):
         bits = flat[voxel]
         if bits == 0:
             continue
-        both = 0
-        for direction in range(6):
+        if only[bits] >= 0:
             # a chosen direction never leaves the box: edges there are `low`
-            if bits >> direction & 1 and flat[voxel + steps[direction]] >> ((direction + 3) % 6) & 1:
-                both |= 1 << direction
-        mutual[voxel] = both
-        outlets = bits & ~both
-        for direction in range(5, -1, -1):
-            if outlets >> direction & 1:
-                kept[voxel] = 1 << direction
+            if not flat[voxel + steps[only[bits]]] >> ((only[bits] + 3) % 6) & 1:
+                kept[voxel] = bits
+                reached[voxel] = True
+            continue
+        for direction in range(6):
+            if bits >> direction & 1 and not flat[voxel + steps[direction]] >> ((direction + 3) % 6) & 1:
+                if count == ring.size:
+                    ring = longer(ring)
+                ring[count] = voxel
+                reached[voxel] = True
+                count += 1
                 break
-    return mutual.reshape(best.shape), kept.reshape(best.shape)
-
-
-@numba.njit(cache=True, nogil=True)
-def _fill_plateaus(mutual: Any, kept: Any) -> None:
-    """Give plateau voxels the direction of a neighbour that has one, a ring a round."""
-    steps = _steps(mutual.shape)
-    mutual_flat = mutual.ravel()
-    kept_flat = kept.ravel()
-    waiting = np.flatnonzero((mutual_flat != 0) & (kept_flat == 0))
-    chosen = np.zeros(waiting.size, np.uint8)
-    count = waiting.size
-    for _ in range(ROUNDS):
+    for left in range(rings, -1, -1):
+        following = np.empty(1024, np.int64)
         found = 0
         for place in range(count):
-            voxel = waiting[place]
-            chosen[place] = 0
-            for direction in range(5, -1, -1):
-                if mutual_flat[voxel] >> direction & 1 and kept_flat[voxel + steps[direction]] != 0:
-                    chosen[place] = 1 << direction
-                    found += 1
-                    break
-        if found == 0:
-            break
-        left = 0
-        for place in range(count):
-            if chosen[place] != 0:
-                kept_flat[waiting[place]] = chosen[place]
-            else:
-                waiting[left] = waiting[place]
-                left += 1
-        count = left
+            voxel = ring[place]
+            outlet = 0
+            for direction in range(6):
+                if chosen[voxel] >> direction & 1:
+                    other = voxel + steps[direction]
+                    if not chosen[other] >> ((direction + 3) % 6) & 1:
+                        outlet = 1 << direction
+                    elif left > 0 and not reached[other]:
+                        if found == following.size:
+                            following = longer(following)
+                        following[found] = other
+                        reached[other] = True
+                        found += 1
+            chosen[voxel] = kept[voxel] = outlet
+        ring, count = following, found
+    return kept.reshape(best.shape)
 
 
 @numba.njit(cache=True, nogil=True)
-def _links(edges: Any, best: Any, mutual: Any, kept: Any, high: Any) -> Any:
+def _links(edges: Any, best: Any, kept: Any, high: Any) -> Any:
     steps = _steps(best.shape)
-    best_flat, mutual_flat, kept_flat = best.ravel(), mutual.ravel(), kept.ravel()
+    best_flat, kept_flat = best.ravel(), kept.ravel()
     links = np.zeros(best_flat.size, np.uint8)
     for axis in range(3):
         strengths = edges[2 - axis].ravel()
@@ -175,7 +183,7 @@ def _links(edges: Any, best: Any, mutual: Any, kept: Any, high: Any) -> Any:
             before = voxel + step
             joined = kept_flat[voxel] >> axis & 1 or kept_flat[before] >> (axis + 3) & 1 or strengths[voxel] >= high
             closed = kept_flat[voxel] == 0 and kept_flat[before] == 0
-            if joined or (closed and mutual_flat[voxel] >> axis & 1):
+            if joined or (closed and best_flat[voxel] >> axis & best_flat[before] >> (axis + 3) & 1):
                 links[voxel] |= bit
     for voxel in range(best_flat.size):
         if best_flat[voxel] != 0:

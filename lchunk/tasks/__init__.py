@@ -1,11 +1,17 @@
 """The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
 
-from lchunk.tasks.agglomeration import Agglomeration, MergeLevel, RegionGraph, Segmentation
-from lchunk.tasks.components import ComponentPairs, ComponentUnion, ConnectedComponents, LocalComponents
+from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation, SegmentNames
+from lchunk.tasks.components import (
+    ComponentNames,
+    ComponentPairs,
+    ComponentUnion,
+    ConnectedComponents,
+    LocalComponents,
+)
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
-from lchunk.tasks.evaluation import Contingency, Evaluation
-from lchunk.tasks.fragments import Fragments, FragmentUnion, LocalFragments
+from lchunk.tasks.evaluation import Contingency, Evaluation, FragmentContingency, ThresholdCurve
+from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.meshes import Mesh, MeshManifest
@@ -13,6 +19,7 @@ from lchunk.tasks.section_levels import LocalLevels, SectionLevels
 
 __all__ = [
     "Agglomeration",
+    "ComponentNames",
     "ComponentPairs",
     "ComponentUnion",
     "ConnectedComponents",
@@ -20,17 +27,17 @@ __all__ = [
     "Dataset",
     "Downsample",
     "Evaluation",
-    "FragmentUnion",
-    "Fragments",
+    "FragmentContingency",
     "Inference",
     "Ingest",
     "LocalComponents",
     "LocalFragments",
     "LocalLevels",
-    "MergeLevel",
     "Mesh",
     "MeshManifest",
     "RegionGraph",
     "SectionLevels",
+    "SegmentNames",
     "Segmentation",
+    "ThresholdCurve",
 ]

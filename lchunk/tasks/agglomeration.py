@@ -1,8 +1,7 @@
-"""From fragments to segments: region graph, agglomeration, relabelling."""
+"""From fragments to segments: region graph, a tree of merges, its cut at a threshold, relabelling."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,170 +10,140 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
 from lchunk.geometry.grid import Grid
-from lchunk.operators.agglomeration import agglomerate_graph
-from lchunk.operators.pair_sums import Table, added, added_sizes
-from lchunk.operators.region_graph import face_labels, fragment_sizes, region_graph
-from lchunk.operators.union import relabelled
-from lchunk.tasks.fragments import Fragments
+from lchunk.operators.graph import Table
+from lchunk.operators.region_graph import region_graph
+from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.levels import MergeTree, Naming
+from lchunk.tasks.local_labels import named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.folder import TABLE
 
-GRAPH = ("u", "v", "sum", "count")
-FACES = tuple(f"{side}{axis}" for side in ("low", "high") for axis in range(3))
-
 
 class RegionGraph(Stage):
     """Sum the affinities between touching fragments. A chunk owns the edges to the voxels before it.
 
-    Reads  `fragments` (z, y, x), one voxel more on the low sides; `affinities` (3, z, y, x).
-    Writes `region_graph`, a table a chunk: u < v, sum (fixed point), count; labels with their sizes in voxels; the
-           labels at each face, low0 to high2.
+    Reads  `local_fragments` of the chunk, and the faces of the chunks before it; `affinities` (3, z, y, x).
+    Writes `region_graph`, a table a chunk: nodes, the fragments with their sizes in voxels, and bits for the faces
+           that they touch; pair: those that touch, with sum (fixed point), count and first voxel of their affinities;
+           links: parts of one fragment on both sides of a face.
 
     Chunks add up to the graph of the whole volume, exactly, for every grid.
     """
 
-    reads = (Reads(Fragments, low=(1, 1, 1)), Reads(Inference))
+    reads = (Reads(LocalFragments, low=(1, 1, 1), clip=True), Reads(Inference))
     layer = "region_graph"
     format = TABLE
 
-    def compute(self, fragments: npt.NDArray[np.uint64], affinities: npt.NDArray[Any]) -> Table:
-        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
-        labels, sizes = fragment_sizes(fragments[1:, 1:, 1:])
-        edges = region_graph(fragments, affinities, start=start, volume_shape=self.bounds.shape)
-        return {**edges, "labels": labels, "sizes": sizes, **face_labels(fragments, start, self.bounds.shape)}
-
-
-class MergeLevel(Stage):
-    """Merge, in a box of chunks, the fragments that the box sees whole; hand the others to the next level.
-
-    Reads  level 0: `region_graph`, a chunk; level n: level n - 1, 2 x 2 x 2 boxes.
-    Writes `agglomeration/levels/n`, a table a box: the fragments that change, and the root of each; u, v, sum, count:
-           the graph that is left for the next level; the labels at each face, low0 to high2.
-
-    Mean affinity is reducible, so what a box sees whole may merge before the rest is known, and the result is that of
-    the whole graph. A box holds its own edges at level 0, and above it what its boxes left: no task holds the graph
-    of the volume, but the last level what crosses the middle of it.
-    """
-
-    format = TABLE
-    selects = ("level",)
-
-    level: int = CountParameter(default=0, description="0 for chunks; each next one is of boxes twice as long")
-    threshold: float = RangeParameter(least=0, most=1, default=0.7, description="that of Agglomeration")
-
     @property
-    def path(self) -> str:
-        return f"{self.layer_name or Agglomeration.layer}/levels/{self.level}"
-
-    @property
-    def named_by(self) -> str:
-        return Agglomeration.__name__
-
-    @property
-    def log_folder(self) -> str:
-        return f"{Agglomeration.layer}-level-{self.level}"
-
-    @functools.cached_property
     def grid(self) -> Grid:
-        return level_grid(Grid(self.bounds, self.chunk_shape), self.level)
+        """That of the fragments."""
+        return self.upstream(self.reads[0]).grid
 
-    def reading(self) -> tuple[Reads, ...]:
-        return (Reads(MergeLevel, level=self.level - 1) if self.level else Reads(RegionGraph),)
-
-    def connect(self, reads: Reads) -> Stage:
-        if reads.stage is MergeLevel:
-            stage: Stage = self.clone(region=None, level=reads.level)
-            return stage
-        return super().connect(reads)
-
-    def compute(self, boxes: Iterator[Table]) -> Table:
-        grid = self.upstream(self.reading()[0]).grid
-        graphs: list[Table] = []
-        faces: dict[str, list[npt.NDArray[np.uint64]]] = {name: [np.empty(0, np.uint64)] for name in FACES}
-        for index, box in zip(grid.meeting(self.bbox), boxes, strict=True):
-            graphs.append({name: box[name] for name in GRAPH})
-            inner = grid.chunk(index)
-            for axis in range(3):
-                if inner.start[axis] == self.bbox.start[axis]:
-                    faces[f"low{axis}"].append(box[f"low{axis}"])
-                if inner.stop[axis] == self.bbox.stop[axis]:
-                    faces[f"high{axis}"].append(box[f"high{axis}"])
-        outer = {name: np.unique(np.concatenate(labels)) for name, labels in faces.items()}
-        frozen = np.unique(np.concatenate(list(outer.values())))
-        merged = agglomerate_graph(added(graphs), threshold=self.threshold, frozen=frozen)
-        return {"changed": merged.changed, "roots": merged.roots, **merged.rest, **outer}
+    def compute(self, chunks: Iterator[Table], affinities: npt.NDArray[Any]) -> Table:
+        around = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
+        index = self.grid.index_of(self.bbox)
+        own = around[index]
+        before, linked = [], []
+        for axis in range(3):
+            linked.append(own[f"linked{axis}"])
+            neighbour = around.get(triple(i - (n == axis) for n, i in enumerate(index)))
+            before.append(neighbour[f"high{axis}"] if neighbour else np.zeros(linked[-1].shape, np.uint64))
+        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
+        return region_graph(
+            own["labels"], own["ids"], affinities, start=start, volume_shape=self.bounds.shape, before=before,
+            linked=linked,
+        ).table()  # fmt: skip
 
 
-class Agglomeration(Stage):
-    """Merge fragments by mean affinity, the strongest pair first.
+class Agglomeration(MergeTree):
+    """Merge fragments by mean affinity, the strongest pair first, into a tree that any threshold cuts.
 
-    Reads  every level of `agglomeration/levels`; `region_graph`: the fragments and their sizes.
-    Writes `agglomeration/table`: the fragments that change, and the segment of each, named by its smallest fragment;
-           every segment, ascending, with its size in voxels.
+    Reads  level 0: `region_graph`, a chunk; level n: two boxes of level n - 1.
+    Writes `agglomeration/n`, a table a box: merged, into, mean, size: the merges that the box decides, which are those
+           of the whole graph; and the graph that is left for the next level, as in `region_graph`.
 
-    Holds 32 bytes a fragment; the graph is merged level by level, in boxes of chunks.
+    Equal means are merged in the order of their first voxels, so that every grid gives one tree.
     """
 
     layer = "agglomeration"
-    format = TABLE
-    whole = True
-    file = "table"
+    leaf = RegionGraph
 
-    threshold: float = RangeParameter(
-        least=0, most=1, default=0.7, description="merge while 1 - mean affinity is below it: higher merges more"
+    highest_threshold: float = RangeParameter(
+        least=0, most=1, default=1.0, description="the tree can be cut anywhere up to it; lower is faster and smaller"
     )
 
-    def reading(self) -> tuple[Reads, ...]:
-        levels = range(top_level(self.upstream(Reads(RegionGraph)).grid) + 1)
-        return (*(Reads(MergeLevel, level=level) for level in levels), Reads(RegionGraph))
-
-    def connect(self, reads: Reads) -> Stage:
-        if reads.stage is MergeLevel:
-            return MergeLevel(
-                root=self.root, level=reads.level, threshold=self.threshold, layer_name=self.layer_name,
-                chunk_shape=self.upstream(Reads(RegionGraph)).grid.chunk_shape,
-            )  # fmt: skip
-        return super().connect(reads)
-
-    def compute(self, *inputs: Iterator[Table]) -> Table:
-        *levels, graphs = inputs
-        changed = roots = np.empty(0, np.uint64)
-        for level in reversed(levels):
-            merges = [(box["changed"], box["roots"]) for box in level]
-            lower, above = (np.concatenate(columns) for columns in zip(*merges, strict=True))
-            lower, above = np.concatenate([changed, lower]), np.concatenate([roots, relabelled(above, changed, roots)])
-            order = np.argsort(lower)
-            changed, roots = lower[order], above[order]
-        labels, sizes = added_sizes((relabelled(graph["labels"], changed, roots), graph["sizes"]) for graph in graphs)
-        return {"changed": changed, "roots": roots, "labels": labels, "sizes": sizes}
+    @property
+    def merged_up_to(self) -> float:
+        return self.highest_threshold
 
 
-def level_grid(chunks: Grid, level: int) -> Grid:
-    """The boxes of a level: 2^level chunks long on each axis."""
-    return Grid(chunks.bounds, triple(side << level for side in chunks.chunk_shape))
+class SegmentNames(Naming):
+    """Say which segment each fragment belongs to.
 
+    Reads  `agglomeration`, the same level; the labels of the level below; the names of the level above.
+    Writes `segmentation/names/n`, a table a box: labels that come up to the box, their roots, which is the smallest
+           fragment of the segment, and the segment's size in voxels.
+    """
 
-def top_level(chunks: Grid) -> int:
-    """The first level that is one box."""
-    return (max(chunks.counts) - 1).bit_length()
+    layer = "segmentation"
+    leaf = RegionGraph
+    tree = Agglomeration
+
+    threshold: float = RangeParameter(least=0, most=1, default=0.7, description="that of Segmentation")
+
+    @property
+    def cut_at(self) -> float:
+        return self.threshold
+
+    @property
+    def path(self) -> str:
+        return f"{self.layer_name or self.layer}/names/{self.height}"
+
+    @property
+    def named_by(self) -> str:
+        return Segmentation.__name__
+
+    @property
+    def log_folder(self) -> str:
+        return f"{self.layer_name or self.layer}-names-{self.height}"
 
 
 class Segmentation(Stage):
-    """Give every voxel the label of its segment.
+    """Give every voxel the label of its segment: fragments merged while their mean affinity is strong enough.
 
-    Reads  `fragments` (z, y, x), `agglomeration`.
+    Reads  `local_fragments`, `segmentation/names`.
     Writes `segmentation` (z, y, x) uint64, 0 for background.
 
-    One segmentation of the whole volume: no seams, and the same voxels for every grid.
+    One segmentation of the whole volume: no seams, and the same voxels for every grid. Another threshold is another
+    cut of the same tree of merges: give it a layer of its own with --Segmentation-layer-name.
     """
 
-    reads = (Reads(Fragments), Reads(Agglomeration))
+    reads = (Reads(LocalFragments), Reads(SegmentNames))
     layer = "segmentation"
     dtype = np.uint64
 
-    def compute(self, fragments: npt.NDArray[np.uint64], tables: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        (table,) = tables
-        return relabelled(fragments, table["changed"], table["roots"])
+    threshold: float = RangeParameter(
+        least=0, most=1, default=0.7,
+        description="merge while 1 - mean affinity is below it: higher merges more; 0 leaves the fragments",
+    )  # fmt: skip
+    dust_threshold: int = CountParameter(
+        default=0, description="segments of fewer voxels, in the whole volume, are background"
+    )
+
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is SegmentNames:
+            return SegmentNames(root=self.root, threshold=self.threshold, layer_name=self.layer_name)
+        return super().connect(reads)
+
+    def validate(self) -> None:
+        highest = Agglomeration(root=self.root).highest_threshold
+        if self.threshold > highest:
+            raise ValueError(
+                f"threshold must be at most Agglomeration-highest-threshold, {highest:g}, got {self.threshold:g}"
+            )
+
+    def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
+        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)

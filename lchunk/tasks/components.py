@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
+from lchunk.geometry.grid import Grid
 from lchunk.operators.affinities import as_float
 from lchunk.operators.components import CONNECTIVITIES, local_components
-from lchunk.operators.pair_sums import added_sizes
-from lchunk.operators.union import relabelled, union
+from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.inference import Inference
-from lchunk.tasks.local_labels import Table, joined
+from lchunk.tasks.levels import MergeTree, Naming
+from lchunk.tasks.local_labels import named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
@@ -67,6 +68,7 @@ class LocalComponents(Stage):
         table: Table = {"labels": found.numbers, "ids": found.ids, "sizes": found.sizes}
         for axis in range(3):
             table[f"before{axis}"] = found.ids[np.take(found.around, 0, axis)]
+            table[f"low{axis}"] = found.ids[np.take(found.numbers, 0, axis)]
             table[f"high{axis}"] = found.ids[np.take(found.numbers, -1, axis)]
         return table
 
@@ -75,70 +77,94 @@ class ComponentPairs(Stage):
     """List which components of a chunk and of the chunks before it touch.
 
     Reads  `local_components`: the faces, of every chunk around.
-    Writes `component_pairs`, a table a chunk: u and v are one component.
+    Writes `component_pairs`, a table a chunk: nodes, the components with their sizes in voxels, and bits for the faces
+           that they touch; links: places of two nodes that are one component. As in `region_graph`, without edges.
     """
 
     reads = (Reads.halo(LocalComponents, 1, clip=True),)
     layer = "component_pairs"
     format = TABLE
 
+    @property
+    def grid(self) -> Grid:
+        """That of the local components."""
+        return self.upstream(self.reads[0]).grid
+
     def compute(self, chunks: Iterator[Table]) -> Table:
-        grid = self.upstream(self.reads[0]).grid
         around = self.bbox.grown((1, 1, 1))
-        tables = dict(zip(grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
-        own = tables[grid.index_of(self.bbox)]
+        tables = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
+        own = tables[self.grid.index_of(self.bbox)]
         pairs = [np.empty((0, 2), np.uint64)]
         for axis in range(3):
             mine = own[f"before{axis}"]
             sides = zip(around.start, around.stop, strict=True)
             plane = Bbox(around.start, triple(a + 1 if n == axis else b for n, (a, b) in enumerate(sides)))
             theirs = np.zeros_like(mine)
-            for index in grid.meeting(plane):
-                part = grid.chunk(index).clipped(plane)
+            for index in self.grid.meeting(plane):
+                part = self.grid.chunk(index).clipped(plane)
                 face = tables[index][f"high{axis}"]
-                theirs[_in_plane(part, plane, axis)] = face[_in_plane(part, grid.chunk(index), axis)]
+                theirs[_in_plane(part, plane, axis)] = face[_in_plane(part, self.grid.chunk(index), axis)]
             touching = (mine != 0) & (theirs != 0)
             pairs.append(np.stack([mine[touching], theirs[touching]], axis=1))
-        u, v = np.unique(np.concatenate(pairs), axis=0).T
-        return {"u": u, "v": v}
+        return linked_labels(own["ids"], own["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
+
+    def _at_faces(self, own: Table) -> dict[int, npt.NDArray[np.uint64]]:
+        """The components in each face that has more of the volume behind it."""
+        faces = {}
+        for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
+            if self.bbox.start[axis] > self.bounds.start[axis]:
+                faces[low] = own[f"low{axis}"]
+            if self.bbox.stop[axis] < self.bounds.stop[axis]:
+                faces[high] = own[f"high{axis}"]
+        return faces
 
 
-class ComponentUnion(Stage):
-    """Join what touches, and count the voxels of each component of the volume.
+class ComponentUnion(MergeTree):
+    """Join what touches, level by level.
 
-    Reads  `component_pairs`, `local_components`: ids and sizes.
-    Writes `component_union/table`: the ids that change, and what each becomes, the smallest of its component;
-           every component, ascending, with its size in voxels.
-
-    Holds the ids of every chunk's components, 16 bytes each, and those of their pairs.
+    Reads  level 0: `component_pairs`, a chunk; level n: two boxes of level n - 1.
+    Writes `component_union/n`, a table a box: merged, into, mean (infinite), size: what becomes what; and the links
+           and labels at faces that are left for the next level.
     """
 
-    reads = (Reads(ComponentPairs), Reads(LocalComponents))
     layer = "component_union"
-    format = TABLE
-    whole = True
-    file = "table"
+    leaf = ComponentPairs
 
-    def compute(self, pairs: Iterator[Table], chunks: Iterator[Table]) -> Table:
-        touching = [np.stack([chunk["u"], chunk["v"]], axis=1) for chunk in pairs]
-        changed, roots = union(np.concatenate(touching))
-        parts = []
-        for chunk in chunks:
-            ids, sizes = chunk["ids"], chunk["sizes"]
-            parts.append((relabelled(ids[ids != 0], changed, roots), sizes[ids != 0]))
-        labels, sizes = added_sizes(parts)
-        return {"changed": changed, "roots": roots, "labels": labels, "sizes": sizes}
+
+class ComponentNames(Naming):
+    """Say which component of the volume each component of a chunk belongs to.
+
+    Reads  `component_union`, the same level; the labels of the level below; the names of the level above.
+    Writes `components/names/n`, a table a box: labels that come up to the box, their roots, which is the smallest label
+           of the component, and its size in voxels.
+    """
+
+    layer = "components"
+    leaf = ComponentPairs
+    tree = ComponentUnion
+
+    @property
+    def path(self) -> str:
+        return f"{self.layer_name or self.layer}/names/{self.height}"
+
+    @property
+    def named_by(self) -> str:
+        return ConnectedComponents.__name__
+
+    @property
+    def log_folder(self) -> str:
+        return f"{self.layer_name or self.layer}-names-{self.height}"
 
 
 class ConnectedComponents(Stage):
     """Give every voxel the label of its connected component, of the whole volume.
 
-    Reads  `local_components`, `component_union`.
+    Reads  `local_components`, `components/names`.
     Writes `components` (z, y, x) uint64, 0 for background: 1 + the smallest linear index of the component's voxels,
            so that labels are the same for every grid.
     """
 
-    reads = (Reads(LocalComponents), Reads(ComponentUnion))
+    reads = (Reads(LocalComponents), Reads(ComponentNames))
     layer = "components"
     dtype = np.uint64
 
@@ -146,13 +172,13 @@ class ConnectedComponents(Stage):
         default=0, description="components of fewer voxels, in the whole volume, are background"
     )
 
-    def compute(self, chunks: Iterator[Table], unions: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        (found,) = unions
-        components = joined(chunks, self.upstream(self.reads[0]).grid, self.bbox, found)
-        if self.dust_threshold:
-            dust = found["labels"][found["sizes"] < self.dust_threshold]
-            components[np.isin(components, dust)] = 0
-        return components
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is ComponentNames:
+            return ComponentNames(root=self.root, layer_name=self.layer_name)
+        return super().connect(reads)
+
+    def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
+        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)
 
 
 def _in_plane(part: Bbox, within: Bbox, axis: int) -> tuple[slice, ...]:

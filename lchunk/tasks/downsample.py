@@ -13,7 +13,6 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.downsample import mean_levels, mode_levels
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.components import ConnectedComponents
-from lchunk.tasks.fragments import Fragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.parameters import CountParameter, TripleParameter
@@ -23,7 +22,7 @@ from lchunk.volumes.layer import Layer
 from lchunk.volumes.pyramid import Pyramid
 
 SOURCES: dict[str, type[Stage]] = {
-    stage.layer: stage for stage in (Ingest, Inference, Fragments, Segmentation, ConnectedComponents)
+    stage.layer: stage for stage in (Ingest, Inference, Segmentation, ConnectedComponents)
 }
 """By the layer that a stage writes where its knobs say nothing else."""
 SOURCES["probability"] = Inference

@@ -1,4 +1,4 @@
-"""How good a segmentation is."""
+"""How good a segmentation is, at its threshold and at others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.evaluation import contingency, scores, worst
-from lchunk.operators.pair_sums import Table, added
-from lchunk.tasks.agglomeration import Segmentation
+from lchunk.geometry.grid import Grid
+from lchunk.operators.agglomeration import Merges
+from lchunk.operators.cut import above_threshold, roots_of
+from lchunk.operators.evaluation import Table, added, contingency, scores, worst
+from lchunk.operators.labels import relabelled
+from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.dataset import Dataset
-from lchunk.tasks.parameters import CountParameter
+from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.levels import top_level
+from lchunk.tasks.parameters import CountParameter, NumbersParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.files import open_volume
@@ -38,26 +43,37 @@ class Contingency(Stage):
         return {"ground_truth": Dataset().ground_truth}
 
     def validate(self) -> None:
-        truth = self._truth
-        if truth.channels or truth.dtype.kind not in "ui":
-            raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
-        if truth.voxel_size and not np.allclose(truth.voxel_size, self.geometry.voxel_size, rtol=1e-3):
-            raise ValueError(
-                f"ground_truth must have the voxel size of the dataset, {self.geometry.voxel_size} nm, "
-                f"got {truth.voxel_size}"
-            )
-        if not truth.bounds.clipped(self.bounds).size:
-            raise ValueError(f"ground_truth must overlap the dataset's bounds, {self.bounds}, got {truth.bounds}")
-
-    @property
-    def _truth(self) -> Volume:
-        url = Dataset().ground_truth
-        if not url:
-            raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
-        return open_volume(url)
+        true_labels(self)
 
     def compute(self, segmentation: npt.NDArray[np.uint64]) -> Table:
-        return contingency(self._truth.read(self.bbox), segmentation)
+        return contingency(true_labels(self).read(self.bbox), segmentation)
+
+
+class FragmentContingency(Stage):
+    """Count the voxels that each true body and each fragment share: what every threshold's scores follow from.
+
+    Reads  `local_fragments`; `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
+    Writes `fragment_contingency`, a table a chunk: truth, segment (a chunk's fragment), voxels.
+    """
+
+    reads = (Reads(LocalFragments),)
+    layer = "fragment_contingency"
+    format = TABLE
+
+    @property
+    def grid(self) -> Grid:
+        """That of the fragments."""
+        return self.upstream(self.reads[0]).grid
+
+    def ingredients(self) -> dict[str, str]:
+        return {"ground_truth": Dataset().ground_truth}
+
+    def validate(self) -> None:
+        true_labels(self)
+
+    def compute(self, chunks: Iterator[Table]) -> Table:
+        (own,) = chunks
+        return contingency(true_labels(self).read(self.bbox), own["ids"][own["labels"]])
 
 
 class Evaluation(Stage):
@@ -67,7 +83,8 @@ class Evaluation(Stage):
     Writes `evaluation/scores.json`: the scores; under `worst` the true bodies that are split and the segments that
            merge most, with their shares of VOI.
 
-    Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it.
+    Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it. Holds the table of all
+    pairs of a body and a segment, 24 bytes each.
     """
 
     reads = (Reads(Contingency),)
@@ -79,8 +96,92 @@ class Evaluation(Stage):
     worst: int = CountParameter(default=10, description="how many of the worst splits and merges to list")
 
     def compute(self, chunks: Iterator[Table]) -> dict[str, Any]:
-        table = added([{name: chunk[name] for name in ("u", "v", "sum", "count")} for chunk in chunks])
+        table = added(list(chunks))
         result: dict[str, Any] = dict(scores(table))
         for name, value in result.items():
             logger.info("%s: %.6f", name.replace("_", " "), value)
         return result | {"worst": worst(table, self.worst)}
+
+
+class ThresholdCurve(Stage):
+    """Score the segmentation at many thresholds, from one tree of merges: no voxel is looked at again.
+
+    Reads  `fragment_contingency`; every level of `agglomeration`.
+    Writes `threshold_curve/curve.json`: a list of thresholds with the scores of each.
+
+    `lchunk curve` prints and draws it. Holds the merges and the pairs of a body and a fragment, 24 bytes each: for
+    volumes that have a ground truth.
+    """
+
+    layer = "threshold_curve"
+    format = DOCUMENT
+    whole = True
+    file = "curve"
+
+    thresholds: tuple[float, ...] = NumbersParameter(
+        least=0,
+        most=1,
+        default=tuple(round(0.05 * n, 2) for n in range(1, 20)),
+        description="to score at, separated by commas",
+    )
+
+    def reading(self) -> tuple[Reads, ...]:
+        levels = range(top_level(self.upstream(Reads(RegionGraph)).grid) + 1)
+        return (Reads(FragmentContingency), *(Reads(Agglomeration, level=level) for level in levels))
+
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is Agglomeration:
+            return Agglomeration(root=self.root, level=reads.level)
+        return super().connect(reads)
+
+    def validate(self) -> None:
+        highest = Agglomeration(root=self.root).highest_threshold
+        if max(self.thresholds) > highest:
+            raise ValueError(
+                f"thresholds must be at most Agglomeration-highest-threshold, {highest:g}, got {max(self.thresholds):g}"
+            )
+
+    def compute(self, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
+        table = added(list(chunks))
+        merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
+        curve = []
+        for threshold in sorted(self.thresholds):
+            segments = table["segment"]
+            for level in merges:
+                cut = above_threshold(level, threshold)
+                segments = relabelled(segments, cut.merged, roots_of(cut))
+            curve.append({"threshold": threshold} | scores(added([table | {"segment": segments}])))
+            self.report(len(curve), len(self.thresholds), "thresholds")
+        best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
+        logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
+        return curve
+
+
+def true_labels(stage: Stage) -> Volume:
+    """The ground truth of a stage's dataset.
+
+    Raises:
+        ValueError: there is none, or it does not fit the dataset.
+    """
+    url = Dataset().ground_truth
+    if not url:
+        raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
+    truth = open_volume(url)
+    if truth.channels or truth.dtype.kind not in "ui":
+        raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
+    voxel_size = stage.geometry.voxel_size
+    if truth.voxel_size and not np.allclose(truth.voxel_size, voxel_size, rtol=1e-3):
+        raise ValueError(
+            f"ground_truth must have the voxel size of the dataset, {voxel_size} nm, got {truth.voxel_size}"
+        )
+    if not truth.bounds.clipped(stage.bounds).size:
+        raise ValueError(f"ground_truth must overlap the dataset's bounds, {stage.bounds}, got {truth.bounds}")
+    return truth
+
+
+def _together(boxes: list[Merges]) -> Merges:
+    """The merges of all boxes of a level."""
+    columns = [np.concatenate([getattr(box, name) for box in boxes]) for name in ("merged", "into", "mean", "size")]
+    order = np.argsort(columns[0])
+    merged, into, mean, size = (column[order] for column in columns)
+    return Merges(merged, into, mean, size)

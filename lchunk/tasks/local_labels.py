@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.union import relabelled
+from lchunk.operators.cut import Names
+from lchunk.operators.graph import Table
 
-Table = dict[str, npt.NDArray[Any]]
 
-
-def joined(chunks: Iterable[Table], grid: Grid, bbox: Bbox, union: Table) -> npt.NDArray[np.uint64]:
+def named_voxels(
+    chunks: Iterable[Table], names: Iterable[Table], grid: Grid, bbox: Bbox, dust_threshold: int = 0
+) -> npt.NDArray[np.uint64]:
     """The voxels of a box.
 
     Args:
         chunks: of the grid, those that meet the box, z-major; columns labels (z, y, x) and ids, by label.
+        names: of the same chunks, what their ids become.
         grid: of the chunks.
         bbox: what to give back.
-        union: columns changed and roots: the ids that become others.
+        dust_threshold: what has fewer voxels in the volume is background.
     """
     voxels = np.zeros(bbox.shape, np.uint64)
-    for index, chunk in zip(grid.meeting(bbox), chunks, strict=True):
-        ids = relabelled(chunk["ids"], union["changed"], union["roots"])
-        place = grid.chunk(index)
-        part = place.clipped(bbox)
-        voxels[part.slices(bbox.start)] = ids[chunk["labels"][part.slices(place.start)]]
+    for index, chunk, table in zip(grid.meeting(bbox), chunks, names, strict=True):
+        ends = Names.of_table(table)
+        ids = chunk["ids"]
+        known = np.flatnonzero(ids)
+        place = np.searchsorted(ends.labels, ids[known])
+        ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
+        box = grid.chunk(index)
+        part = box.clipped(bbox)
+        voxels[part.slices(bbox.start)] = ids[chunk["labels"][part.slices(box.start)]]
     return voxels

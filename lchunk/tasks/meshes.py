@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.bbox import Bbox, triple
+from lchunk.operators.graph import Table
 from lchunk.operators.meshing import Surface, mesh_labels
-from lchunk.operators.pair_sums import Table
-from lchunk.tasks.agglomeration import Agglomeration, Segmentation
+from lchunk.tasks.agglomeration import Segmentation, SegmentNames
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.parameters import CountParameter, LabelsParameter, PrefixParameter, RangeParameter
 from lchunk.tasks.reads import Reads
@@ -28,7 +28,7 @@ class Mesh(Stage):
     """Make the surface of every segment in each chunk.
 
     Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
-           in `agglomeration`.
+           in `segmentation/names`.
     Writes `segmentation/mesh`: a fragment file a label and chunk, in nanometres; last, the chunk's list of labels.
 
     Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
@@ -46,11 +46,13 @@ class Mesh(Stage):
 
     def reading(self) -> tuple[Reads, ...]:
         segmentation = Reads(Downsample, all=True) if self.mip else Reads(Segmentation)
-        return (segmentation, Reads(Agglomeration, all=True)) if self.dust_threshold else (segmentation,)
+        return (segmentation, Reads(SegmentNames)) if self.dust_threshold else (segmentation,)
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:
             return Downsample(root=self.root, of=Segmentation.layer)
+        if reads.stage is SegmentNames:
+            return Segmentation(root=self.root).upstream(reads)
         return super().connect(reads)
 
     def source(self, reads: Reads) -> Volume | ChunkFiles:
@@ -74,11 +76,31 @@ class Mesh(Stage):
         stage = self.upstream(self.reading()[0])
         if isinstance(stage, Downsample) and self.mip > stage.mips:
             raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}")
+        if self.dust_threshold and stage.external:
+            raise ValueError(
+                f"dust_threshold must be 0 for an external segmentation, as the sizes of its segments are not known, "
+                f"got {self.dust_threshold} and {stage.external}"
+            )
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
         low = [int(start == first) for start, first in zip(bbox.start, self.bounds.start, strict=True)]
-        return bbox.grown(low, (1, 1, 1))
+        seen = bbox.grown(low, (1, 1, 1))
+        return self._at_mip_0(seen) if reads.stage is SegmentNames else seen
+
+    def _at_mip_0(self, bbox: Bbox) -> Bbox:
+        """The voxels of mip 0 that a box of the mip stands for."""
+        finest = self.upstream(Reads(SegmentNames)).bounds
+        layer = self._segmentation
+        factor = [round(size / fine) for size, fine in zip(layer.voxel_size, self.geometry.voxel_size, strict=True)]
+        ends = (
+            triple(
+                first + (n - start) * f
+                for first, n, start, f in zip(finest.start, side, self.bounds.start, factor, strict=True)
+            )
+            for side in (bbox.start, bbox.stop)
+        )
+        return Bbox(*ends).clipped(finest)
 
     def files(self) -> MeshFolder:
         layer = self._segmentation
@@ -86,8 +108,9 @@ class Mesh(Stage):
 
     def compute(self, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]) -> dict[int, Surface]:
         wanted = np.unique(labels)
-        for (table,) in sizes:
-            wanted = np.intersect1d(wanted, table["labels"][table["sizes"] >= self.dust_threshold])
+        for names in sizes:
+            large = [table["roots"][table["sizes"] >= self.dust_threshold] for table in names]
+            wanted = np.intersect1d(wanted, np.concatenate(large))
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
         layer = self._segmentation

@@ -134,6 +134,33 @@ class ChannelsParameter(luigi.Parameter[tuple[int, ...]]):
         return ",".join(map(str, x))
 
 
+class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
+    """Numbers in [`least`, `most`], `0.3,0.5`, at least one."""
+
+    def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.least = least
+        self.most = most
+
+    def parse(self, x: str) -> tuple[float, ...]:
+        try:
+            return self.normalize(map(float, _words(x)))
+        except ValueError as error:
+            raise ValueError(self._rule(x)) from error
+
+    def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
+        numbers = tuple(float(number) for number in x)
+        if not numbers or not all(self.least <= number <= self.most for number in numbers):
+            raise ValueError(self._rule(self.serialize(numbers)))
+        return numbers
+
+    def serialize(self, x: tuple[float, ...]) -> str:
+        return ",".join(f"{number:g}" for number in x)
+
+    def _rule(self, got: str) -> str:
+        return f"{_option(self)} must be numbers in [{self.least:g}, {self.most:g}], separated by commas, got {got!r}"
+
+
 class WordsParameter(luigi.Parameter[tuple[str, ...]]):
     """Some of a few words, `z,xy`, or nothing; their order says nothing."""
 

@@ -12,8 +12,8 @@ from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
 
 METRES = 1e-9
-ORDER = ("image", "affinities", "probability", "fragments", "segmentation", "components")
-HIDDEN = ("affinities", "fragments")
+ORDER = ("image", "affinities", "probability", "segmentation", "components")
+HIDDEN = ("affinities",)
 RGB = "void main() { emitRGB(vec3(getDataValue(0), getDataValue(1), getDataValue(2))); }"
 GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
 """Adds red where it is likely, and nothing where it is not."""
@@ -59,7 +59,7 @@ def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
         sources = [source]
         if store.exists(f"{layer.name}/mesh/info"):
             sources.append({"url": f"precomputed://{base}/{layer.name}/mesh"})
-            shown["segments"] = [str(label) for label in _large_segments(store)]
+            shown["segments"] = [str(label) for label in _large_segments(store, layer)]
         return shown | {"type": "segmentation", "source": sources}
     if layer.channels:
         metres = {axis: [nm * METRES, "m"] for axis, nm in zip("zyx", layer.voxel_size, strict=True)}
@@ -70,13 +70,15 @@ def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
     return shown | {"type": "image", "source": source}
 
 
-def _large_segments(store: Store, most: int = 12) -> list[int]:
-    """Large segments to begin with, but none that would hide the others."""
-    key = "agglomeration/table.npz"
+def _large_segments(store: Store, layer: Layer, most: int = 12) -> list[int]:
+    """Large segments of the middle chunk to begin with, but none that would hide the others."""
+    middle = "/".join(str(count // 2) for count in layer.grid.counts)
+    key = f"{layer.name}/names/0/c/{middle}{TABLE.suffix}"
     if not store.exists(key):
         return []
-    table = TABLE.decode(io.BytesIO(store.get(key)))
-    labels, sizes = table["labels"], table["sizes"]
-    seen = np.flatnonzero(sizes <= sizes.sum() / 20)
+    names = TABLE.decode(io.BytesIO(store.get(key)))
+    roots, places = np.unique(names["roots"], return_index=True)
+    sizes = names["sizes"][places]
+    seen = np.flatnonzero(sizes <= layer.bounds.size / 20)
     largest = seen[np.argsort(sizes[seen])[::-1][:most]]
-    return [int(label) for label in labels[largest]]
+    return [int(label) for label in roots[largest]]

@@ -8,8 +8,7 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.evaluation import contingency, scores, worst
-from lchunk.operators.pair_sums import added
+from lchunk.operators.evaluation import added, contingency, scores, worst
 from lchunk.operators.single_chunk import silence
 from tests.conftest import DATA
 

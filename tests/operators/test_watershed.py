@@ -6,10 +6,11 @@ import waterz
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.operators.labels import canonical_ids
 from lchunk.operators.single_chunk import silence
-from lchunk.operators.union import canonical_ids, relabelled, union
-from lchunk.operators.watershed import FOREGROUND, HALO, LINKS, label_links, watershed_links
+from lchunk.operators.watershed import FOREGROUND, LINKS, RINGS, halo, label_links, watershed_links
 from tests.conftest import same_partition, smooth_affinities
+from tests.operators.test_labels import with_links
 
 LOW, HIGH = 0.001, 0.9999
 
@@ -21,8 +22,8 @@ def waterz_segmentation(affinities: np.ndarray, threshold: float, low: float = L
         return next(waterz.agglomerate(zyx, [threshold], aff_threshold_low=low, aff_threshold_high=high)).copy()
 
 
-def whole_fragments(affinities: np.ndarray, low: float = LOW, high: float = HIGH) -> np.ndarray:
-    labels = label_links(watershed_links(affinities, low=low, high=high))
+def whole_fragments(affinities: np.ndarray, low: float = LOW, high: float = HIGH, rings: int = RINGS) -> np.ndarray:
+    labels = label_links(watershed_links(affinities, low=low, high=high, rings=rings))
     return canonical_ids(labels, (0, 0, 0), labels.shape)[labels]
 
 
@@ -34,7 +35,7 @@ def gridded_fragments(affinities: np.ndarray, chunk_shape: tuple[int, int, int])
     grid = Grid(volume, chunk_shape)
     for index in grid:
         chunk = grid.chunk(index)
-        seen = chunk.grown((HALO,) * 3).clipped(volume)
+        seen = chunk.grown((halo(),) * 3).clipped(volume)
         part = watershed_links(affinities[(slice(None), *seen.slices())], low=LOW, high=HIGH)
         links[chunk.slices()] = part[chunk.slices(seen.start)]
         labels = label_links(np.ascontiguousarray(links[chunk.slices()]))
@@ -44,13 +45,20 @@ def gridded_fragments(affinities: np.ndarray, chunk_shape: tuple[int, int, int])
         joined = np.argwhere(links & bit)
         before = joined - np.eye(3, dtype=int)[axis]
         pairs.append(np.stack([fragments[tuple(joined.T)], fragments[tuple(before.T)]], axis=1))
-    return relabelled(fragments, *union(np.concatenate(pairs)))
+    return with_links(fragments, np.concatenate(pairs))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_fragments_of_tie_free_affinities_are_waterz_s(seed: int) -> None:
     affinities = smooth_affinities((20, 30, 36), seed)
     assert same_partition(whole_fragments(affinities), waterz_segmentation(affinities, 0))
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5, 12, 60, 255])
+@pytest.mark.parametrize("seed", range(3))
+def test_fragments_of_affinities_with_ties_are_waterz_s(seed: int, levels: int) -> None:
+    affinities = (np.rint(smooth_affinities((16, 24, 28), seed) * levels) / levels).astype(np.float32)
+    assert same_partition(whole_fragments(affinities, rings=1000), waterz_segmentation(affinities, 0))
 
 
 @pytest.mark.parametrize("levels", [0, 3, 12])

@@ -19,7 +19,7 @@ from tests.operators.test_watershed import waterz_segmentation
 SAMPLE = Path(__file__).parent.parent.parent / "sample"
 OFFSET = (-10, 200, 300)
 CROP = (slice(20, 52), slice(40, 92), slice(30, 86))
-LAYERS = ("image", "affinities", "fragments", "segmentation")
+LAYERS = ("image", "affinities", "segmentation")
 GRIDS = {
     "one chunk": ("32,56,56", "8,8,8"),
     "eight": ("16,32,32", "8,8,8"),
@@ -55,7 +55,7 @@ def run_grid(configure: Callable[..., None], sample: Path, tmp_path: Path) -> Ca
             "Inference", model=SAMPLE / "affinity_net.py", weights=SAMPLE / "affinity_net.pt", input_patch="16,32,32",
             output_patch="12,24,24", overlap="4,8,8", device="cpu",
         )  # fmt: skip
-        configure("Agglomeration", threshold=0.5)
+        configure("Segmentation", threshold=0.5)
         configure("Downsample", factor="2,2,2")
         assert build(*main_job())
         return root
@@ -101,7 +101,7 @@ def test_deleted_chunks_come_back_alone_and_byte_equal(run_grid: Callable[[str],
     before = files_of(root)
     gone = [key for key in before if key.rsplit(".")[0].endswith("c/0/0/0") or "/c/0/0/0/0" in key]
     gone += [f"segmentation/mesh/manifest/{digit}.json" for digit in range(1, 10)]
-    gone += ["fragment_union/table.npz", "agglomeration/table.npz", "evaluation/scores.json"]
+    gone += ["evaluation/scores.json"]
     assert len(gone) > 20
     for key in gone:
         (root / key).unlink()
@@ -125,7 +125,7 @@ def test_random_affinities_give_waterz_s_segmentation(configure: Callable[..., N
     url = f"{tmp_path}/a.h5:/affinities"
     configure("Dataset", root=tmp_path / "out", image=url, chunk_shape="8,16,24", inner_chunk="8,8,8")
     configure("Inference", external=url)
-    configure("Agglomeration", threshold=0.5)
+    configure("Segmentation", threshold=0.5)
     assert build(Segmentation())
     assert same_partition(voxels(tmp_path / "out", "segmentation"), waterz_segmentation(affinities, 0.5))
 
@@ -135,7 +135,7 @@ def test_dust_is_told_by_the_size_in_the_volume_at_any_mip(configure: Callable[.
     url = write_hdf5(tmp_path / "a.h5", "affinities", affinities, (40, 4, 4), OFFSET)
     configure("Dataset", root=tmp_path / "out", image=url, chunk_shape="8,16,16", inner_chunk="8,8,8")
     configure("Inference", external=url)
-    configure("Agglomeration", threshold=0.4)
+    configure("Segmentation", threshold=0.4)
     configure("Downsample", factor="1,2,2", mips=1)
     configure("Mesh", mip=1, dust_threshold=60)
     assert build(MeshManifest())

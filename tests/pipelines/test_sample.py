@@ -77,7 +77,7 @@ def test_cloud_volume_finds_every_segment_by_its_prefix_and_loads_its_mesh(root:
 
 
 def test_every_layer_validates_as_ome_zarr(root: Path) -> None:
-    for layer in ("image", "affinities", "fragments", "segmentation"):
+    for layer in ("image", "affinities", "segmentation"):
         ome_zarr_models.open_ome_zarr(zarr.open_group(root / layer, mode="r"))
 
 
@@ -131,7 +131,7 @@ def test_the_plain_command_finds_everything_made(root: Path) -> None:
     [
         (["--Inference-overlap", "4,8,8"], "Inference-overlap is '8,16,16' there, '4,8,8' in this run"),
         (["--Dataset-image", "nothing.h5:/raw"], "Ingest-image is 'sample/fib25.h5:/volumes/raw' there"),
-        (["--Agglomeration-threshold", "1.5"], "threshold must be in [0, 1], got 1.5"),
+        (["--Segmentation-threshold", "1.5"], "threshold must be in [0, 1], got 1.5"),
         (["--Dataset-chunk-shape", "50,80,80"], "50 along z is not a multiple of 24"),
     ],
 )
@@ -164,7 +164,7 @@ def test_bad_input_is_refused_before_any_work(tmp_path: Path, arguments: list[st
 
 
 @pytest.mark.parametrize(
-    "stage", ["Ingest", "Inference", "Fragments", "Agglomeration", "Downsample", "Mesh", "Evaluation"]
+    "stage", ["Ingest", "Inference", "LocalFragments", "Segmentation", "Downsample", "Mesh", "Evaluation"]
 )
 def test_help_explains_every_knob(stage: str) -> None:
     run = luigi_command("--module", "lchunk.tasks", stage, "--help")

@@ -31,7 +31,7 @@ def test_tables_come_back_chunk_by_chunk(tmp_path: Path) -> None:
 
 def test_the_same_table_is_the_same_bytes(tmp_path: Path) -> None:
     make(tmp_path, 5)
-    assert (tmp_path / "edges/c/0/0/0.npz").read_bytes() == (tmp_path / "edges/c/0/0/1.npz").read_bytes()
+    assert (tmp_path / "edges/c/0/0/0.table").read_bytes() == (tmp_path / "edges/c/0/0/1.table").read_bytes()
 
 
 def test_a_column_is_read_without_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,15 +47,19 @@ def test_a_column_is_read_without_the_others(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(FileStore, "get", counted)
     (table,) = folder.read(GRID.chunk((0, 0, 0)))
     assert np.array_equal(table["u"], content["u"])
-    assert sum(read) < folder.store.size("edges/c/0/0/0.npz") / 2
+    assert sum(read) < folder.store.size("edges/c/0/0/0.table") / 2
 
 
 def test_a_missing_or_torn_table_is_named(tmp_path: Path) -> None:
     folder, _ = make(tmp_path, 5)
-    path = tmp_path / "edges/c/0/0/1.npz"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=r"c/0/0/1\.npz must be a whole"):
+    path = tmp_path / "edges/c/0/0/1.table"
+    body = path.read_bytes()
+    path.write_bytes(body[:100])
+    with pytest.raises(ValueError, match=r"c/0/0/1\.table must be a whole"):
         list(folder.read(GRID.bounds))
+    path.write_bytes(body[:3000] + bytes(100) + body[3100:])
+    with pytest.raises(ValueError, match=r"c/0/0/1\.table must be a whole .* Bad CRC"):
+        [table["big"] for table in folder.read(GRID.bounds)]
     path.unlink()
     with pytest.raises(FileNotFoundError, match="layer edges"):
         folder.read(GRID.bounds)

@@ -1,11 +1,9 @@
-"""Labels that are the same for every grid: their ids, their union by pairs, relabelling through what comes out."""
+"""Labels that are the same for every grid: their ids, and how some become others."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from lchunk.geometry.bbox import Triple
 
@@ -35,30 +33,6 @@ def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: T
     ids = (linear + 1).astype(np.uint64)
     ids[0] = 0
     return ids
-
-
-def union(pairs: Labels) -> tuple[Labels, Labels]:
-    """Join labels that a chain of pairs connects.
-
-    Args:
-        pairs: (n, 2) labels.
-
-    Returns:
-        The labels that change, ascending, and for each the smallest label of its set.
-
-    >>> union(np.array([[7, 3], [9, 7], [5, 6]], np.uint64))
-    (array([6, 7, 9], dtype=uint64), array([5, 3, 3], dtype=uint64))
-    """
-    labels, places = np.unique(pairs, return_inverse=True)
-    ends = places.reshape(-1, 2)
-    shape = (len(labels), len(labels))
-    graph = coo_matrix((np.ones(len(ends), np.uint8), (ends[:, 0], ends[:, 1])), shape=shape)
-    count, component = connected_components(graph, directed=False)
-    smallest = np.zeros(count, np.uint64)
-    smallest[component[::-1]] = labels[::-1]
-    roots = smallest[component]
-    changed = roots != labels
-    return labels[changed], roots[changed]
 
 
 def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:

@@ -1,0 +1,111 @@
+"""What labels become when a tree of merges is cut at a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numba
+import numpy as np
+
+from lchunk.operators.agglomeration import Merges
+from lchunk.operators.graph import Labels, Numbers, Table
+from lchunk.operators.labels import relabelled
+
+
+@dataclass(frozen=True)
+class Names:
+    """What labels are called in the end.
+
+    Args:
+        labels: ascending.
+        roots: for each the smallest label of all that it is joined with.
+        sizes: voxels of all that it is joined with; 0 where nothing is joined.
+    """
+
+    labels: Labels
+    roots: Labels
+    sizes: Numbers
+
+    @classmethod
+    def of_table(cls, table: Table) -> Self:
+        """The names in a file's columns."""
+        return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+
+    def table(self) -> Table:
+        """The names as columns."""
+        return dict(vars(self))
+
+
+def above_threshold(merges: Merges, threshold: float) -> Merges:
+    """The merges whose score, 1 - mean affinity, is below a threshold; links always are.
+
+    Args:
+        merges: a tree.
+        threshold: waterz's, in [0, 1]; 0 leaves the links.
+
+    Raises:
+        ValueError: threshold is outside [0, 1].
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1], got {threshold}")
+    kept = merges.mean.astype(np.float64) > 1 - threshold
+    return Merges(merges.merged[kept], merges.into[kept], merges.mean[kept], merges.size[kept])
+
+
+def roots_of(merges: Merges) -> Labels:
+    """For each merged label the label that it ends as, the smallest of its cluster.
+
+    >>> tree = Merges(*(np.array(c) for c in ([3, 5, 9], [1, 3, 5], [0.8, 0.9, 0.7], [9, 6, 12])))
+    >>> roots_of(tree).tolist()
+    [1, 1, 1]
+    """
+    ends: Labels = _followed(merges.merged, merges.into)
+    return ends
+
+
+def named(labels: Labels, merges: Merges, above: Names | None = None, sizes: Numbers | None = None) -> Names:
+    """What the labels of a box become.
+
+    Args:
+        labels: ascending.
+        merges: that the box decided, cut.
+        above: what the labels that the box handed on became; default: it handed on none.
+        sizes: voxels of each label, where the box is the first to know it; default: 0.
+
+    Returns:
+        The names; a size of 0 where nothing was merged, here or above: it is what whoever is below knows.
+    """
+    roots = roots_of(merges)
+    names = relabelled(labels, merges.merged, roots)
+    ends, place = np.unique(names, return_inverse=True)
+    total = np.zeros(len(ends), np.int64)
+    if sizes is not None:
+        _enlarge(total, ends, labels, sizes)
+    _enlarge(total, ends, roots, merges.size)
+    if above is not None and len(above.labels):
+        at = np.minimum(np.searchsorted(above.labels, ends), len(above.labels) - 1)
+        there = above.labels[at] == ends
+        ends = np.where(there, above.roots[at], ends)
+        total = np.where(there & (above.sizes[at] > 0), above.sizes[at], total)
+    return Names(labels, ends[place], total[place])
+
+
+def _enlarge(total: Numbers, ends: Labels, labels: Labels, sizes: Numbers) -> None:
+    """Raise the size of each end (ascending) to the largest that is given for it."""
+    if len(ends):
+        at = np.minimum(np.searchsorted(ends, labels), len(ends) - 1)
+        known = ends[at] == labels
+        np.maximum.at(total, at[known], sizes[known])
+
+
+@numba.njit(cache=True, nogil=True)
+def _followed(merged: Any, into: Any) -> Any:
+    """Ends of chains; a label only becomes a smaller one, so that one pass in ascending order follows them all."""
+    ends = into.copy()
+    places = np.searchsorted(merged, into)
+    for row in range(merged.size):
+        place = places[row]
+        if place < row and merged[place] == into[row]:
+            ends[row] = ends[place]
+    return ends

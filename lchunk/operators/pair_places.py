@@ -1,0 +1,51 @@
+"""A hash of pairs: where in a list of rows a pair is. Rows lie in the order in which they came, so near stays near."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from lchunk.operators.graph import PAIR
+
+FREE = -1
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def mixed(number: Any) -> Any:
+    """A 64-bit number whose every bit depends on all of `number`'s (the finaliser of MurmurHash3, Appleby)."""
+    bits = np.uint64(number)
+    bits ^= bits >> np.uint64(33)
+    bits *= np.uint64(0xFF51AFD7ED558CCD)
+    bits ^= bits >> np.uint64(33)
+    bits *= np.uint64(0xC4CEB9FE1A85EC53)
+    bits ^= bits >> np.uint64(33)
+    return bits
+
+
+@numba.njit(cache=True, nogil=True)
+def empty_places(count: int) -> Any:
+    """Room for the rows of some pairs, at most two thirds full."""
+    size = 16
+    while 2 * size < 3 * count:
+        size *= 2
+    return np.full(size, FREE, np.int32)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def place_of(places: Any, rows: Any, pair: Any) -> Any:
+    """Where the number of a pair's row is, or belongs."""
+    mask = np.uint64(len(places) - 1)
+    place = mixed(pair) & mask
+    while places[place] != FREE and rows[places[place], PAIR] != pair:
+        place = (place + np.uint64(1)) & mask
+    return place
+
+
+@numba.njit(cache=True, nogil=True)
+def longer(values: Any) -> Any:
+    """The same values in an array of twice the length."""
+    doubled = np.empty((2 * len(values), *values.shape[1:]), values.dtype)
+    doubled[: len(values)] = values
+    return doubled

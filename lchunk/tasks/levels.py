@@ -1,0 +1,165 @@
+"""Up and down a pyramid of boxes: what a box decides, what it hands on, and what all of it comes to.
+
+    level 2     one box, the volume        merges go up: a box merges what it sees whole,
+    level 1     boxes of two chunks        and hands on what touches its faces
+    level 0     chunks                     names come down: what each label became
+
+No box holds more than a surface of the volume. Everything is a file of its own, and can be made again alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.grid import Grid
+from lchunk.geometry.regions import doubled
+from lchunk.operators.agglomeration import Merges, agglomerate_graph
+from lchunk.operators.cut import Names, above_threshold, named
+from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Graph, Table, distinct, outside, put_together
+from lchunk.tasks.parameters import CountParameter
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.folder import TABLE
+
+LAST = -1
+
+
+def level_grid(chunks: Grid, level: int) -> Grid:
+    """The boxes of a level: each of two of the level below, along their shortest axis."""
+    for _ in range(level):
+        chunks = doubled(chunks)
+    return chunks
+
+
+def top_level(chunks: Grid) -> int:
+    """The first level that is one box."""
+    level = 0
+    while len(chunks) > 1:
+        chunks, level = doubled(chunks), level + 1
+    return level
+
+
+class Leveled(Stage):
+    """A stage of boxes of a level of the pyramid.
+
+    Class attributes:
+        leaf: the stage whose chunks are below level 0.
+    """
+
+    format = TABLE
+    selects = ("level",)
+    leaf: ClassVar[type[Stage]]
+
+    @functools.cached_property
+    def chunks(self) -> Grid:
+        """The grid below level 0."""
+        return self.upstream(Reads(self.leaf)).grid
+
+    @functools.cached_property
+    def grid(self) -> Grid:
+        return level_grid(self.chunks, self.height)
+
+    @property
+    def height(self) -> int:
+        """The number of the level."""
+        level: int = self.__getattribute__("level")
+        return top_level(self.chunks) if level == LAST else level
+
+    @property
+    def path(self) -> str:
+        return f"{self.layer_name or self.layer}/{self.height}"
+
+    @property
+    def folders(self) -> list[str]:
+        return [self.layer_name or self.layer]
+
+    @property
+    def log_folder(self) -> str:
+        return f"{self.layer}-level-{self.height}"
+
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is type(self):
+            stage: Stage = self.clone(region=None, level=reads.level)
+            return stage
+        return super().connect(reads)
+
+    def _start(self, bbox: Bbox) -> Triple:
+        return triple(a - o for a, o in zip(bbox.start, self.bounds.start, strict=True))
+
+
+class MergeTree(Leveled):
+    """Going up: merge what a box sees whole."""
+
+    level: int = CountParameter(
+        default=LAST, least=LAST, description="0 for chunks, each next one of boxes twice as large; -1: the last"
+    )
+
+    @property
+    def merged_up_to(self) -> float:
+        """The highest threshold that the tree may be cut at."""
+        return 0.0
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (Reads(type(self), level=self.height - 1) if self.height else Reads(self.leaf),)
+
+    def compute(self, boxes: Iterator[Table]) -> Table:
+        grid = self.upstream(self.reading()[0]).grid
+        graphs = [Graph.of_table(box) for box in boxes]
+        graph = put_together(graphs, [_shared_faces(self.bbox, grid.chunk(n)) for n in grid.meeting(self.bbox)])
+        del graphs
+        away = outside(graph.nodes, self._start(self.bbox), self.bbox.shape, self.bounds.shape)
+        merges, left = agglomerate_graph(graph, away, threshold=self.merged_up_to, overwrite=True)
+        return merges.table() | left.table()
+
+
+class Naming(Leveled):
+    """Going down: what the labels that come up to a box become.
+
+    Class attributes:
+        tree: the stage that merged them.
+    """
+
+    tree: ClassVar[type[MergeTree]]
+
+    level: int = CountParameter(default=0, description="0 for chunks, each next one of boxes twice as large")
+
+    @property
+    def cut_at(self) -> float:
+        """The threshold at which the tree is cut."""
+        return 0.0
+
+    def reading(self) -> tuple[Reads, ...]:
+        below = Reads(self.tree, level=self.height - 1) if self.height else Reads(self.leaf)
+        above = (Reads(type(self), level=self.height + 1),) if self.height < top_level(self.chunks) else ()
+        return (below, Reads(self.tree, level=self.height), *above)
+
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is self.tree:
+            return self.tree(root=self.root, level=reads.level)
+        return super().connect(reads)
+
+    def compute(self, below: Iterator[Table], tree: Iterator[Table], above: Iterator[Table] | None = None) -> Table:
+        (merges,), names = tree, list(above or ())
+        boxes = list(below)
+        labels = distinct(np.concatenate([box["nodes"] for box in boxes]))
+        own = ~outside(labels, self._start(self.bbox), self.bbox.shape, self.bounds.shape)
+        return named(
+            labels[own],
+            above_threshold(Merges.of_table(merges), self.cut_at),
+            Names.of_table(names[0]) if names else None,
+            None if self.height else boxes[0]["sizes"][own],
+        ).table()
+
+
+def _shared_faces(box: Bbox, inner: Bbox) -> int:
+    """Bits of the faces of a box that are faces of the box around it."""
+    bits = 0
+    for axis in range(3):
+        bits |= LOW_FACES[axis] * (inner.start[axis] == box.start[axis])
+        bits |= HIGH_FACES[axis] * (inner.stop[axis] == box.stop[axis])
+    return bits

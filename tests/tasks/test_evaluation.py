@@ -1,0 +1,156 @@
+"""Scores over grids: those of the whole volume by other libraries, at one threshold and at many."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import waterz
+import zarr
+from skimage.metrics import adapted_rand_error, variation_of_information
+
+from lchunk.operators.single_chunk import silence
+from lchunk.tasks import Evaluation, Segmentation, ThresholdCurve
+from tests.conftest import DATA, build, smooth_affinities, write_hdf5
+
+SHAPE = (20, 36, 40)
+START = (-10, 200, 300)
+GRIDS = ("20,36,40", "20,18,20", "8,12,16", "5,36,9")
+
+
+def bodies() -> np.ndarray:
+    """True labels with a hole, an unlabelled margin, and CREMI's number for nothing known."""
+    rng = np.random.default_rng(4)
+    truth = np.kron(rng.integers(1, 2**40, (4, 6, 5)), np.ones((5, 6, 8), np.int64)).astype(np.uint64)
+    truth[:, :2] = 0
+    truth[:3, 10:20, 10:20] = 2**64 - 1
+    return truth
+
+
+@pytest.fixture
+def volume(tmp_path: Path, configure: Callable[..., None]) -> Callable[..., Path]:
+    """Configures a dataset of affinities and truth; gives its root."""
+
+    def make(affinities: np.ndarray, truth: np.ndarray, grid: str, **knobs: object) -> Path:
+        name = f"{len(list(tmp_path.iterdir()))}"
+        url = write_hdf5(tmp_path / f"{name}.h5", "a", affinities, (40, 4, 4), START)
+        labels = write_hdf5(tmp_path / f"{name}.h5", "truth", truth, (40, 4, 4), START)
+        root = tmp_path / f"out{name}"
+        configure("Dataset", root=root, image=url, ground_truth=labels, chunk_shape=grid, inner_chunk=grid)
+        configure("Inference", external=url)
+        configure("Segmentation", **knobs)
+        return root
+
+    return make
+
+
+def by_others(truth: np.ndarray, segmentation: np.ndarray) -> dict[str, float]:
+    """The scores of the whole volume by scikit-image and waterz."""
+    known = (truth > 0) & (truth < 2**64 - 3)
+    dense_truth, dense = (
+        np.unique(labels, return_inverse=True)[1].reshape(labels.shape) for labels in (truth * known, segmentation)
+    )
+    split, merge = variation_of_information(dense_truth[known], dense[known])
+    error, _, _ = adapted_rand_error(dense_truth[known], dense[known])
+    with silence():
+        rand = waterz.evaluate((dense + 1).astype(np.uint64), dense_truth.astype(np.uint64))
+    return {
+        "voi_split": split, "voi_merge": merge, "adapted_rand_error": error, "rand_split": rand["rand_split"],
+        "rand_merge": rand["rand_merge"], "voxels": float(known.sum()),
+        "cremi_score": float(np.sqrt((split + merge) * error)),
+    }  # fmt: skip
+
+
+def test_scores_of_every_grid_are_those_of_others_on_the_whole_volume(volume: Callable[..., Path]) -> None:
+    affinities, truth = smooth_affinities(SHAPE, 7), bodies()
+    found = []
+    for grid in GRIDS:
+        root = volume(affinities, truth, grid, threshold=0.55)
+        assert build(Evaluation())
+        found.append((root / "evaluation/scores.json").read_bytes())
+    assert len(set(found)) == 1
+    scores = json.loads(found[0])
+    expected = by_others(truth, zarr.open_array(root / "segmentation/0", mode="r")[:])
+    assert {name: scores[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_curve_is_what_each_threshold_s_segmentation_scores(
+    volume: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    affinities, truth = (smooth_affinities(SHAPE, 8) * 40).astype(np.uint8) * 6, bodies()
+    thresholds = (0.3, 0.5, 0.55, 0.7)
+    curves = []
+    for grid in GRIDS:
+        root = volume(affinities, truth, grid)
+        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)))
+        assert build(ThresholdCurve())
+        curves.append((root / "threshold_curve/curve.json").read_bytes())
+    assert len(set(curves)) == 1
+    curve = json.loads(curves[0])
+    assert [point["threshold"] for point in curve] == list(thresholds)
+    for point in curve:
+        configure("Segmentation", threshold=point["threshold"], layer_name=f"at{point['threshold']}")
+        assert build(Segmentation())
+        expected = by_others(truth, zarr.open_array(root / f"at{point['threshold']}/0", mode="r")[:])
+        assert {name: point[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_curve_past_the_end_of_the_tree_is_refused(
+    volume: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    volume(smooth_affinities(SHAPE, 8), bodies(), GRIDS[0], threshold=0.5)
+    configure("Agglomeration", highest_threshold=0.6)
+    with pytest.raises(
+        ValueError, match=r"thresholds must be at most Agglomeration-highest-threshold, 0\.6, got 0\.95"
+    ):
+        ThresholdCurve().complete()
+
+
+# affinities made of boundary maps, the smaller of two voxels: nearly every one is tied with a neighbour
+FILES = {"fib25_trn2_small": "boundary", "gala_fib_train": "affinities", "snemi_mini": "affinities"}
+
+
+def real_volume(file: str) -> tuple[np.ndarray, np.ndarray]:
+    """Affinities, full of ties, and true labels of a file of real EM; skips where it is not there."""
+    path = DATA / f"{file}.h5"
+    if not path.exists():
+        pytest.skip(f"needs {file}.h5: set LCHUNK_DATA to its folder")
+    with h5py.File(path) as volume:
+        truth = volume["volumes/labels/neuron_ids"][:].astype(np.uint64)
+        found: list[np.ndarray] = []
+        volume.visititems(lambda name, node: found.append(node[:]) if name.endswith(FILES[file]) else None)
+    (values,) = found
+    if FILES[file] == "boundary":
+        inside = 255 - values
+        values = np.stack([np.minimum(inside, np.roll(inside, 1, axis)) for axis in (2, 1, 0)])
+    for channel, axis in enumerate((2, 1, 0)):
+        values[(channel, *(slice(None),) * axis, 0)] = 0
+    return values, truth
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_real_em_is_segmented_the_same_by_every_grid_and_as_well_as_by_waterz(
+    volume: Callable[..., Path], configure: Callable[..., None], file: str
+) -> None:
+    affinities, truth = real_volume(file)
+    z, y, x = affinities.shape[1:]
+    segmentations, curves = [], []
+    thresholds = (0.3, 0.5, 0.7)
+    for grid in (f"{z},{y},{x}", f"{z // 2},{y // 2},{x // 2}", f"{z},{y // 3},{x}", f"13,{y - 7},{x // 2 + 5}"):
+        root = volume(affinities, truth, grid, threshold=0.5)
+        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)))
+        assert build(Segmentation(), ThresholdCurve())
+        segmentations.append(zarr.open_array(root / "segmentation/0", mode="r")[:])
+        curves.append(json.loads((root / "threshold_curve/curve.json").read_bytes()))
+    assert all(np.array_equal(segmentations[0], other) for other in segmentations[1:])
+    assert all(curves[0] == other for other in curves[1:])
+    zyx = np.ascontiguousarray(affinities[::-1].astype(np.float32) / (255 if affinities.dtype == np.uint8 else 1))
+    with silence():
+        theirs = waterz.agglomerate(zyx, list(thresholds), aff_threshold_low=0.001, aff_threshold_high=0.9999)
+        peers = [by_others(truth, labels.copy()) for labels in theirs]
+    for ours, peer in zip(curves[0], peers, strict=True):
+        assert ours["voi_split"] + ours["voi_merge"] <= peer["voi_split"] + peer["voi_merge"] + 0.03
