@@ -1,4 +1,4 @@
-"""Run the race: scripts/bench segmentation [--shape 64,256,256] [--rounds 5]."""
+"""Run the race: scripts/bench segmentation [--shape 128,512,512] [--rounds 5]."""
 
 from __future__ import annotations
 
@@ -7,63 +7,62 @@ import shutil
 import sys
 from pathlib import Path
 
-import h5py
-import numpy as np
-from scipy.ndimage import gaussian_filter
-
 from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
+from benchmarks.synthetic import in_a_process
 
 CFG = """
 [Dataset]
 root = {folder}/out
 image = {folder}/a.h5:/affinities
 chunk_shape = {chunk}
-inner_chunk = {chunk}
+inner_chunk = {inner}
 [Inference]
 external = {folder}/a.h5:/affinities
+[Agglomeration]
+highest_threshold = 0.5
 [Segmentation]
 threshold = 0.5
 [core]
-local_scheduler = true
+local_scheduler = false
 autoload_range = false
+[worker]
+wait_interval = 0.2
+wait_jitter = 0.1
 """
-
-
-def write_affinities(path: Path, shape: tuple[int, int, int], seed: int = 0) -> None:
-    """Tie-free affinities with about 8 voxels a fragment: more work than a net makes."""
-    rng = np.random.default_rng(seed)
-    with h5py.File(path, "w") as file:
-        node = file.create_dataset("affinities", (3, *shape), np.float32)
-        for channel in range(3):
-            smooth = gaussian_filter(rng.random(shape, np.float32), 2.5)
-            node[channel] = (smooth - smooth.min()) / (smooth.max() - smooth.min())
-        node.attrs["resolution"] = (40.0, 4.0, 4.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shape", default="64,256,256", help="z,y,x voxels")
+    parser.add_argument("--shape", default="128,512,512", help="z,y,x voxels")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     z, y, x = map(int, arguments.shape.split(","))
     folder = scratch_folder()
-    write_affinities(folder / "a.h5", (z, y, x))
-    chunk = f"{z // 2},{y // 2},{x // 2}"
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk))
-    peers = Path(__file__).parent / ".venv/bin/python"
-    lchunk = Contestant(
-        "lchunk, 8 chunks",
-        [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"],
-        prepare=lambda: shutil.rmtree(folder / "out", ignore_errors=True),
-        environment={"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")},
+    in_a_process(folder / "a.h5", (z, y, x))
+    chunk, inner = f"{z // 2},{y // 2},{x // 2}", f"{z // 2},{y // 4},{x // 4}"
+    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk, inner=inner))
+    here, peers = Path(__file__).parent, Path(__file__).parent / ".venv/bin/python"
+    environment = {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")}
+
+    def afresh() -> None:
+        shutil.rmtree(folder / "out", ignore_errors=True)
+
+    command = ["-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"]
+    one = Contestant(
+        "lchunk, 8 chunks, one worker", [sys.executable, *command, "--local-scheduler"], afresh, environment
     )
-    script = str(Path(__file__).parent / "waterz_whole.py")
-    waterz = Contestant("waterz, whole volume", [str(peers), script, str(folder / "a.h5"), str(folder / "w.h5")])
+    two = Contestant(
+        "lchunk, two workers", [sys.executable, str(here / "two_workers.py"), *command], afresh, environment
+    )
+    source, made = str(folder / "a.h5"), str(folder / "w.h5")
+    chunks = Contestant("waterz, chunk by chunk", [str(peers), str(here / "waterz_whole.py"), source, made, chunk])
+    waterz = Contestant("waterz, whole volume", [str(peers), str(here / "waterz_whole.py"), source, made])
     bars = [
-        Bar("CPU against waterz", "cpu", lchunk.name, waterz.name, 1.0),
-        Bar("peak memory against waterz", "memory", lchunk.name, waterz.name, 1.0),
+        Bar("CPU against waterz", "cpu", one.name, waterz.name, 1.0),
+        Bar("peak memory against waterz", "memory", one.name, waterz.name, 0.25),
+        Bar("wall of two workers against one", "wall", two.name, one.name, 0.7),
     ]
-    held = hold(bars, race([lchunk, waterz], arguments.rounds))
+    held = hold(bars, race([one, two, chunks, waterz], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
 

@@ -1,0 +1,73 @@
+"""Volumes to measure with: neurites that a net was unsure of, by a seed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, zoom
+from scipy.spatial import cKDTree
+
+Shape = tuple[int, int, int]
+VOXEL_SIZE = (40.0, 4.0, 4.0)
+STEP = 4
+"""Voxels between the points where distances to cells are worked out; between them they are interpolated."""
+
+
+def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint64]]:
+    """Cells around random points.
+
+    Args:
+        shape: z, y, x.
+        seed: of the points.
+        voxels: of a cell, about.
+
+    Returns:
+        (z, y, x) how much nearer the nearest point is than the second, in voxels: 0 on a membrane; and (z, y, x) the
+        number of the nearest point, from 1.
+    """
+    rng = np.random.default_rng(seed)
+    counts = [-(-side // STEP) + 1 for side in shape]
+    points = rng.random((max(4, int(np.prod(shape) / voxels)), 3)) * shape
+    places = np.stack(np.meshgrid(*(np.arange(count) * STEP for count in counts), indexing="ij"), axis=-1)
+    distances, nearest = cKDTree(points).query(places.reshape(-1, 3), k=2)
+    gaps = (distances[:, 1] - distances[:, 0]).reshape(counts).astype(np.float32)
+    inside = tuple(slice(0, side) for side in shape)
+    labels = np.kron(nearest[:, 0].reshape(counts) + 1, np.ones((STEP, STEP, STEP), np.int64))
+    return zoom(gaps, STEP, order=1)[inside], labels[inside].astype(np.uint64)
+
+
+def write_affinities(path: Path, shape: Shape, seed: int = 0) -> None:
+    """Affinities x, y, z in float32, with about 30 voxels a fragment: a third of what real nets make."""
+    rng = np.random.default_rng(seed)
+    gap, labels = cells(shape, seed)
+    unsure = gap - 3 - 1.5 * _noise(rng, shape, 2.0)
+    with h5py.File(path, "w") as file:
+        node = file.create_dataset("affinities", (3, *shape), np.float32)
+        for channel, axis in enumerate((2, 1, 0)):
+            own = unsure - 0.15 * _noise(rng, shape, 1.0)
+            node[channel] = 1 / (1 + np.exp(-np.minimum(own, np.roll(own, 1, axis)) / 1.5))
+        node.attrs["resolution"] = VOXEL_SIZE
+        truth = file.create_dataset("truth", data=labels, chunks=True, compression="gzip", compression_opts=1)
+        truth.attrs["resolution"] = VOXEL_SIZE
+
+
+def _noise(rng: np.random.Generator, shape: Shape, sigma: float) -> npt.NDArray[np.float32]:
+    """Smooth, with a standard deviation of 1."""
+    noise: npt.NDArray[np.float32] = gaussian_filter(rng.standard_normal(shape, np.float32), sigma)
+    return noise / noise.std()
+
+
+def in_a_process(path: Path, shape: Shape, seed: int = 0) -> None:
+    """Write affinities without growing this process: Linux counts a parent's memory as its children's."""
+    arguments = [str(path), *map(str, shape), str(seed)]
+    subprocess.run([sys.executable, "-m", "benchmarks.synthetic", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    z, y, x, number = map(int, sys.argv[2:])
+    write_affinities(Path(sys.argv[1]), (z, y, x), number)
