@@ -44,7 +44,7 @@ def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArra
 def write_affinities(path: Path, shape: Shape, seed: int = 0) -> None:
     """Affinities x, y, z in float32, with about 30 voxels a fragment: a third of what real nets make."""
     rng = np.random.default_rng(seed)
-    gap, labels = cells(shape, seed)
+    gap, _ = cells(shape, seed)
     unsure = gap - 3 - 1.5 * _noise(rng, shape, 2.0)
     with h5py.File(path, "w") as file:
         node = file.create_dataset("affinities", (3, *shape), np.float32)
@@ -52,8 +52,6 @@ def write_affinities(path: Path, shape: Shape, seed: int = 0) -> None:
             own = unsure - 0.15 * _noise(rng, shape, 1.0)
             node[channel] = 1 / (1 + np.exp(-np.minimum(own, np.roll(own, 1, axis)) / 1.5))
         node.attrs["resolution"] = VOXEL_SIZE
-        truth = file.create_dataset("truth", data=labels, chunks=True, compression="gzip", compression_opts=1)
-        truth.attrs["resolution"] = VOXEL_SIZE
 
 
 def _noise(rng: np.random.Generator, shape: Shape, sigma: float) -> npt.NDArray[np.float32]:
@@ -62,12 +60,35 @@ def _noise(rng: np.random.Generator, shape: Shape, sigma: float) -> npt.NDArray[
     return noise / noise.std()
 
 
-def in_a_process(path: Path, shape: Shape, seed: int = 0) -> None:
-    """Write affinities without growing this process: Linux counts a parent's memory as its children's."""
-    arguments = [str(path), *map(str, shape), str(seed)]
+def write_probability(path: Path, shape: Shape, seed: int = 0) -> None:
+    """The probability of a cell's inside in uint8: each cell is a component."""
+    gap, _ = cells(shape, seed)
+    with h5py.File(path, "w") as file:
+        inside = np.clip(gap / 4 * 255, 0, 255).astype(np.uint8)
+        node = file.create_dataset(
+            "probability", data=inside, chunks=(64, 64, 64), compression="gzip", compression_opts=1
+        )
+        node.attrs["resolution"] = VOXEL_SIZE
+
+
+def write_labels(path: Path, shape: Shape, seed: int = 0) -> None:
+    """Cells as truth, and as a segmentation cells around other points: what it splits and merges is plenty."""
+    with h5py.File(path, "w") as file:
+        for name, number in (("truth", seed), ("segmentation", seed + 1)):
+            _, labels = cells(shape, number)
+            node = file.create_dataset(name, data=labels, chunks=(64, 64, 64), compression="gzip", compression_opts=1)
+            node.attrs["resolution"] = VOXEL_SIZE
+
+
+WRITERS = {"affinities": write_affinities, "probability": write_probability, "labels": write_labels}
+
+
+def in_a_process(what: str, path: Path, shape: Shape, seed: int = 0) -> None:
+    """Write one of `WRITERS` without growing this process: Linux counts a parent's memory as its children's."""
+    arguments = [what, str(path), *map(str, shape), str(seed)]
     subprocess.run([sys.executable, "-m", "benchmarks.synthetic", *arguments], check=True)
 
 
 if __name__ == "__main__":
-    z, y, x, number = map(int, sys.argv[2:])
-    write_affinities(Path(sys.argv[1]), (z, y, x), number)
+    z, y, x, number = map(int, sys.argv[3:])
+    WRITERS[sys.argv[1]](Path(sys.argv[2]), (z, y, x), number)

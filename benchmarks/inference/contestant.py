@@ -73,7 +73,7 @@ def bare(net, mode):
     import torch
 
     if mode == "kept":
-        from lchunk.operators.nets import keep_freed_memory
+        from lchunk.operators.allocation import keep_freed_memory
 
         keep_freed_memory()
     predictor = torch_predictor(net)

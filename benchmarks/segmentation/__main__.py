@@ -38,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     z, y, x = map(int, arguments.shape.split(","))
     folder = scratch_folder()
-    in_a_process(folder / "a.h5", (z, y, x))
+    in_a_process("affinities", folder / "a.h5", (z, y, x))
     chunk, inner = f"{z // 2},{y // 2},{x // 2}", f"{z // 2},{y // 4},{x // 4}"
     (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk, inner=inner))
     here, peers = Path(__file__).parent, Path(__file__).parent / ".venv/bin/python"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.operators.labels import canonical_ids
+from lchunk.operators.labels import canonical_ids, voxels_of
 
 CONNECTIVITIES = (6, 18, 26)
 
@@ -74,10 +74,10 @@ def local_components(
     around = connected_components(foreground, connectivity=connectivity)
     inner = np.ascontiguousarray(around[1:-1, 1:-1, 1:-1])
     start = triple(a - o for a, o in zip(bbox.start, bounds.start, strict=True))
-    ids, sizes = canonical_ids(inner, start, bounds.shape), np.bincount(inner.ravel())
+    found = canonical_ids(inner, start, bounds.shape)
     # what lies only around the box is not the box's: its number names nothing
-    count = int(around.max(initial=0)) + 1
-    ids, sizes = (np.concatenate([a, np.zeros(count - len(a), a.dtype)]) for a in (ids, sizes))
+    ids = np.zeros(int(around.max(initial=0)) + 1, np.uint64)
+    ids[: len(found)] = found
+    sizes = voxels_of(inner, len(ids))
     ids[sizes == 0] = 0
-    ids[0] = 0
-    return LocalComponents(inner, ids, sizes.astype(np.int64), around)
+    return LocalComponents(inner, ids, sizes, around)

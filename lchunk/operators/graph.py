@@ -97,11 +97,14 @@ def ends_of(pairs: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def distinct(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Each label once, ascending; by sorting, which for labels in runs is five times as fast as numpy's hashing."""
-    ascending = np.sort(labels, axis=None, kind="stable")
-    new = np.ones(len(ascending), np.bool_)
-    new[1:] = ascending[1:] != ascending[:-1]
-    return ascending[new]
+    """Each label once, ascending; for labels that lie in runs far faster than numpy's hashing."""
+    return _without_repeats(np.sort(_without_repeats(labels.ravel()), kind="stable"))
+
+
+def _without_repeats(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    new = np.ones(len(labels), np.bool_)
+    new[1:] = labels[1:] != labels[:-1]
+    return labels[new]
 
 
 def put_together(graphs: Sequence[Graph], faces: Sequence[int]) -> Graph:
@@ -140,11 +143,11 @@ def linked_labels(ids: Labels, sizes: Numbers, pairs: Labels, at_faces: dict[int
     """
     known = ids != 0
     linked = np.unique(pairs, axis=0)
-    nodes = np.unique(np.concatenate([ids[known], linked.ravel()]))
+    nodes = distinct(np.concatenate([ids[known], linked.ravel()]))
     own = np.searchsorted(nodes, ids[known])
     voxels, faces = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
     voxels[own] = sizes[known]
     for bit, labels in at_faces.items():
-        touching = np.unique(labels)
+        touching = distinct(labels)
         faces[np.searchsorted(nodes, touching[touching != 0])] |= np.uint8(bit)
     return Graph(nodes, voxels, faces, np.empty((0, 4), np.int64), np.searchsorted(nodes, linked).astype(np.uint32))

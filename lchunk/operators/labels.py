@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -24,13 +27,10 @@ def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: T
     >>> canonical_ids(np.array([[[1, 0, 2], [2, 2, 1]]], np.uint32), (0, 0, 5), (1, 4, 10))
     array([0, 6, 8], dtype=uint64)
     """
-    count = int(labels.max(initial=0))
-    flat = labels.ravel()
-    first = np.zeros(count + 1, np.int64)
-    first[flat[::-1]] = np.arange(flat.size - 1, -1, -1)
+    first = _first_voxels(np.ascontiguousarray(labels).ravel(), int(labels.max(initial=0)) + 1)
     z, y, x = np.unravel_index(first, labels.shape)
     linear = ((z + start[0]) * volume_shape[1] + (y + start[1])) * volume_shape[2] + (x + start[2])
-    ids = (linear + 1).astype(np.uint64)
+    ids: Labels = (linear + 1).astype(np.uint64)
     ids[0] = 0
     return ids
 
@@ -44,4 +44,33 @@ def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
     if not len(changed):
         return labels
     place = np.minimum(np.searchsorted(changed, labels), len(changed) - 1)
-    return np.where(changed[place] == labels, roots[place], labels)
+    others: Labels = np.where(changed[place] == labels, roots[place], labels)
+    return others
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_voxels(labels: Any, count: int) -> Any:
+    """The place of the first voxel of each label; 0 for one that is nowhere."""
+    first = np.zeros(count, np.int64)
+    seen = np.zeros(count, np.bool_)
+    last = count
+    for place in range(labels.size):
+        label = labels[place]
+        if label != last and not seen[label]:
+            seen[label] = True
+            first[label] = place
+        last = label
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
+def voxels_of(labels: Any, count: int) -> Any:
+    """How many voxels each label below a count has; a run of them is added at once."""
+    sizes = np.zeros(count, np.int64)
+    flat = labels.ravel()
+    begin = 0
+    for place in range(1, flat.size + 1):
+        if place == flat.size or flat[place] != flat[begin]:
+            sizes[flat[begin]] += place - begin
+            begin = place
+    return sizes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.operators.allocation import keep_freed_memory
 from lchunk.operators.augmentation import augmented
 from lchunk.operators.blending import HostBlender, Placement, Selection, refuse_nonsense, sum_type
 from lchunk.operators.inference import Floats, Net
@@ -23,8 +23,6 @@ from lchunk.operators.torch_models import open_model
 AUTOCAST = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """Types that a net computes in where that is safe."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Numbers of glibc's malloc.h."""
 
 Voxels = npt.NDArray[Any]
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -249,17 +247,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what a net's layers free, and not hand it back after every patch.
-
-    Each layer's output is tens of megabytes: taken from the system anew, and cleared by it, that is a fifth of a small
-    net's CPU time. Only glibc can be told; elsewhere nothing happens.
-    """
-    try:
-        tell = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    tell(_M_MMAP_THRESHOLD, 1 << 30)
-    tell(_M_TRIM_THRESHOLD, (1 << 31) - 1)

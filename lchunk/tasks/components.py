@@ -63,7 +63,7 @@ class LocalComponents(Stage):
             )
 
     def compute(self, voxels: npt.NDArray[Any]) -> Table:
-        foreground = as_float(voxels) > np.float32(self.threshold) if self.of == "probability" else voxels
+        foreground = self._above(voxels) if self.of == "probability" else voxels
         found = local_components(foreground, self.bbox, self.bounds, connectivity=self.connectivity)
         table: Table = {"labels": found.numbers, "ids": found.ids, "sizes": found.sizes}
         for axis in range(3):
@@ -71,6 +71,13 @@ class LocalComponents(Stage):
             table[f"low{axis}"] = found.ids[np.take(found.numbers, 0, axis)]
             table[f"high{axis}"] = found.ids[np.take(found.numbers, -1, axis)]
         return table
+
+    def _above(self, probability: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        if probability.dtype != np.uint8:
+            return np.asarray(as_float(probability) > np.float32(self.threshold))
+        above = as_float(np.arange(256, dtype=np.uint8)) > np.float32(self.threshold)
+        foreground: npt.NDArray[np.bool_] = above[probability]
+        return foreground
 
 
 class ComponentPairs(Stage):
@@ -105,7 +112,8 @@ class ComponentPairs(Stage):
                 face = tables[index][f"high{axis}"]
                 theirs[_in_plane(part, plane, axis)] = face[_in_plane(part, self.grid.chunk(index), axis)]
             touching = (mine != 0) & (theirs != 0)
-            pairs.append(np.stack([mine[touching], theirs[touching]], axis=1))
+            both = np.stack([mine[touching], theirs[touching]], axis=1)
+            pairs.append(both[np.append(True, (both[1:] != both[:-1]).any(axis=1))[: len(both)]])
         return linked_labels(own["ids"], own["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
 
     def _at_faces(self, own: Table) -> dict[int, npt.NDArray[np.uint64]]:

@@ -25,7 +25,7 @@ def named_voxels(
         bbox: what to give back.
         dust_threshold: what has fewer voxels in the volume is background.
     """
-    voxels = np.zeros(bbox.shape, np.uint64)
+    voxels = np.empty(bbox.shape, np.uint64)
     for index, chunk, table in zip(grid.meeting(bbox), chunks, names, strict=True):
         ends = Names.of_table(table)
         ids = chunk["ids"]
@@ -34,5 +34,5 @@ def named_voxels(
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
         box = grid.chunk(index)
         part = box.clipped(bbox)
-        voxels[part.slices(bbox.start)] = ids[chunk["labels"][part.slices(box.start)]]
+        np.take(ids, chunk["labels"][part.slices(box.start)], out=voxels[part.slices(bbox.start)], mode="clip")
     return voxels

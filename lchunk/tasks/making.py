@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.operators.allocation import keep_freed_memory
 from lchunk.tasks.progress import ChunkLog
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Making:
         self.content: Any = None
 
     def read(self) -> None:
+        keep_freed_memory()
         with self.log.timed("read"):
             self.chunk.prepare()
             self.content = self.chunk.known()

@@ -1,0 +1,1 @@
+"""Connected components: the stages over a grid, and igneous."""

@@ -1,0 +1,1 @@
+"""Scores: the stages over a grid, and chunkflow on the whole volume."""

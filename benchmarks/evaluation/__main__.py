@@ -1,0 +1,65 @@
+"""Run the race: scripts/bench evaluation [--shape 128,512,512] [--rounds 5]."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
+from benchmarks.synthetic import in_a_process
+
+CFG = """
+[Dataset]
+root = {folder}/out
+image = {folder}/a.h5:/segmentation
+ground_truth = {folder}/a.h5:/truth
+chunk_shape = {chunk}
+inner_chunk = {chunk}
+[Segmentation]
+external = {folder}/a.h5:/segmentation
+[core]
+local_scheduler = true
+autoload_range = false
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", default="128,512,512", help="z,y,x voxels")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    z, y, x = map(int, arguments.shape.split(","))
+    folder = scratch_folder()
+    in_a_process("labels", folder / "a.h5", (z, y, x))
+    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=f"{z // 2},{y // 2},{x // 2}"))
+    lchunk = Contestant(
+        "lchunk, 8 chunks",
+        [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Evaluation", "--no-lock"],
+        lambda: shutil.rmtree(folder / "out", ignore_errors=True),
+        {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")},
+    )
+    loads = [
+        word
+        for name in ("truth", "segmentation")
+        for word in ("load-h5", "-f", str(folder / "a.h5"), "-d", name, "-o", name)
+    ]
+    chunkflow = Contestant(
+        "chunkflow, whole volume",
+        [
+            str(Path(__file__).parent / ".venv/bin/chunkflow"), *loads, "evaluate-segmentation", "-g", "truth", "-s",
+            "segmentation",
+        ],
+    )  # fmt: skip
+    bars = [
+        Bar("CPU against chunkflow", "cpu", lchunk.name, chunkflow.name, 1 / 3),
+        Bar("peak memory against chunkflow", "memory", lchunk.name, chunkflow.name, 1 / 3),
+    ]
+    held = hold(bars, race([lchunk, chunkflow], arguments.rounds))
+    shutil.rmtree(folder)
+    sys.exit(0 if held else 1)
+
+
+if __name__ == "__main__":
+    main()

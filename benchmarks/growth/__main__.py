@@ -1,0 +1,76 @@
+"""Grow: scripts/bench growth [--chunk 32,128,128] [--most 8]; 2, 4, … chunks an axis."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from benchmarks.harness import Contestant, measure, scratch_folder
+from benchmarks.synthetic import in_a_process
+
+CFG = """
+[Dataset]
+root = {folder}/out
+image = {folder}/a.h5:/affinities
+chunk_shape = {chunk}
+inner_chunk = {chunk}
+[Inference]
+external = {folder}/a.h5:/affinities
+[core]
+local_scheduler = true
+autoload_range = false
+"""
+LAYERS = ("local_fragments", "region_graph", "agglomeration", "segmentation")
+
+
+def repeat(tile: Path, made: Path, times: int) -> None:
+    """A volume of the same tile again and again, in uint8; a plane at a time."""
+    with h5py.File(tile) as source, h5py.File(made, "w") as file:
+        part = np.rint(source["affinities"][:] * 255).astype(np.uint8)
+        _, z, y, x = part.shape
+        node = file.create_dataset("affinities", (3, z * times, y * times, x * times), np.uint8)
+        for plane in range(z * times):
+            node[:, plane] = np.tile(part[:, plane % z], (1, times, times))
+        node.attrs["resolution"] = (40.0, 4.0, 4.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunk", default="32,128,128", help="z,y,x voxels")
+    parser.add_argument("--most", type=int, default=8, help="chunks an axis of the largest volume, a power of 2")
+    arguments = parser.parse_args()
+    z, y, x = map(int, arguments.chunk.split(","))
+    folder = scratch_folder()
+    in_a_process("affinities", folder / "tile.h5", (2 * z, 2 * y, 2 * x))
+    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=arguments.chunk))
+    command = [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"]
+    environment = {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")}
+    print(f"{'':7} {'':8} {'CPU s per':>10} {'peak':>6}   bytes per voxel{'':31} {'largest box':>12}")
+    print(f"{'chunks':>7} {'Mvoxel':>8} {'Mvoxel':>10} {'MiB':>6}   {'  '.join(LAYERS)} {'MB':>8}")
+    side = 2
+    while side <= arguments.most:
+        repeat(folder / "tile.h5", folder / "a.h5", side // 2)
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        run = measure(Contestant("lchunk", command, environment=environment))
+        voxels = z * y * x * side**3
+        sizes = {
+            layer: [p.stat().st_size for p in (folder / "out" / layer).rglob("c/**/*") if p.is_file()]
+            for layer in LAYERS
+        }
+        row = "  ".join(f"{sum(sizes[layer]) / voxels:{len(layer)}.2f}" for layer in LAYERS)
+        largest = max(sizes["agglomeration"]) / 1e6
+        print(
+            f"{side**3:7} {voxels / 1e6:8.1f} {run.cpu / voxels * 1e6:10.2f} {run.memory:6.0f}   {row} {largest:8.1f}",
+            flush=True,
+        )
+        side *= 2
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
