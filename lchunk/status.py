@@ -19,6 +19,7 @@ SCORES = (
     ("CREMI score", "cremi_score"),
 )
 SCORES_KEY = "evaluation/scores.json"
+CLEFTS_KEY = "cleft_evaluation/scores.json"
 CURVE_KEY = "threshold_curve/curve.json"
 
 
@@ -38,11 +39,17 @@ def status_lines(store: Store) -> Iterator[str]:
 
 
 def score_lines(store: Store) -> Iterator[str]:
-    """The scores, then the worst splits and merges.
+    """Scores of clefts where there are some; scores of a segmentation, then the worst splits and merges.
 
     Raises:
         FileNotFoundError: there are none.
     """
+    clefts = store.exists(CLEFTS_KEY)
+    if clefts:
+        for name, value in json.loads(store.get(CLEFTS_KEY)).items():
+            yield f"{'clefts, ' + name.replace('_', ' ') + ':':26} {'none' if value is None else f'{value:.6f}'}"
+    if clefts and not store.exists(SCORES_KEY):
+        return
     scores = _document(store, SCORES_KEY, "Evaluation")
     yield from _totals(scores)
     for kind, name, parts, total in (

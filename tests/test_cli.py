@@ -67,3 +67,14 @@ def test_help_names_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         run(monkeypatch, "--help")
     text = capsys.readouterr().out
     assert all(word in text for word in ("status", "view", "luigi --module lchunk.tasks"))
+
+
+def test_scores_of_clefts_alone_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cleft_evaluation").mkdir()
+    (tmp_path / "cleft_evaluation/scores.json").write_text(json.dumps({"cremi_score": 12.5, "found_to_truth": None}))
+    run(monkeypatch, "scores", str(tmp_path))
+    assert capsys.readouterr().out.splitlines() == [
+        "clefts, cremi score:       12.500000", "clefts, found to truth:    none",
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ Table = dict[str, npt.NDArray[Any]]
 
 COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)
-"""CREMI's labels from here on say that nothing is known."""
+"""CREMI's labels from here on say that nothing is known, or of clefts that there is none."""
 
 
 def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Table:

@@ -10,7 +10,14 @@ from lchunk.tasks.components import (
 )
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
-from lchunk.tasks.evaluation import Contingency, Evaluation, FragmentContingency, ThresholdCurve
+from lchunk.tasks.evaluation import (
+    CleftDifferences,
+    CleftEvaluation,
+    Contingency,
+    Evaluation,
+    FragmentContingency,
+    ThresholdCurve,
+)
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
@@ -19,6 +26,8 @@ from lchunk.tasks.section_levels import LocalLevels, SectionLevels
 
 __all__ = [
     "Agglomeration",
+    "CleftDifferences",
+    "CleftEvaluation",
     "ComponentNames",
     "ComponentPairs",
     "ComponentUnion",

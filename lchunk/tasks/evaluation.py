@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import Merges
+from lchunk.operators.clefts import cleft_points, cleft_scores
 from lchunk.operators.cut import above_threshold, roots_of
 from lchunk.operators.evaluation import Table, added, contingency, scores, worst
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
+from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.levels import top_level
@@ -101,6 +103,49 @@ class Evaluation(Stage):
         for name, value in result.items():
             logger.info("%s: %.6f", name.replace("_", " "), value)
         return result | {"worst": worst(table, self.worst)}
+
+
+class CleftDifferences(Stage):
+    """List where true clefts and those that were found differ.
+
+    Reads  `components` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels, no cleft is 0 or CREMI's number for it.
+    Writes `cleft_differences`, a table a chunk: voxels of the surfaces of both, those that are extra, and those missed.
+    """
+
+    reads = (Reads(ConnectedComponents),)
+    layer = "cleft_differences"
+    format = TABLE
+
+    def ingredients(self) -> dict[str, str]:
+        return {"ground_truth": Dataset().ground_truth}
+
+    def validate(self) -> None:
+        true_labels(self)
+
+    def compute(self, components: npt.NDArray[np.uint64]) -> Table:
+        return cleft_points(true_labels(self).read(self.bbox), components, self.bbox.start)
+
+
+class CleftEvaluation(Stage):
+    """Score synaptic clefts by their distances to the true ones, as CREMI does.
+
+    Reads  `cleft_differences`.
+    Writes `cleft_evaluation/scores.json`: mean distances in nanometres, and voxels more than 200 nm off.
+
+    Holds the clefts' surfaces and differences, 24 bytes a voxel.
+    """
+
+    reads = (Reads(CleftDifferences),)
+    layer = "cleft_evaluation"
+    format = DOCUMENT
+    whole = True
+    file = "scores"
+
+    def compute(self, chunks: Iterator[Table]) -> dict[str, float | None]:
+        result = cleft_scores(list(chunks), self.geometry.voxel_size)
+        for name, value in result.items():
+            logger.info("%s: %s", name.replace("_", " "), "none" if value is None else f"{value:.6f}")
+        return result
 
 
 class ThresholdCurve(Stage):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import waterz
 import zarr
+from scipy.ndimage import distance_transform_edt
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.operators.single_chunk import silence
-from lchunk.tasks import Evaluation, Segmentation, ThresholdCurve
+from lchunk.tasks import CleftEvaluation, Evaluation, Segmentation, ThresholdCurve
 from tests.conftest import DATA, build, smooth_affinities, write_hdf5
 
 SHAPE = (20, 36, 40)
@@ -154,3 +155,33 @@ def test_real_em_is_segmented_the_same_by_every_grid_and_as_well_as_by_waterz(
         peers = [by_others(truth, labels.copy()) for labels in theirs]
     for ours, peer in zip(curves[0], peers, strict=True):
         assert ours["voi_split"] + ours["voi_merge"] <= peer["voi_split"] + peer["voi_merge"] + 0.03
+
+
+def test_cleft_scores_of_every_grid_are_those_of_the_whole_volume(
+    tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    """Clefts of a fly's nerve cord, and what a poor detector finds: dilated, thinned out, one in three forgotten."""
+    path = DATA / "vnc1_z00-08_crop.h5"
+    if not path.exists():
+        pytest.skip("needs vnc1_z00-08_crop.h5: set LCHUNK_DATA to its folder")
+    with h5py.File(path) as file:
+        truth = file["volumes/labels/clefts"][:].astype(np.uint64)
+    assert len(np.unique(truth)) == 17
+    moved = np.roll(truth, 7, axis=2)
+    probability = np.where((moved > 0) & (moved % 3 != 0), 0.9, 0.1).astype(np.float32)
+    voxel_size = (50, 4.6, 4.6)
+    url = write_hdf5(tmp_path / "p.h5", "p", probability, voxel_size, START)
+    labels = write_hdf5(tmp_path / "p.h5", "truth", truth, voxel_size, START)
+    found = []
+    for number, grid in enumerate(("8,512,512", "8,256,256", "3,200,512")):
+        root = tmp_path / f"out{number}"
+        configure("Dataset", root=root, image=url, ground_truth=labels, chunk_shape=grid, inner_chunk=grid)
+        configure("Inference", external=url, predicts="probability")
+        assert build(CleftEvaluation())
+        found.append(json.loads((root / "cleft_evaluation/scores.json").read_text()))
+    there = probability > 0.5
+    to_truth = distance_transform_edt(truth == 0, sampling=voxel_size)[there]
+    to_found = distance_transform_edt(~there, sampling=voxel_size)[truth > 0]
+    for scores in found:
+        assert scores["cremi_score"] == pytest.approx((to_truth.mean() + to_found.mean()) / 2, abs=1e-9)
+        assert scores["false_negatives"] == (to_found > 200).sum() > 0
