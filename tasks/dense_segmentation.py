@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import luigi
 
-from lchunk.tasks import Dataset, Evaluation, Segmentation
+from lchunk.tasks import Dataset, Evaluation, Segmentation, ThresholdCurve
 
 
 class DenseSegmentation(luigi.WrapperTask):
-    """The layers `affinities` and `segmentation` of `[Dataset] image`; with `ground_truth`, scores."""
+    """The layers `affinities` and `segmentation` of `[Dataset] image`; with `ground_truth`, scores at many thresholds."""
 
     def requires(self) -> Iterator[luigi.Task]:  # noqa: D102
         yield Segmentation()
         if Dataset().ground_truth:
             yield Evaluation()
+            yield ThresholdCurve()

@@ -21,6 +21,10 @@ chunk_shape = {chunk}
 inner_chunk = {chunk}
 [Inference]
 external = {folder}/a.h5:/affinities
+[Agglomeration]
+highest_threshold = {highest}
+[Segmentation]
+threshold = {threshold}
 [core]
 local_scheduler = true
 autoload_range = false
@@ -43,11 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunk", default="32,128,128", help="z,y,x voxels")
     parser.add_argument("--most", type=int, default=8, help="chunks an axis of the largest volume, a power of 2")
+    parser.add_argument("--highest", default="1", help="Agglomeration-highest-threshold")
+    parser.add_argument("--threshold", default="0.5", help="Segmentation-threshold")
     arguments = parser.parse_args()
     z, y, x = map(int, arguments.chunk.split(","))
     folder = scratch_folder()
     in_a_process("affinities", folder / "tile.h5", (2 * z, 2 * y, 2 * x))
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=arguments.chunk))
+    (folder / "bench.cfg").write_text(CFG.format(folder=folder, **vars(arguments)))
     command = [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"]
     environment = {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")}
     print(f"{'':7} {'':8} {'CPU s per':>10} {'peak':>6}   bytes per voxel{'':31} {'largest box':>12}")

@@ -1,15 +1,17 @@
 """The watershed: against waterz on the whole volume, and the same for every grid."""
 
+import h5py
 import numpy as np
 import pytest
 import waterz
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.operators.evaluation import contingency
 from lchunk.operators.labels import canonical_ids
 from lchunk.operators.single_chunk import silence
 from lchunk.operators.watershed import FOREGROUND, LINKS, RINGS, halo, label_links, watershed_links
-from tests.conftest import same_partition, smooth_affinities
+from tests.conftest import DATA, same_partition, smooth_affinities
 from tests.operators.test_labels import with_links
 
 LOW, HIGH = 0.001, 0.9999
@@ -119,3 +121,24 @@ def test_thresholds_out_of_order_are_refused(low: float, high: float) -> None:
 def test_affinities_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must be \(3, z, y, x\), got shape \(2, 2, 2\)"):
         watershed_links(np.zeros((2, 2, 2), np.float32), low=LOW, high=HIGH)
+
+
+def test_fragments_lie_inside_the_basins_of_another_watershed() -> None:
+    """Watershed.jl on piriform cortex: it goes on to merge by size, so its basins are whole fragments of ours.
+
+    One of 13 002 is not: a plateau, which that program drains in another order.
+    """
+    path = DATA / "piriform_watershed.h5"
+    if not path.exists():
+        pytest.skip("needs piriform_watershed.h5: set LCHUNK_DATA to its folder")
+    with h5py.File(path) as file:
+        affinities, basins = file["volumes/affinities"][:], file["volumes/labels/reference_watershed"][:]
+    for channel, axis in enumerate((2, 1, 0)):
+        affinities[(channel, *(slice(None),) * axis, 0)] = 0
+    inside = np.concatenate([affinities[0][:, :, 1:].ravel(), affinities[1][:, 1:].ravel(), affinities[2][1:].ravel()])
+    low, high = np.quantile(inside, [0.1, 0.8]).tolist()
+    table = contingency(whole_fragments(affinities, low, high, rings=1000), basins)
+    real = table["segment"] > 0
+    _, basins_of = np.unique(table["truth"][real], return_counts=True)
+    assert len(basins_of) > 10_000
+    assert (basins_of > 1).sum() <= 1
