@@ -8,7 +8,7 @@ from lchunk.tasks import Dataset, Evaluation, Segmentation, ThresholdCurve
 
 
 class DenseSegmentation(luigi.WrapperTask):
-    """The layers `affinities` and `segmentation` of `[Dataset] image`; with `ground_truth`, scores at many thresholds."""
+    """The layers `affinities` and `segmentation` of `[Dataset] image`; with `ground_truth`, scores of many cuts."""
 
     def requires(self) -> Iterator[luigi.Task]:  # noqa: D102
         yield Segmentation()
