@@ -99,16 +99,8 @@ class SegmentNames(Naming):
         return self.threshold
 
     @property
-    def path(self) -> str:
-        return f"{self.layer_name or self.layer}/names/{self.height}"
-
-    @property
     def named_by(self) -> str:
         return Segmentation.__name__
-
-    @property
-    def log_folder(self) -> str:
-        return f"{self.layer_name or self.layer}-names-{self.height}"
 
 
 class Segmentation(Stage):

@@ -152,16 +152,8 @@ class ComponentNames(Naming):
     tree = ComponentUnion
 
     @property
-    def path(self) -> str:
-        return f"{self.layer_name or self.layer}/names/{self.height}"
-
-    @property
     def named_by(self) -> str:
         return ConnectedComponents.__name__
-
-    @property
-    def log_folder(self) -> str:
-        return f"{self.layer_name or self.layer}-names-{self.height}"
 
 
 class ConnectedComponents(Stage):

@@ -55,6 +55,10 @@ class Leveled(Stage):
     selects = ("level",)
     leaf: ClassVar[type[Stage]]
 
+    level: int = CountParameter(
+        default=LAST, least=LAST, description="0 for chunks, each next one of boxes twice as large; -1: where it ends"
+    )
+
     @functools.cached_property
     def chunks(self) -> Grid:
         """The grid below level 0."""
@@ -67,8 +71,12 @@ class Leveled(Stage):
     @property
     def height(self) -> int:
         """The number of the level."""
-        level: int = self.__getattribute__("level")
-        return top_level(self.chunks) if level == LAST else level
+        return self.end if self.level == LAST else self.level
+
+    @property
+    def end(self) -> int:
+        """The level that all others lead to."""
+        raise NotImplementedError
 
     @property
     def path(self) -> str:
@@ -95,9 +103,9 @@ class Leveled(Stage):
 class MergeTree(Leveled):
     """Going up: merge what a box sees whole."""
 
-    level: int = CountParameter(
-        default=LAST, least=LAST, description="0 for chunks, each next one of boxes twice as large; -1: the last"
-    )
+    @property
+    def end(self) -> int:
+        return top_level(self.chunks)
 
     @property
     def merged_up_to(self) -> float:
@@ -126,7 +134,17 @@ class Naming(Leveled):
 
     tree: ClassVar[type[MergeTree]]
 
-    level: int = CountParameter(default=0, description="0 for chunks, each next one of boxes twice as large")
+    @property
+    def end(self) -> int:
+        return 0
+
+    @property
+    def path(self) -> str:
+        return f"{self.layer_name or self.layer}/names/{self.height}"
+
+    @property
+    def log_folder(self) -> str:
+        return f"{self.layer_name or self.layer}-names-{self.height}"
 
     @property
     def cut_at(self) -> float:
