@@ -72,7 +72,7 @@ class Agglomeration(MergeTree):
     leaf = RegionGraph
 
     highest_threshold: float = RangeParameter(
-        least=0, most=1, default=1.0, description="the tree can be cut anywhere up to it; lower is faster and smaller"
+        least=0, most=1, default=0.7, description="the tree can be cut anywhere up to it; lower is faster and smaller"
     )
 
     @property
@@ -134,7 +134,8 @@ class Segmentation(Stage):
         highest = Agglomeration(root=self.root).highest_threshold
         if self.threshold > highest:
             raise ValueError(
-                f"threshold must be at most Agglomeration-highest-threshold, {highest:g}, got {self.threshold:g}"
+                f"threshold must be at most Agglomeration-highest-threshold, {highest:g}, got {self.threshold:g}; "
+                "raise that, or cut lower"
             )
 
     def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:

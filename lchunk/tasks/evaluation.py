@@ -166,8 +166,8 @@ class ThresholdCurve(Stage):
     thresholds: tuple[float, ...] = NumbersParameter(
         least=0,
         most=1,
-        default=tuple(round(0.05 * n, 2) for n in range(1, 20)),
-        description="to score at, separated by commas",
+        default=(),
+        description="to score at, separated by commas; nothing is each 0.05 up to Agglomeration-highest-threshold",
     )
 
     def reading(self) -> tuple[Reads, ...]:
@@ -180,23 +180,29 @@ class ThresholdCurve(Stage):
         return super().connect(reads)
 
     def validate(self) -> None:
-        highest = Agglomeration(root=self.root).highest_threshold
-        if max(self.thresholds) > highest:
+        most = max(self.thresholds, default=0)
+        if most > self._highest:
             raise ValueError(
-                f"thresholds must be at most Agglomeration-highest-threshold, {highest:g}, got {max(self.thresholds):g}"
+                f"thresholds must be at most Agglomeration-highest-threshold, {self._highest:g}, got {most:g}; "
+                "raise that, or score lower"
             )
+
+    @property
+    def _highest(self) -> float:
+        return Agglomeration(root=self.root).highest_threshold
 
     def compute(self, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
         table = added(list(chunks))
         merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
-        curve = []
-        for threshold in sorted(self.thresholds):
+        curve: list[dict[str, float]] = []
+        thresholds = sorted(self.thresholds) or [n / 20 for n in range(1, 21) if n / 20 <= self._highest]
+        for threshold in thresholds:
             segments = table["segment"]
             for level in merges:
                 cut = above_threshold(level, threshold)
                 segments = relabelled(segments, cut.merged, roots_of(cut))
             curve.append({"threshold": threshold} | scores(added([table | {"segment": segments}])))
-            self.report(len(curve), len(self.thresholds), "thresholds")
+            self.report(len(curve), len(thresholds), "thresholds")
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
         logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
         return curve

@@ -135,7 +135,7 @@ class ChannelsParameter(luigi.Parameter[tuple[int, ...]]):
 
 
 class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
-    """Numbers in [`least`, `most`], `0.3,0.5`, at least one."""
+    """Numbers in [`least`, `most`], `0.3,0.5`, or nothing."""
 
     def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -150,7 +150,7 @@ class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
 
     def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
         numbers = tuple(float(number) for number in x)
-        if not numbers or not all(self.least <= number <= self.most for number in numbers):
+        if not all(self.least <= number <= self.most for number in numbers):
             raise ValueError(self._rule(self.serialize(numbers)))
         return numbers
 

@@ -93,6 +93,7 @@ def sizes_in(root: Path) -> dict[int, int]:
 def test_other_thresholds_cut_the_tree_that_is_there(
     segmented: Callable[..., Path], configure: Callable[..., None]
 ) -> None:
+    configure("Agglomeration", highest_threshold=1)
     root = segmented(VOLUMES["float"], "8,12,16", 0.5)
     tree = {key: body for key, body in files_of(root).items() if key.startswith(("agglomeration/", "region_graph/"))}
     times = {key: (root / key).stat().st_mtime_ns for key in tree}

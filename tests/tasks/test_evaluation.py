@@ -104,11 +104,14 @@ def test_a_curve_past_the_end_of_the_tree_is_refused(
     volume: Callable[..., Path], configure: Callable[..., None]
 ) -> None:
     volume(smooth_affinities(SHAPE, 8), bodies(), GRIDS[0], threshold=0.5)
-    configure("Agglomeration", highest_threshold=0.6)
-    with pytest.raises(
-        ValueError, match=r"thresholds must be at most Agglomeration-highest-threshold, 0\.6, got 0\.95"
-    ):
+    configure("Agglomeration", highest_threshold=0.61)
+    configure("ThresholdCurve", thresholds="0.3,0.65")
+    with pytest.raises(ValueError, match=r"at most Agglomeration-highest-threshold, 0\.61, got 0\.65"):
         ThresholdCurve().complete()
+    configure("ThresholdCurve", thresholds="")
+    assert build(ThresholdCurve())
+    (curve,) = ThresholdCurve().files().read(ThresholdCurve().bounds)
+    assert [point["threshold"] for point in curve] == pytest.approx([0.05 * n for n in range(1, 13)])
 
 
 # affinities made of boundary maps, the smaller of two voxels: nearly every one is tied with a neighbour
