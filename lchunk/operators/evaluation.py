@@ -9,9 +9,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.graph import Table
 from lchunk.operators.pair_places import longer, mixed
-
-Table = dict[str, npt.NDArray[Any]]
 
 COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)

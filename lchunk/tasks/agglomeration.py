@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
-from lchunk.geometry.grid import Grid
 from lchunk.operators.graph import Table
 from lchunk.operators.region_graph import region_graph
 from lchunk.tasks.fragments import LocalFragments
@@ -36,11 +35,7 @@ class RegionGraph(Stage):
     reads = (Reads(LocalFragments, low=(1, 1, 1), clip=True), Reads(Inference))
     layer = "region_graph"
     format = TABLE
-
-    @property
-    def grid(self) -> Grid:
-        """That of the fragments."""
-        return self.upstream(self.reads[0]).grid
+    same_grid = True
 
     def compute(self, chunks: Iterator[Table], affinities: npt.NDArray[Any]) -> Table:
         around = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))

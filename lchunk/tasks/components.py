@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.geometry.grid import Grid
 from lchunk.operators.affinities import as_float
 from lchunk.operators.components import CONNECTIVITIES, local_components
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
@@ -91,11 +90,7 @@ class ComponentPairs(Stage):
     reads = (Reads.halo(LocalComponents, 1, clip=True),)
     layer = "component_pairs"
     format = TABLE
-
-    @property
-    def grid(self) -> Grid:
-        """That of the local components."""
-        return self.upstream(self.reads[0]).grid
+    same_grid = True
 
     def compute(self, chunks: Iterator[Table]) -> Table:
         around = self.bbox.grown((1, 1, 1))

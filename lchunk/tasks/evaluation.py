@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import Merges
 from lchunk.operators.clefts import cleft_points, cleft_scores
 from lchunk.operators.cut import above_threshold, roots_of
-from lchunk.operators.evaluation import Table, added, contingency, scores, worst
+from lchunk.operators.evaluation import added, contingency, scores, worst
+from lchunk.operators.graph import Table
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
@@ -30,7 +30,35 @@ from lchunk.volumes.volume import Volume
 logger = logging.getLogger("luigi-interface")
 
 
-class Contingency(Stage):
+class AgainstTruth(Stage):
+    """A stage that looks at true labels, chunk by chunk."""
+
+    format = TABLE
+
+    def ingredients(self) -> dict[str, str]:
+        return {"ground_truth": Dataset().ground_truth}
+
+    def validate(self) -> None:
+        truth, voxel_size = self.truth, self.geometry.voxel_size
+        if truth.channels or truth.dtype.kind not in "ui":
+            raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
+        if truth.voxel_size and not np.allclose(truth.voxel_size, voxel_size, rtol=1e-3):
+            raise ValueError(
+                f"ground_truth must have the voxel size of the dataset, {voxel_size} nm, got {truth.voxel_size}"
+            )
+        if not truth.bounds.clipped(self.bounds).size:
+            raise ValueError(f"ground_truth must overlap the dataset's bounds, {self.bounds}, got {truth.bounds}")
+
+    @property
+    def truth(self) -> Volume:
+        """The dataset's ground truth."""
+        url = Dataset().ground_truth
+        if not url:
+            raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
+        return open_volume(url)
+
+
+class Contingency(AgainstTruth):
     """Count the voxels that each true body and each segment share.
 
     Reads  `segmentation` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
@@ -39,19 +67,12 @@ class Contingency(Stage):
 
     reads = (Reads(Segmentation),)
     layer = "contingency"
-    format = TABLE
-
-    def ingredients(self) -> dict[str, str]:
-        return {"ground_truth": Dataset().ground_truth}
-
-    def validate(self) -> None:
-        true_labels(self)
 
     def compute(self, segmentation: npt.NDArray[np.uint64]) -> Table:
-        return contingency(true_labels(self).read(self.bbox), segmentation)
+        return contingency(self.truth.read(self.bbox), segmentation)
 
 
-class FragmentContingency(Stage):
+class FragmentContingency(AgainstTruth):
     """Count the voxels that each true body and each fragment share: what every threshold's scores follow from.
 
     Reads  `local_fragments`; `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
@@ -60,22 +81,11 @@ class FragmentContingency(Stage):
 
     reads = (Reads(LocalFragments),)
     layer = "fragment_contingency"
-    format = TABLE
-
-    @property
-    def grid(self) -> Grid:
-        """That of the fragments."""
-        return self.upstream(self.reads[0]).grid
-
-    def ingredients(self) -> dict[str, str]:
-        return {"ground_truth": Dataset().ground_truth}
-
-    def validate(self) -> None:
-        true_labels(self)
+    same_grid = True
 
     def compute(self, chunks: Iterator[Table]) -> Table:
         (own,) = chunks
-        return contingency(true_labels(self).read(self.bbox), own["ids"][own["labels"]])
+        return contingency(self.truth.read(self.bbox), own["ids"][own["labels"]])
 
 
 class Evaluation(Stage):
@@ -105,7 +115,7 @@ class Evaluation(Stage):
         return result | {"worst": worst(table, self.worst)}
 
 
-class CleftDifferences(Stage):
+class CleftDifferences(AgainstTruth):
     """List where true clefts and those that were found differ.
 
     Reads  `components` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels, no cleft is 0 or CREMI's number for it.
@@ -114,16 +124,9 @@ class CleftDifferences(Stage):
 
     reads = (Reads(ConnectedComponents),)
     layer = "cleft_differences"
-    format = TABLE
-
-    def ingredients(self) -> dict[str, str]:
-        return {"ground_truth": Dataset().ground_truth}
-
-    def validate(self) -> None:
-        true_labels(self)
 
     def compute(self, components: npt.NDArray[np.uint64]) -> Table:
-        return cleft_points(true_labels(self).read(self.bbox), components, self.bbox.start)
+        return cleft_points(self.truth.read(self.bbox), components, self.bbox.start)
 
 
 class CleftEvaluation(Stage):
@@ -206,28 +209,6 @@ class ThresholdCurve(Stage):
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
         logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
         return curve
-
-
-def true_labels(stage: Stage) -> Volume:
-    """The ground truth of a stage's dataset.
-
-    Raises:
-        ValueError: there is none, or it does not fit the dataset.
-    """
-    url = Dataset().ground_truth
-    if not url:
-        raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
-    truth = open_volume(url)
-    if truth.channels or truth.dtype.kind not in "ui":
-        raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
-    voxel_size = stage.geometry.voxel_size
-    if truth.voxel_size and not np.allclose(truth.voxel_size, voxel_size, rtol=1e-3):
-        raise ValueError(
-            f"ground_truth must have the voxel size of the dataset, {voxel_size} nm, got {truth.voxel_size}"
-        )
-    if not truth.bounds.clipped(stage.bounds).size:
-        raise ValueError(f"ground_truth must overlap the dataset's bounds, {stage.bounds}, got {truth.bounds}")
-    return truth
 
 
 def _together(boxes: list[Merges]) -> Merges:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.contrast import LEVELS, section_levels
+from lchunk.operators.graph import Table
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.folder import TABLE
-
-Table = dict[str, npt.NDArray[Any]]
 
 
 class LocalLevels(Stage):

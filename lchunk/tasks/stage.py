@@ -52,6 +52,7 @@ class Stage(luigi.Task):
         dtype, channels: of the voxels that it writes.
         format: how its files are written where they hold no voxels.
         whole: the volume is its only chunk; for what is no voxels.
+        same_grid: its chunks are those of its first input.
         file: name of that only file, without suffix.
         selects: parameters that pick what is made, as `region` does, and are no knobs.
     """
@@ -62,6 +63,7 @@ class Stage(luigi.Task):
     channels: ClassVar[int] = 0
     format: ClassVar[Format | None] = None
     whole: ClassVar[bool] = False
+    same_grid: ClassVar[bool] = False
     file: ClassVar[str] = ""
     selects: ClassVar[tuple[str, ...]] = ()
 
@@ -168,6 +170,8 @@ class Stage(luigi.Task):
         """Its chunks."""
         if self.region is not None:
             return self.for_volume.grid
+        if self.same_grid:
+            return self.upstream(self.reading()[0]).grid
         return Grid(self.bounds, self.bounds.shape if self.whole else self.chunk_shape)
 
     @property

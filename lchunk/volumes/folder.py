@@ -66,7 +66,7 @@ class _Columns(Mapping[str, npt.NDArray[Any]]):
             try:
                 Shuffle(dtype.itemsize).decode(_PACKED.decode(self._archive.read(name)), out=column)
             except (zipfile.BadZipFile, RuntimeError) as error:
-                raise ValueError(_torn(self._file.name, TABLE.suffix, error)) from error
+                raise ValueError(_torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column
 
 
