@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,6 +49,25 @@ class Measure:
 
 
 Runs = dict[str, list[Measure]]
+
+
+def lchunk(name: str, stage: str, folder: Path, cfg: str) -> Contestant:
+    """A stage with all that it needs, in one process, into `folder/out`, which is removed before each round.
+
+    Args:
+        name: of the contestant.
+        stage: class of `lchunk.tasks`.
+        folder: where the run's cfg and its layers go.
+        cfg: sections of the stages, without the dataset's root.
+    """
+    root = f"[Dataset]\nroot = {folder}/out\n"
+    (folder / "bench.cfg").write_text(f"{root}{cfg}\n[core]\nlocal_scheduler = false\nautoload_range = false\n")
+    return Contestant(
+        name,
+        [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", stage, "--no-lock", "--local-scheduler"],
+        lambda: shutil.rmtree(folder / "out", ignore_errors=True),
+        {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")},
+    )
 
 
 def measure(contestant: Contestant) -> Measure:

@@ -8,12 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
+from benchmarks.harness import Bar, Contestant, hold, lchunk, race, scratch_folder
 from benchmarks.synthetic import in_a_process
 
 CFG = """
-[Dataset]
-root = {folder}/out
 image = {folder}/a.h5:/probability
 chunk_shape = {chunk}
 inner_chunk = 64,64,64
@@ -23,9 +21,6 @@ predicts = probability
 [LocalComponents]
 threshold = 0.5
 connectivity = 6
-[core]
-local_scheduler = true
-autoload_range = false
 """
 
 
@@ -37,33 +32,24 @@ def main() -> None:
     folder, side = scratch_folder(), arguments.side
     in_a_process("probability", folder / "a.h5", (side, side, side))
     chunk = ",".join([str(side // 2)] * 3)
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk))
     igneous = str(Path(__file__).parent / ".venv/bin/igneous")
     create = ["image", "create", str(folder / "a.h5"), f"file://{folder}/p", "--h5-dataset", "probability"]
     how = ["--resolution", "40,4,4", "--chunk-size", "64,64,64", "--encoding", "raw", "--compress", "gzip"]
     subprocess.run([igneous, *create, *how], check=True, capture_output=True)
 
-    def afresh(name: str) -> None:
-        shutil.rmtree(folder / name, ignore_errors=True)
-
-    lchunk = Contestant(
-        "lchunk, 8 chunks",
-        [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "ConnectedComponents", "--no-lock"],
-        lambda: afresh("out"),
-        {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")},
-    )
+    ours = lchunk("lchunk, 8 chunks", "ConnectedComponents", folder, CFG.format(folder=folder, chunk=chunk))
     command = [igneous, "image", "ccl", "auto", f"file://{folder}/p", f"file://{folder}/ccl", "--threshold-gte", "128"]
     command += ["--encoding", "raw"]
     peers = [
         Contestant(
             f"igneous, blocks of {block}",
             [*command, "--shape", ",".join([str(block)] * 3)],
-            lambda: afresh("ccl"),
+            lambda: shutil.rmtree(folder / "ccl", ignore_errors=True),
         )
         for block in (side // 4, side // 2)
     ]
-    bars = [Bar(f"CPU against {peer.name}", "cpu", lchunk.name, peer.name, 1 / 3) for peer in peers]
-    held = hold(bars, race([lchunk, *peers], arguments.rounds))
+    bars = [Bar(f"CPU against {peer.name}", "cpu", ours.name, peer.name, 1 / 3) for peer in peers]
+    held = hold(bars, race([ours, *peers], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
 

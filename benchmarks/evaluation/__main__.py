@@ -7,21 +7,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
+from benchmarks.harness import Bar, Contestant, hold, lchunk, race, scratch_folder
 from benchmarks.synthetic import in_a_process
 
 CFG = """
-[Dataset]
-root = {folder}/out
 image = {folder}/a.h5:/segmentation
 ground_truth = {folder}/a.h5:/truth
 chunk_shape = {chunk}
 inner_chunk = {chunk}
 [Segmentation]
 external = {folder}/a.h5:/segmentation
-[core]
-local_scheduler = true
-autoload_range = false
 """
 
 
@@ -33,13 +28,8 @@ def main() -> None:
     z, y, x = map(int, arguments.shape.split(","))
     folder = scratch_folder()
     in_a_process("labels", folder / "a.h5", (z, y, x))
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=f"{z // 2},{y // 2},{x // 2}"))
-    lchunk = Contestant(
-        "lchunk, 8 chunks",
-        [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Evaluation", "--no-lock"],
-        lambda: shutil.rmtree(folder / "out", ignore_errors=True),
-        {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")},
-    )
+    cfg = CFG.format(folder=folder, chunk=f"{z // 2},{y // 2},{x // 2}")
+    ours = lchunk("lchunk, 8 chunks", "Evaluation", folder, cfg)
     loads = [
         word
         for name in ("truth", "segmentation")
@@ -53,10 +43,10 @@ def main() -> None:
         ],
     )  # fmt: skip
     bars = [
-        Bar("CPU against chunkflow", "cpu", lchunk.name, chunkflow.name, 1 / 3),
-        Bar("peak memory against chunkflow", "memory", lchunk.name, chunkflow.name, 1 / 3),
+        Bar("CPU against chunkflow", "cpu", ours.name, chunkflow.name, 1 / 3),
+        Bar("peak memory against chunkflow", "memory", ours.name, chunkflow.name, 1 / 3),
     ]
-    held = hold(bars, race([lchunk, chunkflow], arguments.rounds))
+    held = hold(bars, race([ours, chunkflow], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
 

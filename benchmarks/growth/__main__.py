@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from benchmarks.harness import Contestant, measure, scratch_folder
+from benchmarks.harness import lchunk, measure, scratch_folder
 from benchmarks.synthetic import in_a_process
 
 CFG = """
-[Dataset]
-root = {folder}/out
 image = {folder}/a.h5:/affinities
 chunk_shape = {chunk}
 inner_chunk = {chunk}
@@ -25,9 +22,6 @@ external = {folder}/a.h5:/affinities
 highest_threshold = {highest}
 [Segmentation]
 threshold = {threshold}
-[core]
-local_scheduler = true
-autoload_range = false
 """
 LAYERS = ("local_fragments", "region_graph", "agglomeration", "segmentation")
 
@@ -53,16 +47,13 @@ def main() -> None:
     z, y, x = map(int, arguments.chunk.split(","))
     folder = scratch_folder()
     in_a_process("affinities", folder / "tile.h5", (2 * z, 2 * y, 2 * x))
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, **vars(arguments)))
-    command = [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"]
-    environment = {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")}
+    ours = lchunk("lchunk", "Segmentation", folder, CFG.format(folder=folder, **vars(arguments)))
     print(f"{'':7} {'':8} {'CPU s per':>10} {'peak':>6}   bytes per voxel{'':31} {'largest box':>12}")
     print(f"{'chunks':>7} {'Mvoxel':>8} {'Mvoxel':>10} {'MiB':>6}   {'  '.join(LAYERS)} {'MB':>8}")
     side = 2
     while side <= arguments.most:
         repeat(folder / "tile.h5", folder / "a.h5", side // 2)
-        shutil.rmtree(folder / "out", ignore_errors=True)
-        run = measure(Contestant("lchunk", command, environment=environment))
+        run = measure(ours)
         voxels = z * y * x * side**3
         sizes = {
             layer: [p.stat().st_size for p in (folder / "out" / layer).rglob("c/**/*") if p.is_file()]

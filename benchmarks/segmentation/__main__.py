@@ -7,12 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.harness import Bar, Contestant, hold, race, scratch_folder
+from benchmarks.harness import Bar, Contestant, hold, lchunk, race, scratch_folder
 from benchmarks.synthetic import in_a_process
 
 CFG = """
-[Dataset]
-root = {folder}/out
 image = {folder}/a.h5:/affinities
 chunk_shape = {chunk}
 inner_chunk = {inner}
@@ -22,9 +20,6 @@ external = {folder}/a.h5:/affinities
 highest_threshold = 0.5
 [Segmentation]
 threshold = 0.5
-[core]
-local_scheduler = false
-autoload_range = false
 [worker]
 wait_interval = 0.2
 wait_jitter = 0.1
@@ -40,20 +35,13 @@ def main() -> None:
     folder = scratch_folder()
     in_a_process("affinities", folder / "a.h5", (z, y, x))
     chunk, inner = f"{z // 2},{y // 2},{x // 2}", f"{z // 2},{y // 4},{x // 4}"
-    (folder / "bench.cfg").write_text(CFG.format(folder=folder, chunk=chunk, inner=inner))
     here, peers = Path(__file__).parent, Path(__file__).parent / ".venv/bin/python"
-    environment = {"LUIGI_CONFIG_PATH": str(folder / "bench.cfg")}
 
-    def afresh() -> None:
-        shutil.rmtree(folder / "out", ignore_errors=True)
-
-    command = ["-m", "luigi", "--module", "lchunk.tasks", "Segmentation", "--no-lock"]
-    one = Contestant(
-        "lchunk, 8 chunks, one worker", [sys.executable, *command, "--local-scheduler"], afresh, environment
+    one = lchunk(
+        "lchunk, 8 chunks, one worker", "Segmentation", folder, CFG.format(folder=folder, chunk=chunk, inner=inner)
     )
-    two = Contestant(
-        "lchunk, two workers", [sys.executable, str(here / "two_workers.py"), *command], afresh, environment
-    )
+    both = [sys.executable, str(here / "two_workers.py"), *one.command[1:-1]]  # without --local-scheduler
+    two = Contestant("lchunk, two workers", both, one.prepare, one.environment)
     source, made = str(folder / "a.h5"), str(folder / "w.h5")
     chunks = Contestant("waterz, chunk by chunk", [str(peers), str(here / "waterz_whole.py"), source, made, chunk])
     waterz = Contestant("waterz, whole volume", [str(peers), str(here / "waterz_whole.py"), source, made])
