@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,10 +58,23 @@ def port() -> Iterator[int]:
         process.terminate()
 
 
-def tasks(port: int) -> dict:
-    query = urllib.request.quote(json.dumps({"status": "", "upstream_status": ""}))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/task_list?data={query}") as answer:
+def call(port: int, method: str, **arguments: str) -> Any:
+    query = urllib.request.quote(json.dumps(arguments))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{method}?data={query}") as answer:
         return json.loads(answer.read())["response"]
+
+
+def tasks(port: int) -> dict:
+    return call(port, "task_list", status="", upstream_status="")
+
+
+def together(port: int, workers: int) -> None:
+    """Let paused work start once every worker asks for it: a slow start of one must not leave it nothing to do."""
+    for _ in range(600):
+        if len(call(port, "worker_list")) == workers:
+            break
+        time.sleep(0.1)
+    call(port, "unpause")
 
 
 def test_two_processes_share_the_chunks(port: int, tmp_path: Path) -> None:
@@ -71,9 +85,11 @@ def test_two_processes_share_the_chunks(port: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "MeshManifest", "--no-lock"]
     logs = [tmp_path / "one.log", tmp_path / "other.log"]
     processes = []
+    call(port, "pause")
     for log in logs:
         with log.open("w") as file:
             processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=file))
+    together(port, len(logs))
     for process in processes:
         process.wait(timeout=300)
     ran = [set(re.findall(r"\brunning   (.*) in ", log.read_text())) for log in logs]
