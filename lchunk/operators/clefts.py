@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from lchunk.geometry.bbox import Triple
 from lchunk.operators.evaluation import UNLABELLED
@@ -94,4 +93,6 @@ def _distances(points: npt.NDArray[Any], to: npt.NDArray[Any]) -> npt.NDArray[np
     """From each point to the nearest of others; infinite where there is none."""
     if not len(to):
         return np.full(len(points), np.inf)
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - a fifth of a second, which every process would pay
+
     return np.asarray(cKDTree(to).query(points)[0], np.float64) if len(points) else np.empty(0)

@@ -49,6 +49,21 @@ def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
 
 
 @numba.njit(cache=True, nogil=True)
+def look_up(table: Any, labels: Any, into: Any) -> None:
+    """Write the entry of a table of each label; numpy's `take` makes 64-bit indices of small labels first.
+
+    Args:
+        table: by label.
+        labels: (z, y, x).
+        into: (z, y, x), what is written.
+    """
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            for x in range(labels.shape[2]):
+                into[z, y, x] = table[labels[z, y, x]]
+
+
+@numba.njit(cache=True, nogil=True)
 def _first_voxels(labels: Any, count: int) -> Any:
     """The place of the first voxel of each label; 0 for one that is nowhere."""
     first = np.zeros(count, np.int64)

@@ -30,8 +30,9 @@ class LocalComponents(Stage):
 
     Reads  the layer named by `of`, one voxel more on every side: `probability` (z, y, x), foreground above the
            threshold; or labels, whose voxels hang together where they have one label.
-    Writes `local_components`, a table a chunk: labels (z, y, x) uint32, 0 for background; the id of each label, which
-           is 1 + the smallest linear index, in the volume, of its voxels; its voxels; what lies at its faces.
+    Writes `local_components`, a table a chunk: labels (z, y, x), 0 for background, of the smallest unsigned type that
+           holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its voxels; its
+           voxels; what lies at its faces.
     """
 
     layer = "local_components"
@@ -64,7 +65,8 @@ class LocalComponents(Stage):
     def compute(self, voxels: npt.NDArray[Any]) -> Table:
         foreground = self._above(voxels) if self.of == "probability" else voxels
         found = local_components(foreground, self.bbox, self.bounds, connectivity=self.connectivity)
-        table: Table = {"labels": found.numbers, "ids": found.ids, "sizes": found.sizes}
+        numbers = found.numbers.astype(np.min_scalar_type(len(found.ids)))
+        table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes}
         for axis in range(3):
             table[f"before{axis}"] = found.ids[np.take(found.around, 0, axis)]
             table[f"low{axis}"] = found.ids[np.take(found.numbers, 0, axis)]
@@ -75,7 +77,7 @@ class LocalComponents(Stage):
         if probability.dtype != np.uint8:
             return np.asarray(as_float(probability) > np.float32(self.threshold))
         above = as_float(np.arange(256, dtype=np.uint8)) > np.float32(self.threshold)
-        foreground: npt.NDArray[np.bool_] = above[probability]
+        foreground: npt.NDArray[np.bool_] = probability >= 256 - np.count_nonzero(above)
         return foreground
 
 

@@ -11,6 +11,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
+from lchunk.operators.labels import look_up
 
 
 def named_voxels(
@@ -31,8 +32,13 @@ def named_voxels(
         ids = chunk["ids"]
         known = np.flatnonzero(ids)
         place = np.searchsorted(ends.labels, ids[known])
+        if (np.append(ends.labels, 0)[place] != ids[known]).any():
+            raise ValueError(
+                f"names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two files "
+                "is of another run; remove its layer and run again"
+            )
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
         box = grid.chunk(index)
         part = box.clipped(bbox)
-        np.take(ids, chunk["labels"][part.slices(box.start)], out=voxels[part.slices(bbox.start)], mode="clip")
+        look_up(ids, chunk["labels"][part.slices(box.start)], voxels[part.slices(bbox.start)])
     return voxels

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -259,6 +259,13 @@ class Stage(luigi.Task):
         return [self.path]
 
     # ---- Luigi
+
+    @classmethod
+    @cache
+    def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
+        """As Luigi's, which looks through the whole class each time a chunk's task is made."""
+        params: list[tuple[str, luigi.Parameter[Any]]] = super().get_params()
+        return params
 
     def __repr__(self) -> str:
         selected = "".join(f" {name}={getattr(self, name)}" for name in self.selects if getattr(self, name))
