@@ -32,10 +32,10 @@ def named_voxels(
         ids = chunk["ids"]
         known = np.flatnonzero(ids)
         place = np.searchsorted(ends.labels, ids[known])
-        if (np.append(ends.labels, 0)[place] != ids[known]).any():
+        if (np.append(ends.labels, np.uint64(0))[place] != ids[known]).any():
             raise ValueError(
-                f"names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two files "
-                "is of another run; remove its layer and run again"
+                f"names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two "
+                "files is of another run; remove its layer and run again"
             )
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
         box = grid.chunk(index)
