@@ -7,7 +7,7 @@ import html
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import luigi
@@ -17,6 +17,8 @@ from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
 
+chunk_listeners: list[Callable[[dict[str, Any]], None]] = []
+"""Each is told the log of a chunk that is made in this process."""
 WEB_SECONDS = 1.0
 TERMINAL_SECONDS = 10.0
 
@@ -95,6 +97,8 @@ class ChunkLog:
         content |= {"device": self.device, "seconds": self.seconds}
         if self.skipped:
             content["skipped"] = "the mask is empty"
+        for listener in chunk_listeners:
+            listener(content)
         try:
             store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())
         except OSError as error:

@@ -1,11 +1,11 @@
-"""The `lchunk` command: what is beside the stages, which `luigi --module lchunk.tasks` runs."""
+"""Commands that look at what a dataset's folder holds."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-import sys
+from typing import Any
 
 from lchunk.plot import draw_curve
 from lchunk.status import curve_lines, curve_points, score_lines, status_lines
@@ -48,14 +48,9 @@ def curve(arguments: argparse.Namespace) -> None:
         draw_curve(points, arguments.plot)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    top = argparse.ArgumentParser(
-        prog="lchunk",
-        description="Tools beside the stages. A stage runs with: luigi --module lchunk.tasks STAGE --help",
-    )
+def add_commands(commands: Any) -> None:
+    """Add `status`, `scores`, `curve` and `view`."""
     root_help = "the dataset's folder; default: [Dataset] root of luigi.cfg"
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("status", help="print what a dataset holds", description=status.__doc__)
     command.add_argument("root", nargs="?", default="", help=root_help)
     command.set_defaults(run=status)
@@ -73,15 +68,3 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")
     command.add_argument("--address", default="127.0.0.1", help="default: this machine only")
     command.set_defaults(run=view)
-    return top
-
-
-def main() -> None:
-    """Run the command line; an expected error is one line, and exit code 1."""
-    arguments = parser().parse_args()
-    try:
-        arguments.run(arguments)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader, as `head`, has seen enough
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"lchunk: {error}")

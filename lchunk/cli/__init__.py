@@ -1,0 +1,5 @@
+"""The `lchunk` command."""
+
+from lchunk.cli.line import main, parser
+
+__all__ = ["main", "parser"]

@@ -1,0 +1,75 @@
+"""Holding a message for as long as the work on it takes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from lchunk.workers.queue import LeaseLostError, Message, Queue
+
+logger = logging.getLogger("luigi-interface")
+
+
+class Lease:
+    """Renews the lease of a message, every third of it, in a thread of its own.
+
+    A renewal that fails for want of a connection is tried again until the lease has run out. Work that never lets
+    Python's other threads run, for longer than a lease, loses it.
+
+    Args:
+        queue: where the message is from.
+        message: just received.
+        visibility: seconds of the lease.
+    """
+
+    def __init__(self, queue: Queue, message: Message, visibility: float) -> None:
+        self.queue = queue
+        self.message = message
+        self.visibility = visibility
+        self.ends = time.monotonic() + visibility
+        self.lost = False
+        self.ended = threading.Event()
+        self.lock = threading.Lock()
+        self.thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> Message:
+        """Stop renewing. Returns the message with its last receipt."""
+        self.ended.set()
+        with self.lock:
+            return self.message
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody else can have the message."""
+        return not self.lost and time.monotonic() < self.ends
+
+    def _renew(self) -> None:
+        pause = self.visibility / 3
+        while not self.ended.wait(pause) and not self.lost:
+            pause = self.visibility / 3
+            with self.lock:
+                if self.ended.is_set():
+                    return
+                now = time.monotonic()
+                try:
+                    self.message = self.queue.renew(self.message, self.visibility)
+                    self.ends = now + self.visibility
+                except LeaseLostError as error:
+                    self._lose(str(error))
+                except Exception as error:
+                    logger.warning("the lease could not be renewed: %s", error)
+                    pause = self.visibility / 12
+                    if time.monotonic() >= self.ends:
+                        self._lose("it could not be renewed in time")
+
+    def _lose(self, why: str) -> None:
+        self.lost = True
+        logger.warning("the lease is lost, another worker may do the same: %s", why)
