@@ -1,0 +1,71 @@
+"""Real servers on loopback, for tests: SQS in two kinds, and Luigi's scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+AWS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+KINDS = ("strict", "clock")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
+
+
+@contextlib.contextmanager
+def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
+    """An SQS server; gives the variables that send boto3 there.
+
+    `strict` (ministack) refuses old receipts, as AWS does; `clock` (moto) has CloudWatch too, and takes them.
+    """
+    port = port or free_port()
+    command = {
+        "strict": [sys.executable, "-m", "hypercorn", "ministack.app:app", "--bind", f"127.0.0.1:{port}"],
+        "clock": [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+    }[kind]
+    environment = os.environ | AWS | {"IOT_MTLS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
+    with listening(command, port, environment):
+        yield AWS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+
+
+@contextlib.contextmanager
+def luigid(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A scheduler of Luigi."""
+    code = "from luigi.cmdline import luigid; luigid()"
+    command = [sys.executable, "-c", code, "--address", "127.0.0.1", "--port", str(port), *arguments]
+    with listening(command, port, dict(os.environ)) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def listening(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that listens on a port, killed at the end."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None:
+                raise RuntimeError(f"{command} ended with {process.returncode}")
+            time.sleep(0.1)
+        else:
+            raise RuntimeError(f"{command} does not listen")
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,59 @@
+"""Stages that tests send to queues: they write what they must, and note each run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any
+
+import luigi
+import numpy as np
+
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+
+
+class Noted(Stage):
+    """Writes a number that follows from the region. Notes `start|end region pid` in a file, for each run.
+
+    Writes `noted` (z, y, x) uint8.
+    """
+
+    layer = "noted"
+    runs: str = luigi.Parameter(significant=False, description="the file of notes")
+    slow: str = luigi.Parameter(default="", significant=False, description="region:seconds, …")
+    poison: str = luigi.Parameter(default="", significant=False, description="regions that fail")
+    stubborn: bool = luigi.BoolParameter(significant=False, description="do not let go when interrupted")
+
+    def note(self, what: str) -> None:
+        with open(self.runs, "a") as file:
+            file.write(f"{what} {self.bbox} {os.getpid()}\n")
+
+    def compute(self, *_: Any) -> Any:
+        self.note("start")
+        if str(self.bbox) in self.poison.split(","):
+            raise ArithmeticError(f"{self.bbox} is poison")
+        for entry in filter(None, self.slow.split(",")):
+            region, seconds = entry.split(":")
+            if region == str(self.bbox):
+                self.sleep(float(seconds))
+        self.note("end")
+        return np.full(self.bbox.shape, sum(self.bbox.start) % 251 + 1, np.uint8)
+
+    def sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with contextlib.suppress(*[KeyboardInterrupt] if self.stubborn else []):
+                time.sleep(until - time.monotonic())
+
+
+class NotedTwice(Stage):
+    """Reads `noted`, writes `noted_twice` (z, y, x) uint8: its double, or more."""
+
+    layer = "noted_twice"
+    reads = (Reads.halo(Noted, 1, clip=True),)
+    times: int = luigi.IntParameter(default=2, description="a knob")
+
+    def compute(self, noted: Any) -> Any:
+        return noted * self.times
