@@ -23,7 +23,7 @@ class Job:
 
     Args:
         root: the task.
-        ready: missing regions that can be made now, upstream first.
+        ready: missing regions that can be made now.
         waiting: how many missing regions need others first.
     """
 

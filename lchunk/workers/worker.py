@@ -33,6 +33,8 @@ logger = logging.getLogger("luigi-interface")
 
 FIRST_BACK_OFF = 30.0
 LONGEST_BACK_OFF = 900.0
+SHORT_WAIT = 2.0
+"""Seconds between two looks of a worker that ends when the queue is empty."""
 
 
 class Outcome(Enum):
@@ -95,7 +97,8 @@ class Worker:
             left = self.terms.max_minutes * 60 - (time.monotonic() - began)
             if self._enough() or (self.terms.max_minutes and left <= 0):
                 break
-            wait = min(self.terms.wait, left) if self.terms.max_minutes else self.terms.wait
+            wait = min(self.terms.wait, SHORT_WAIT) if self.terms.exit_when_empty else self.terms.wait
+            wait = min(wait, left) if self.terms.max_minutes else wait
             message = self.queue.receive(self.terms.visibility, wait)
             if message is not None:
                 empty = 0

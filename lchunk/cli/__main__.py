@@ -1,0 +1,5 @@
+"""`python -m lchunk.cli` is `lchunk`."""
+
+from lchunk.cli.line import main
+
+main()

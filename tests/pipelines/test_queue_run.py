@@ -1,0 +1,197 @@
+"""Many workers on one queue, over real connections: killed, told to stop, given everything twice, and poison."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lchunk.workers.address import open_queue
+from lchunk.workers.queue import Queue
+from tests.conftest import build, files_of, write_hdf5
+from tests.servers import sqs_server
+from tests.workers.stages import Noted
+
+REPOSITORY = Path(__file__).parent.parent.parent
+SHAPE = (8 * 4, 5 * 4, 5 * 4)
+VISIBILITY = 2
+STAGES = "tests.workers.stages"
+CFG = """
+[Dataset]
+root = {folder}/out
+image = {folder}/a.h5:/raw
+chunk_shape = 4,4,4
+inner_chunk = 4,4,4
+[Noted]
+runs = {folder}/runs
+slow = {slow}
+poison = {poison}
+[core]
+autoload_range = false
+"""
+
+
+def region(number: int) -> str:
+    z, y, x = np.unravel_index(number, (8, 5, 5))
+    return f"{4 * z}-{4 * z + 4}_{4 * y}-{4 * y + 4}_{4 * x}-{4 * x + 4}"
+
+
+POISON = [region(7), region(150)]
+LONG = [region(number) for number in range(10, 200, 24)]
+SLOWEST = region(100)
+"""Takes five leases."""
+
+
+@pytest.fixture(params=["strict", "clock", "folder"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with contextlib.ExitStack() as stack:
+        if request.param == "folder":
+            yield f"{tmp_path}/queue"
+            return
+        for name, value in stack.enter_context(sqs_server(request.param)).items():
+            monkeypatch.setenv(name, value)
+        yield "regions"
+
+
+class Line:
+    """The lchunk command in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        self.environment.pop("LUIGI_CONFIG_PATH", None)
+
+    def start(self, log: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / log).open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "lchunk.cli", *words], cwd=self.folder, env=self.environment, stdout=file,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def run(self, *words: str) -> tuple[int, str]:
+        code = self.start("line.log", *words).wait(timeout=120)
+        return code, (self.folder / "line.log").read_text()
+
+
+def prepare(folder: Path, configure: Callable[..., None]) -> Line:
+    """A dataset of 200 chunks."""
+    write_hdf5(folder / "a.h5", "raw", np.zeros(SHAPE, np.uint8), (4, 4, 4), (0, 0, 0))
+    slow = ",".join([*(f"{long}:1.2" for long in LONG), f"{SLOWEST}:{5 * VISIBILITY}"])
+    (folder / "luigi.cfg").write_text(CFG.format(folder=folder, slow=slow, poison=",".join(POISON)))
+    configure("Dataset", root=folder / "direct", image=f"{folder}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4")
+    configure("Noted", runs=folder / "direct-runs")
+    return Line(folder)
+
+
+def notes(folder: Path) -> list[tuple[str, str, int]]:
+    path = folder / "runs"
+    lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    return [(what, where, int(process)) for what, where, process in lines]
+
+
+def wait_for_long(folder: Path, worker: subprocess.Popen[bytes]) -> None:
+    """Until a worker is in the middle of a long task."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        own = [(what, where) for what, where, process in notes(folder) if process == worker.pid]
+        if own and own[-1][0] == "start" and own[-1][1] in LONG:
+            return
+        time.sleep(0.05)
+    pytest.fail("no long task came to the worker")
+
+
+def twice(queue: Queue, count: int) -> None:
+    """Send some of the messages once more."""
+    held = []
+    while len(held) < count:
+        message = queue.receive(60, 1)
+        assert message is not None
+        held.append(message)
+    for message in held:
+        queue.renew(message, 0)
+    queue.send([message.body for message in held if not any(f'"{where}"' in message.body for where in POISON)])
+
+
+def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, configure: Callable[..., None]) -> None:
+    line = prepare(tmp_path, configure)
+    stage = ["--module", STAGES, "Noted"]
+    assert line.run("enqueue", *stage, "--queue", address)[0] == 1  # there is no queue
+    assert line.run("queue", "create", address)[0] == 0
+    code, said = line.run("enqueue", *stage, "--queue", address)
+    assert (code, "sent 200 messages" in said) == (0, True), said
+    assert line.run("enqueue", *stage, "--queue", address)[0] == 10
+    queue = open_queue(address)
+    twice(queue, 20)
+    queue.send(["{malformed"])
+
+    work = ["work", "--queue", address, "--module", STAGES, "--visibility", str(VISIBILITY), "--back-off", "0.5"]
+    killed = line.start("killed.log", *work)
+    told = line.start("told.log", *work, "--grace", "0.3")
+    steady = line.start("steady.log", *work, "--exit-when-empty")
+    wait_for_long(tmp_path, killed)
+    killed.kill()
+    wait_for_long(tmp_path, told)
+    told.send_signal(signal.SIGTERM)
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    assert told.wait(timeout=60) in (0, 30)  # 30 where it met poison
+    assert steady.wait(timeout=240) == 30
+    logs = {name: (tmp_path / f"{name}.log").read_text() for name in ("killed", "told", "steady")}
+    assert "given back: " in logs["told"], logs["told"]
+
+    delivered = Counter(where for log in logs.values() for where in re.findall(r"took Noted (\S+) in", log))
+    started = Counter(where for what, where, _ in notes(tmp_path) if what == "start")
+    assert all(started[where] <= delivered[where] for where in started), (started, delivered)
+    assert started[SLOWEST] == 1
+    assert [started[where] for where in POISON] == [4, 4]
+    unhurt = set(started) - {*POISON, *LONG}
+    assert {started[where] for where in unhurt} == {1}
+
+    assert queue.counts().open == 0
+    code, said = line.run("queue", "dead", address)
+    assert code == 0
+    assert said.endswith("3 dead letters\n")
+    assert {where for where in POISON if f"ArithmeticError: {where} is poison" in said} == set(POISON)
+    assert "Traceback (most recent call last)" in said
+    assert "a message must be JSON" in said
+
+    assert build(Noted())
+    expected = files_of(tmp_path / "direct/noted")
+    lacking = {name for name in expected if name not in files_of(tmp_path / "out/noted")}
+    assert len(lacking) == len(POISON)
+    (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path, slow="", poison=""))
+    assert "sent 3 dead letters anew" in line.run("queue", "redrive", address)[1]
+    assert line.run(*work, "--exit-when-empty")[0] == 30  # the malformed one stays so
+    assert files_of(tmp_path / "out/noted") == expected
+    code, said = line.run("enqueue", *stage, "--queue", address)
+    assert (code, said.splitlines()[-1]) == (0, "nothing to send: all of it stands")
+
+
+def test_a_task_that_cannot_be_interrupted_is_given_back_and_the_process_ends(
+    tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    line = prepare(tmp_path, configure)
+    slow = f"{SLOWEST}:600"
+    cfg = CFG.format(folder=tmp_path, slow=slow, poison="").replace("[core]", "stubborn = true\n[core]")
+    (tmp_path / "luigi.cfg").write_text(cfg)
+    address = f"{tmp_path}/queue"
+    line.run("queue", "create", address)
+    code, said = line.run("enqueue", "--module", STAGES, "Noted", "--region", SLOWEST, "--queue", address)
+    assert code == 0, said
+    worker = line.start("told.log", "work", "--queue", address, "--module", STAGES, "--grace", "0.2")
+    until = time.monotonic() + 60
+    while not notes(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=60) == 143
+    assert "cannot be interrupted" in (tmp_path / "told.log").read_text()
+    assert open_queue(address).counts().visible == 1

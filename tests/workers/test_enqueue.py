@@ -1,0 +1,157 @@
+"""What is sent, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import luigi
+import numpy as np
+import pytest
+
+from lchunk.recipe import RecipeMismatchError
+from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
+from lchunk.workers.folder_queue import FolderQueue
+from lchunk.workers.messages import STAGES
+from lchunk.workers.ready import Amount, Job, amounts
+from lchunk.workers.stopping import Stopping
+from lchunk.workers.worker import Terms, Worker
+from tests.conftest import build, write_hdf5
+from tests.workers.stages import Noted, NotedTwice
+
+FIRST = "0-4_0-4_0-4"
+
+
+@pytest.fixture
+def queue(tmp_path: Path, configure: Callable[..., None]) -> FolderQueue:
+    write_hdf5(tmp_path / "a.h5", "raw", np.zeros((16, 4, 4), np.uint8), (4, 4, 4), (0, 0, 0))
+    configure("Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4")
+    configure("Noted", runs=tmp_path / "runs")
+    queue = FolderQueue(tmp_path / "queue")
+    queue.create(60)
+    return queue
+
+
+def work(queue: FolderQueue, most: int = 0) -> None:
+    terms = Terms(
+        visibility=5, wait=0, back_off=0, exit_when_empty=True, max_tasks=most, modules=(STAGES, "tests.workers.stages")
+    )
+    Worker(queue, terms, Stopping(1)).work()
+
+
+def regions(tasks: list[luigi.Task]) -> list[str]:
+    return [f"{task.task_family} {task.region}" for task in tasks]
+
+
+def test_only_what_is_missing_and_ready_is_sent(queue: FolderQueue) -> None:
+    job = Job.of(NotedTwice())
+    assert regions(job.ready) == [f"Noted {4 * z}-{4 * z + 4}_0-4_0-4" for z in range(4)]
+    assert job.waiting == 4
+    assert build(Noted(region=FIRST), Noted(region="4-8_0-4_0-4"))
+    job = Job.of(NotedTwice())
+    # the first needs the second too, which is within its halo; the second needs the third
+    assert regions(job.ready) == [f"NotedTwice {FIRST}", "Noted 8-12_0-4_0-4", "Noted 12-16_0-4_0-4"]
+    assert job.waiting == 3
+    assert build(NotedTwice())
+    assert Job.of(NotedTwice()).done
+
+
+def test_a_large_grid_is_sent_in_blocks(queue: FolderQueue, configure: Callable[..., None]) -> None:
+    configure("Dataset", max_blocks=2)
+    job = Job.of(Noted())
+    assert regions(job.ready) == ["Noted 0-8_0-4_0-4", "Noted 8-16_0-4_0-4"]
+    assert amounts(job.ready) == [Amount("Noted", 2, 4, None)]
+    send(queue, job.ready, {})
+    work(queue)
+    assert Noted().complete()
+
+
+def test_sending_fixes_the_recipe(queue: FolderQueue, configure: Callable[..., None]) -> None:
+    send(queue, Job.of(Noted()).ready, {})
+    assert build(Noted())
+    send(queue, Job.of(NotedTwice()).ready, {})
+    with pytest.raises(RecipeMismatchError, match="times is '2' there, '3' in this run"):
+        NotedTwice(times=3).complete()
+
+
+def test_a_queue_that_is_not_drained_is_refused(queue: FolderQueue) -> None:
+    refuse_undrained(queue)
+    send(queue, Job.of(Noted()).ready, {})
+    with pytest.raises(NotDrainedError, match=r"must be empty before more is sent, got 4 messages .*--force"):
+        refuse_undrained(queue)
+
+
+def test_a_job_is_kept_fed_until_it_stands(queue: FolderQueue) -> None:
+    rounds = []
+
+    def meanwhile(seconds: float) -> bool:
+        rounds.append(seconds)
+        work(queue)
+        return len(rounds) > 9
+
+    keep_fed(queue, NotedTwice, {}, every=3, until_stopped=meanwhile)
+    assert NotedTwice().complete()
+    assert rounds == [3, 3]  # one a stage
+
+
+def test_a_supervisor_that_was_killed_goes_on(queue: FolderQueue) -> None:
+    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=lambda _: True)
+    work(queue, most=2)
+    assert queue.counts().open == 2
+    sent = []
+
+    def meanwhile(_: float) -> bool:
+        sent.append(queue.counts().open)
+        work(queue, most=1)
+        return len(sent) > 20
+
+    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+    assert NotedTwice().complete()
+    # the new one knows nothing of the two that were there: it sends no second message of them
+    assert sent[:2] == [2, 1]
+    assert len((queue.folder.parent / "runs").read_text().splitlines()) == 2 * 4
+
+
+def test_what_vanishes_on_the_way_is_sent_again(queue: FolderQueue) -> None:
+    rounds = []
+
+    def meanwhile(_: float) -> bool:
+        rounds.append(queue.counts().open)
+        if len(rounds) == 1:
+            queue.purge()
+        work(queue)
+        return len(rounds) > 9
+
+    keep_fed(queue, Noted, {}, every=0, until_stopped=meanwhile)
+    assert Noted().complete()
+
+
+def test_a_job_whose_rest_was_given_up_ends_with_the_way_out(
+    queue: FolderQueue, configure: Callable[..., None]
+) -> None:
+    configure("Noted", poison=FIRST)
+
+    def meanwhile(_: float) -> bool:
+        work(queue)
+        return False
+
+    with pytest.raises(DeadEndError, match=r"1 messages were given up; see why with: lchunk queue dead"):
+        keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+    configure("Noted", poison="")
+    assert NotedTwice(region="12-16_0-4_0-4").complete()
+    queue.redrive()
+    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+    assert NotedTwice().complete()
+
+
+def test_an_estimate_follows_from_the_logs(queue: FolderQueue) -> None:
+    logs = queue.folder.parent / "out/logs/noted"
+    logs.mkdir(parents=True)
+    (logs / "a.json").write_text('{"voxels": 64, "seconds": {"compute": 1800, "write": 1800}}')
+    job = Job.of(Noted())
+    (amount,) = amounts(job.ready)
+    assert amount.seconds == 4 * 3600
+    lines = list(summary(job, [amount], workers=2, price=0.5))
+    assert "4 regions" in lines[0]
+    assert "4.0 h of one worker" in lines[0]
+    assert lines[1].startswith("in all 4.0 h of one worker, 2.0 h with 2 workers, $2.00 at $0.5 an hour")
