@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from luigi.cmdline_parser import CmdlineParser
+from luigi.configuration import get_config
 from luigi.retcodes import run_with_retcodes
 from luigi.task_register import Register
 
@@ -16,6 +17,15 @@ logger = logging.getLogger("luigi-interface")
 
 DONE = 0
 ALREADY_RUNNING = 10
+RETCODES = {
+    "already_running": ALREADY_RUNNING,
+    "missing_data": 20,
+    "not_run": 25,
+    "task_failed": 30,
+    "scheduling_error": 35,
+    "unhandled_exception": 40,
+}
+"""Luigi's own defaults are 0 where a task failed; what the cfg says counts more."""
 EXIT_CODES = """\
 exit codes: 0 the job stands; 10 the same command runs here already; 20 an input is missing; 25 something is left that
 another process may be at; 30 a task failed; 35 a stage could not be planned, as with wrong knobs; 40 anything else"""
@@ -32,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     Luigi's own exit code is not 0 where another process made a part; here the chunk files decide.
     """
     line = luigi_line(arguments)
+    for name, code in RETCODES.items():
+        if not get_config().has_option("retcode", name):
+            get_config().set("retcode", name, str(code))
     try:
         run_with_retcodes(line)
     except SystemExit as ended:

@@ -32,6 +32,9 @@ class Dataset(luigi.Config):
     inner_chunk: tuple[int, int, int] = TripleParameter(
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
+    viewer: str = luigi.Parameter(
+        default="", description="address of `lchunk view`, to which the scheduler's web view links each task"
+    )
     max_blocks: int = CountParameter(
         default=250,
         least=1,

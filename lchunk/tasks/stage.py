@@ -307,12 +307,21 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         self.reporter = Reporter(self)
+        if Dataset().viewer:
+            tell: Any = self.set_tracking_url  # Luigi sets it while a task runs
+            tell(f"{Dataset().viewer.rstrip('/')}/?at={self._middle}")
         if self.is_volume:
             self.store.sweep(self.path, PARTIAL_AGE)
         elif self.is_chunk:
             make(self)
         else:
             self._make_all()
+
+    @property
+    def _middle(self) -> str:
+        """Where the region's middle is: shares of the volume, zyx, which are the same at every mip."""
+        sides = zip(self.bbox.start, self.bbox.stop, self.bounds.start, self.bounds.shape, strict=True)
+        return ",".join(f"{((start + stop) / 2 - origin) / size:.6g}" for start, stop, origin, size in sides)
 
     # ---- work
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import tornado.httputil
 import tornado.web
 
-from lchunk.viewer.state import viewer_state
+from lchunk.viewer.state import MIDDLE, viewer_state
 from lchunk.volumes.store import FileStore
 
 
@@ -63,14 +63,18 @@ class Accepted(tornado.web.RequestHandler):
 
 
 class Start(tornado.web.RequestHandler):
-    """The way from the bare address to the client with the dataset in it."""
+    """The way from the bare address to the client with the dataset in it; `?at=0.5,0.5,0.5` is the middle of it."""
 
-    def initialize(self, state: Callable[[str], dict[str, Any]]) -> None:
+    def initialize(self, state: Callable[..., dict[str, Any]]) -> None:
         self.state = state
 
     def get(self) -> None:
         base = f"{self.request.protocol}://{self.request.host}"
-        self.redirect(f"/v/lchunk/#!{quote(json.dumps(self.state(base), separators=(',', ':')))}")
+        try:
+            z, y, x = map(float, self.get_query_argument("at", "0.5,0.5,0.5").split(","))
+        except ValueError as error:
+            raise tornado.web.HTTPError(400, "at must be three shares of the volume, z,y,x") from error
+        self.redirect(f"/v/lchunk/#!{quote(json.dumps(self.state(base, (z, y, x)), separators=(',', ':')))}")
 
 
 def application(root: str) -> tornado.web.Application:
@@ -85,8 +89,8 @@ def application(root: str) -> tornado.web.Application:
         raise ImportError("lchunk view needs Neuroglancer; install it with: pip install 'lchunk[view]'") from error
     store = FileStore(Path(root))
 
-    def state(base: str) -> dict[str, Any]:
-        return viewer_state(store, f"{base}/data")
+    def state(base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
+        return viewer_state(store, f"{base}/data", at)
 
     files = str(Path(client.__file__).parent / "client")
     return tornado.web.Application(

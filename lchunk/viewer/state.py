@@ -13,6 +13,7 @@ from lchunk.volumes.store import Store
 
 METRES = 1e-9
 ORDER = ("image", "affinities", "probability", "segmentation", "components")
+MIDDLE = (0.5, 0.5, 0.5)
 HIDDEN = ("affinities",)
 RGB = "void main() { emitRGB(vec3(getDataValue(0), getDataValue(1), getDataValue(2))); }"
 GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
@@ -30,17 +31,19 @@ def layers_in(store: Store) -> list[Layer]:
     return [open_layer(store, name) for name in [*known, *(name for name in names if name not in known)]]
 
 
-def viewer_state(store: Store, base: str) -> dict[str, Any]:
+def viewer_state(store: Store, base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
     """A state for Neuroglancer 2.
 
     Args:
         store: the dataset's folder.
         base: URL under which the folder's files are served.
+        at: what is in the middle of the view: shares of the volume, zyx.
     """
     layers = layers_in(store)
     first = layers[0]
     sizes = dict(zip("zyx", first.voxel_size, strict=True))
-    middle = [(start + stop) / 2 for start, stop in zip(first.bounds.start, first.bounds.stop, strict=True)]
+    sides = zip(first.bounds.start, first.bounds.shape, at, strict=True)
+    middle = [start + size * share for start, size, share in sides]
     return {
         "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
         "position": middle[::-1],

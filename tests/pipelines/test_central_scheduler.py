@@ -1,24 +1,25 @@
-"""Two processes that run one command against one luigid share the work."""
+"""Processes that share Luigi's scheduler, and what happens when that dies."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from tests.conftest import smooth_affinities, write_hdf5
+from tests.conftest import files_of, smooth_affinities, write_hdf5
+from tests.servers import free_port, listening, luigid
 
 REPOSITORY = Path(__file__).parent.parent.parent
 OFFSET = (-10, 200, 300)
@@ -39,25 +40,6 @@ default_scheduler_port = {port}
 """
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A luigid on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    code = "from luigi.cmdline import luigid; luigid()"
-    command = [sys.executable, "-c", code, "--address", "127.0.0.1", "--port", str(number)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        for _ in range(200):
-            try:
-                tasks(number)
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
-        yield number
-        process.terminate()
-
-
 def call(port: int, method: str, **arguments: str) -> Any:
     query = urllib.request.quote(json.dumps(arguments))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{method}?data={query}") as answer:
@@ -68,34 +50,99 @@ def tasks(port: int) -> dict:
     return call(port, "task_list", status="", upstream_status="")
 
 
-def together(port: int, workers: int) -> None:
-    """Let paused work start once every worker asks for it: a slow start of one must not leave it nothing to do."""
-    for _ in range(600):
-        if len(call(port, "worker_list")) == workers:
-            break
-        time.sleep(0.1)
-    call(port, "unpause")
-
-
-def test_two_processes_share_the_chunks(port: int, tmp_path: Path) -> None:
+def prepare(folder: Path, port: int, more: str = "") -> None:
     image = np.rint(smooth_affinities((32, 48, 48), 0)[0] * 255).astype(np.uint8)
-    write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), OFFSET)
-    (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path, port=port))
+    write_hdf5(folder / "a.h5", "raw", image, (40, 4, 4), OFFSET)
+    (folder / "luigi.cfg").write_text(CFG.format(folder=folder, port=port) + more)
+
+
+def start(folder: Path, log: str, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lchunk.cli", "run", *words, "--no-lock"]
     environment = os.environ | {"LUIGI_CONFIG_PATH": str(REPOSITORY / "central.cfg")}
-    command = [sys.executable, "-m", "luigi", "--module", "lchunk.tasks", "MeshManifest", "--no-lock"]
-    logs = [tmp_path / "one.log", tmp_path / "other.log"]
-    processes = []
-    call(port, "pause")
-    for log in logs:
-        with log.open("w") as file:
-            processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=file))
-    together(port, len(logs))
-    for process in processes:
-        process.wait(timeout=300)
-    ran = [set(re.findall(r"\brunning   (.*) in ", log.read_text())) for log in logs]
-    assert all(len(part) > 10 for part in ran), logs
-    assert ran[0] & ran[1] == set()
-    listed = tasks(port)
-    assert {task["status"] for task in listed.values()} == {"DONE"}
-    assert len(listed) == len(ran[0] | ran[1])
+    with (folder / log).open("w") as file:
+        return subprocess.Popen(command, cwd=folder, env=environment, stderr=file)
+
+
+def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
+    port = free_port()
+    prepare(tmp_path, port)
+    with luigid(port):
+        names = ["one.log", "other.log"]
+        # the first waits for the second: a slow start must not leave that one nothing to do
+        one = start(tmp_path, names[0], "MeshManifest")
+        wait_for(lambda: len(call(port, "worker_list")) == 1)
+        one.send_signal(signal.SIGSTOP)
+        other = start(tmp_path, names[1], "MeshManifest")
+        wait_for(lambda: len(call(port, "worker_list")) == 2)
+        one.send_signal(signal.SIGCONT)
+        # Luigi says 25 where another process made a part; the files say that all stands
+        assert [one.wait(timeout=300), other.wait(timeout=300)] == [0, 0]
+        ran = [set(re.findall(r"\brunning   (.*) in ", (tmp_path / name).read_text())) for name in names]
+        assert all(len(part) > 10 for part in ran), names
+        assert ran[0] & ran[1] == set()
+        listed = tasks(port)
+        assert {task["status"] for task in listed.values()} == {"DONE"}
+        assert len(listed) == len(ran[0] | ran[1])
     assert (tmp_path / "out/segmentation/mesh/manifest/all.json").exists()
+
+
+def test_a_scheduler_that_dies_in_the_middle_costs_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    prepare(tmp_path, port, "rpc_retry_attempts = 20\nrpc_retry_wait = 1\n")
+    with luigid(port) as first:
+        process = start(tmp_path, "one.log", "MeshManifest")
+        wait_for(lambda: len(list((tmp_path / "out").rglob("*.table"))) > 5)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        time.sleep(1)
+    with luigid(port):
+        process.wait(timeout=300)
+        # the new scheduler knows nothing of the run; what is left is made by running again
+        assert start(tmp_path, "again.log", "MeshManifest").wait(timeout=300) == 0
+    made = files_of(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "disturbed")
+    assert start(tmp_path, "undisturbed.log", "MeshManifest", "--local-scheduler").wait(timeout=300) == 0
+    assert files_of(tmp_path / "out") == made
+
+
+def test_the_scheduler_listens_here_only_and_has_metrics_and_links(tmp_path: Path) -> None:
+    port = free_port()
+    prepare(tmp_path, port, "[worker]\nforce_multiprocessing = false\n")
+    cfg = (tmp_path / "luigi.cfg").read_text().replace("[Dataset]", "[Dataset]\nviewer = http://127.0.0.1:8080/")
+    (tmp_path / "luigi.cfg").write_text(cfg)
+    command = [str(REPOSITORY / "scripts/scheduler"), "--port", str(port)]
+    with listening(command, port, dict(os.environ)) as process:
+        assert {connection.laddr.ip for connection in listeners(process.pid)} == {"127.0.0.1"}
+        region = "-10-6_200-216_300-316"
+        assert start(tmp_path, "one.log", "Ingest", f"--region={region}").wait(timeout=300) == 0
+        (task,) = tasks(port).values()
+        # half a chunk into a volume of 2 x 3 x 3 chunks
+        assert task["tracking_url"] == "http://127.0.0.1:8080/?at=0.25,0.166667,0.166667"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert 'luigi_task_done_total{family="Ingest"} 1.0' in answer.read().decode()
+
+
+def test_the_exit_code_tells_what_stands(tmp_path: Path) -> None:
+    # with the kept-alive processes of central.cfg a failed task is tried again, unless told
+    prepare(tmp_path, free_port(), "[scheduler]\nretry_count = 1\n")
+    assert start(tmp_path, "one.log", "Ingest", "--local-scheduler").wait(timeout=300) == 0
+    assert start(tmp_path, "again.log", "Ingest", "--local-scheduler").wait(timeout=300) == 0
+    wrong = ["LocalComponents", "--connectivity", "7", "--local-scheduler"]
+    assert start(tmp_path, "wrong.log", *wrong).wait(timeout=300) == 40
+    (tmp_path / "out/image/0/c/0/0/0").write_bytes(b"torn")
+    assert start(tmp_path, "torn.log", "Inference", "--local-scheduler").wait(timeout=300) == 30
+
+
+def wait_for(there: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if there():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not come")
+
+
+def listeners(pid: int) -> list[Any]:
+    """Listening sockets of a process and its children."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    found = [each for process in family for each in process.net_connections("inet")]
+    return [each for each in found if each.status == psutil.CONN_LISTEN]
