@@ -106,7 +106,7 @@ def _layer_lines(store: Store, name: str) -> Iterator[str]:
     mip = 0
     while store.exists(f"{name}/{mip}/zarr.json"):
         layer = open_layer(store, name, mip)
-        done = len(layer.grid) - len(missing(layer, layer.bounds))
+        done = len(layer.grid) - sum(1 for _ in missing(layer, layer.bounds))
         shape = "x".join(map(str, (*_channels(layer), *layer.bounds.shape)))
         size = "x".join(f"{nm:g}" for nm in layer.voxel_size)
         yield f"{name:14} mip {mip}  {shape:>16} {layer.dtype!s:7} {size} nm  {done}/{len(layer.grid)} chunks"

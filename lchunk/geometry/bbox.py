@@ -22,6 +22,10 @@ def triple(values: Iterable[int]) -> Triple:
     >>> triple([1, 2, 3])
     (1, 2, 3)
     """
+    if type(values) is tuple and len(values) == 3:
+        z, y, x = values
+        if type(z) is type(y) is type(x) is int:  # as nearly always
+            return z, y, x
     numbers = tuple(index(value) for value in values)
     if len(numbers) != 3:
         raise ValueError(f"a zyx triple must have 3 numbers, got {len(numbers)}")
@@ -42,14 +46,15 @@ class Bbox:
     def __post_init__(self) -> None:
         object.__setattr__(self, "start", triple(self.start))
         object.__setattr__(self, "stop", triple(self.stop))
-        if any(stop < start for start, stop in zip(self.start, self.stop, strict=True)):
+        (z0, y0, x0), (z1, y1, x1) = self.start, self.stop
+        if z1 < z0 or y1 < y0 or x1 < x0:
             raise ValueError(f"a bbox must stop at or after its start on every axis, got {self}")
 
     @classmethod
     def of(cls, start: Sequence[int], shape: Sequence[int]) -> Bbox:
         """The box of `shape` voxels that begins at `start`."""
-        first, size = triple(start), triple(shape)
-        return cls(first, triple(a + b for a, b in zip(first, size, strict=True)))
+        (z, y, x), (depth, height, width) = triple(start), triple(shape)
+        return cls((z, y, x), (z + depth, y + height, x + width))
 
     @classmethod
     def parse(cls, text: str) -> Bbox:
@@ -73,7 +78,8 @@ class Bbox:
     @property
     def shape(self) -> Triple:
         """Voxels an axis."""
-        return triple(stop - start for start, stop in zip(self.start, self.stop, strict=True))
+        (z0, y0, x0), (z1, y1, x1) = self.start, self.stop
+        return z1 - z0, y1 - y0, x1 - x0
 
     @property
     def size(self) -> int:
@@ -91,8 +97,9 @@ class Bbox:
 
     def clipped(self, to: Bbox) -> Bbox:
         """The part inside another box; empty (never negative) when they do not meet."""
-        start = triple(max(a, b) for a, b in zip(self.start, to.start, strict=True))
-        return Bbox(start, triple(max(s, min(a, b)) for s, a, b in zip(start, self.stop, to.stop, strict=True)))
+        z0, y0, x0 = map(max, self.start, to.start)
+        z1, y1, x1 = map(min, self.stop, to.stop)
+        return Bbox((z0, y0, x0), (max(z0, z1), max(y0, y1), max(x0, x1)))
 
     def contains(self, other: Bbox) -> bool:
         """Whether every voxel of the other box is in this one."""

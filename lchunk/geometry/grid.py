@@ -46,8 +46,8 @@ class Grid:
 
     def chunk(self, index: Triple) -> Bbox:
         """Voxels of one chunk."""
-        start = triple(o + i * side for o, i, side in zip(self.bounds.start, index, self.chunk_shape, strict=True))
-        return Bbox.of(start, self.chunk_shape).clipped(self.bounds)
+        (z, y, x), (k, j, i), (depth, height, width) = self.bounds.start, index, self.chunk_shape
+        return Bbox.of((z + k * depth, y + j * height, x + i * width), self.chunk_shape).clipped(self.bounds)
 
     def meeting(self, bbox: Bbox) -> Iterator[Triple]:
         """Indices of the chunks that share a voxel with a box, z-major."""

@@ -224,7 +224,7 @@ class Inference(Stage):
 
     def rehearse(self) -> None:
         """Run the net once, on a patch of noise: it, and a chunk, must fit before hours of work rest on them."""
-        if self.external or not missing(self.files(), self.bounds):
+        if self.external or next(missing(self.files(), self.bounds), None) is None:
             return
         taken = _rehearse(self.net_file, self.lattice, self.net_channels, self.batch, self.precision)
         footprint = Footprint(self.lattice, self.selection, self.precision, self.batch, taken)

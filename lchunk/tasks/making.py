@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lchunk.geometry.bbox import Bbox
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
 
 logger = logging.getLogger("luigi-interface")
+
+WORTH_A_THREAD = 0.005
+"""Seconds of reading, or writing, one chunk."""
 
 
 class Making:
@@ -58,6 +62,38 @@ def make(chunk: Stage) -> None:
     making.write()
 
 
+class Beside:
+    """Runs one kind of step in a thread beside the others, where it takes long enough to be worth that."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.seconds = 0.0
+
+    def start(self, step: Callable[[], None]) -> Callable[[], None]:
+        """Start a step. Returns what waits for its end, and raises what it raised."""
+        if self.seconds >= WORTH_A_THREAD:
+            return self.pool.submit(self._timed, step).result
+        try:
+            self._timed(step)
+        except Exception as error:
+            raised = error  # the name of the clause ends with it
+
+            def fail() -> None:
+                raise raised
+
+            return fail
+        return _nothing
+
+    def _timed(self, step: Callable[[], None]) -> None:
+        start = time.perf_counter()
+        step()
+        self.seconds = time.perf_counter() - start
+
+
+def _nothing() -> None:
+    """What waits for a step that has ended."""
+
+
 def make_all(chunks: Iterable[Stage], computing: Callable[[int, Stage], None]) -> list[tuple[Bbox, Exception]]:
     """Make many; when one fails the others are still made.
 
@@ -79,22 +115,23 @@ def make_all(chunks: Iterable[Stage], computing: Callable[[int, Stage], None]) -
             return False
         return True
 
-    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+    with ThreadPoolExecutor(1, "read") as read_pool, ThreadPoolExecutor(1, "write") as write_pool:
+        reader, writer = Beside(read_pool), Beside(write_pool)
         upcoming = map(Making, chunks)
         making = next(upcoming, None)
-        reading: Future[None] | None = reader.submit(making.read) if making else None
-        writing: tuple[Future[None], Stage] | None = None
+        reading = reader.start(making.read) if making else None
+        writing: tuple[Callable[[], None], Stage] | None = None
         number = 0
         while making is not None and reading is not None:
-            readable = settled(reading.result, making.chunk)
+            readable = settled(reading, making.chunk)
             following = next(upcoming, None)
-            reading = reader.submit(following.read) if following else None
+            reading = reader.start(following.read) if following else None
             computing(number, making.chunk)
             if readable and settled(making.compute, making.chunk):
                 if writing is not None:
-                    settled(writing[0].result, writing[1])
-                writing = (writer.submit(making.write), making.chunk)
+                    settled(*writing)
+                writing = (writer.start(making.write), making.chunk)
             making, number = following, number + 1
         if writing is not None:
-            settled(writing[0].result, writing[1])
+            settled(*writing)
     return failed

@@ -43,11 +43,14 @@ class Reporter:
     def tell(self, done: int, total: int, what: str) -> None:
         """Tell that `done` of `total` parts of the chunk are done."""
         now = time.monotonic()
+        last = self.made + done / max(total, 1) >= self.chunks
+        if not last and now - self.web < WEB_SECONDS and now - self.terminal < TERMINAL_SECONDS:
+            return
         share = (self.made + done / max(total, 1)) / max(self.chunks, 1)
         parts = [f"{self.made}/{self.chunks} chunks"] if self.chunks > 1 else []
         parts += [f"{done}/{total} {what}"] if what else []
         parts += self._speed(now - self.started, share)
-        message, last = ", ".join(parts), share >= 1
+        message = ", ".join(parts)
         set_message: Any = getattr(self.task, "set_status_message", None)
         set_percentage: Any = getattr(self.task, "set_progress_percentage", None)
         if set_message is not None and set_percentage is not None and (last or now - self.web >= WEB_SECONDS):
@@ -100,6 +103,6 @@ class ChunkLog:
         for listener in chunk_listeners:
             listener(content)
         try:
-            store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode())
+            store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode(), durable=False)
         except OSError as error:
             logger.warning("the log of %s at %s could not be written: %s", self.stage, self.bbox, error)

@@ -10,7 +10,9 @@ A block is one chunk while the grid is small, so that every chunk is a task of i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from itertools import islice
 from typing import Any, ClassVar
@@ -39,6 +41,7 @@ from lchunk.volumes.volume import Volume
 logger = logging.getLogger("luigi-interface")
 
 IMAGE_LAYER = "image"
+PREPARED_SECONDS = 2.0
 PARTIAL_AGE = 24 * 3600.0
 """Seconds after which a file that a killed writer left is swept."""
 
@@ -87,6 +90,7 @@ class Stage(luigi.Task):
     external: str = luigi.Parameter(default="", description="URL of a volume to read in place of running this stage")
 
     reporter: Reporter | None = None
+    _prepared: float = -math.inf
 
     def __init_subclass__(cls) -> None:
         """Tell each knob's default in `--help`."""
@@ -303,7 +307,7 @@ class Stage(luigi.Task):
             self.check()
         if self.external:
             return True
-        return not missing(self.files(), self.bbox)
+        return next(missing(self.files(), self.bbox), None) is None
 
     def run(self) -> None:
         self.reporter = Reporter(self)
@@ -326,19 +330,38 @@ class Stage(luigi.Task):
     # ---- work
 
     def prepare(self) -> None:
-        """Make sure of the layer that a chunk is written to."""
+        """Make sure of the layer that a chunk is written to; of that of many small chunks, once in a while."""
+        volume, now = self.for_volume, time.monotonic()
+        if now - volume._prepared < PREPARED_SECONDS:
+            return
         files = self.files()
         self._refuse_mixing(files)
         files.create(self.recipe())
+        volume._prepared = now
 
     def inputs(self) -> list[Any]:
         """What `compute` gets of a chunk, read."""
         return [self._read(reads, self.bbox) for reads in self.reading()]
 
+    def _chunks(self) -> Callable[[Triple], Stage]:
+        """What makes the stage of a chunk, without Luigi's part, which takes longer than a small chunk does."""
+        kept = {
+            name: value for name, value in vars(self).items() if not hasattr(getattr(type(self), name, None), "func")
+        }
+        kept |= {"for_volume": self.for_volume, "grid": self.grid, "geometry": self.geometry}
+
+        def chunk(index: Triple) -> Stage:
+            region = self.grid.chunk(index)
+            stage = object.__new__(type(self))
+            vars(stage).update(kept, region=region, bbox=region)
+            return stage
+
+        return chunk
+
     def _make_all(self) -> None:
         """Build the missing chunks of a block; when one fails the others are still made."""
-        todo = missing(self.files(), self.bbox)
-        total = len(list(self.grid.meeting(self.bbox)))
+        todo = list(missing(self.files(), self.bbox))
+        total = sum(1 for _ in self.grid.meeting(self.bbox))
         made = total - len(todo)
 
         def computing(number: int, chunk: Stage) -> None:
@@ -346,7 +369,7 @@ class Stage(luigi.Task):
                 chunk.reporter = self.reporter
                 self.reporter.chunk(made + number, total)
 
-        failed = make_all((self.at(self.grid.chunk(index)) for index in todo), computing)
+        failed = make_all(map(self._chunks(), todo), computing)
         if self.reporter is not None:
             self.reporter.chunk(total - len(failed), total)
         if failed:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, Protocol
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.store import Store
+
+FEW = 8
+"""Files that are asked for one by one."""
 
 Recipe = dict[str, Any]
 """What a layer was made of: JSON."""
@@ -43,14 +49,21 @@ class ChunkFiles(Protocol):
         """What lies in a box."""
 
 
-def missing(files: ChunkFiles, region: Bbox) -> list[Triple]:
-    """Chunks of a region that have no file, z-major, from one listing of the region's folders."""
-    keys = {index: files.keys(index) for index in files.grid.meeting(region)}
-    if len(keys) <= 8:
-        return [index for index, wanted in keys.items() if not all(map(files.store.exists, wanted))]
-    folders = sorted({key.rsplit("/", 1)[0] for wanted in keys.values() for key in wanted})
-    present = {key for folder in folders for key in files.store.list(folder)}
-    return [index for index, wanted in keys.items() if not present.issuperset(wanted)]
+def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
+    """Chunks of a region that have no file, z-major; each plane of chunks is listed once, and forgotten.
+
+    Few files are asked for one by one; a plane that the region covers whole is one listing, a part of it one a row.
+    """
+    grid = files.grid
+    if len(list(islice(grid.meeting(region), FEW + 1))) <= FEW:
+        yield from (index for index in grid.meeting(region) if not all(map(files.store.exists, files.keys(index))))
+        return
+    for _, plane in groupby(grid.meeting(region), key=itemgetter(0)):
+        keys = {index: files.keys(index) for index in plane}
+        levels = 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
+        folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
+        present = {key for folder in folders for key in files.store.list(folder)}
+        yield from (index for index, wanted in keys.items() if not present.issuperset(wanted))
 
 
 def require(files: ChunkFiles, bbox: Bbox) -> None:
@@ -59,7 +72,7 @@ def require(files: ChunkFiles, bbox: Bbox) -> None:
     Raises:
         FileNotFoundError: a chunk is not.
     """
-    lacking = missing(files, bbox.clipped(files.grid.bounds))
+    lacking = list(missing(files, bbox.clipped(files.grid.bounds)))
     if lacking:
         raise FileNotFoundError(
             f"layer {files.path} in {files.store.url} must have every chunk of {bbox}, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import time
 import uuid
@@ -26,8 +28,8 @@ class Store(Protocol):
             FileNotFoundError: there is no such object.
         """
 
-    def put(self, key: str, body: bytes | memoryview) -> None:
-        """Write a whole object, durably."""
+    def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
+        """Write a whole object; what may be lost with the machine need not be waited for until it is on the disk."""
 
     def size(self, key: str) -> int:
         """Bytes of an object.
@@ -43,7 +45,7 @@ class Store(Protocol):
         """Remove an object; one that is not there is no error."""
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects in the folder `prefix` and below, those of no bytes left out."""
+        """Keys of all objects in the folder `prefix` and below, in no order; those of no bytes left out."""
 
     def folders(self) -> tuple[str, ...]:
         """Names of the folders at the top."""
@@ -71,24 +73,26 @@ class FileStore:
             file.seek(start)
             return file.read() if stop is None else file.read(stop - start)
 
-    def put(self, key: str, body: bytes | memoryview) -> None:
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+    def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
+        path = os.path.join(self.root, key)
+        folder, name = os.path.split(path)
+        partial = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{PARTIAL}")
         try:
-            with open(partial, "wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
+            except FileNotFoundError:
+                os.makedirs(folder, exist_ok=True)
+                file = open(partial, "wb", buffering=0)  # noqa: SIM115
+            with file:
+                _write(file, body)
+                if durable:
+                    os.fsync(file.fileno())
             os.replace(partial, path)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            Path(partial).unlink(missing_ok=True)
             raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if durable:
+            _to_disk(folder)
 
     def size(self, key: str) -> int:
         return os.stat(self.root / key).st_size
@@ -103,9 +107,10 @@ class FileStore:
         (self.root / key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> Iterator[str]:
-        for entry in self._walk(self.root / prefix):
+        before = len(os.path.join(self.root, ""))
+        for entry in self._walk(os.path.join(self.root, prefix)):
             if not entry.name.endswith(PARTIAL) and entry.stat().st_size > 0:
-                yield os.path.relpath(entry.path, self.root)
+                yield entry.path[before:]
 
     def folders(self) -> tuple[str, ...]:
         if not self.root.is_dir():
@@ -120,16 +125,33 @@ class FileStore:
 
     def _walk(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            entries = os.scandir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(entry.path)
-            else:
-                yield entry
+        with entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(entry.path)
+                else:
+                    yield entry
 
 
+def _write(file: io.FileIO, body: bytes | memoryview) -> None:
+    left = memoryview(body).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _to_disk(folder: str) -> None:
+    """A rename is on the disk when its folder is."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@functools.lru_cache(maxsize=64)
 def open_store(url: str) -> Store:
     """The store of a folder URL: a path or `file://…`.
 

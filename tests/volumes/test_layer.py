@@ -77,7 +77,7 @@ def test_a_missing_chunk_inside_is_an_error_not_zeros(tmp_path: Path) -> None:
 
 def test_a_chunk_of_zeros_leaves_a_file(tmp_path: Path) -> None:
     layer = make_layer(tmp_path)
-    assert len(missing(layer, layer.bounds)) == len(layer.grid) == 18
+    assert len(list(missing(layer, layer.bounds))) == len(layer.grid) == 18
     layer.write(layer.grid.chunk((0, 0, 0)), np.zeros((8, 16, 16), np.uint8))
     assert (tmp_path / "image/0/c/0/0/0").stat().st_size > 0
     assert (0, 0, 0) not in missing(layer, layer.bounds)
@@ -87,7 +87,7 @@ def test_an_empty_file_counts_as_missing(tmp_path: Path) -> None:
     layer = make_layer(tmp_path)
     filled(layer)
     (tmp_path / "image/0/c/0/1/1").write_bytes(b"")
-    assert missing(layer, layer.bounds) == [(0, 1, 1)]
+    assert list(missing(layer, layer.bounds)) == [(0, 1, 1)]
     with pytest.raises(FileNotFoundError):
         layer.read(layer.bounds)
 

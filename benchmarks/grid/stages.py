@@ -1,0 +1,18 @@
+"""A stage that does nothing but write a file a chunk: what is left is the cost of handing out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.folder import DOCUMENT
+
+
+class Marks(Stage):
+    """Writes `marks`, a small JSON a chunk."""
+
+    layer = "marks"
+    format = DOCUMENT
+
+    def compute(self, *_: Any) -> Any:
+        return {"chunk": str(self.bbox)}
