@@ -311,8 +311,8 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         self.reporter = Reporter(self)
-        if Dataset().viewer:
-            tell: Any = self.set_tracking_url  # Luigi sets it while a task runs
+        tell: Any = self.set_tracking_url  # Luigi's, where Luigi runs the task
+        if tell is not None and Dataset().viewer:
             tell(f"{Dataset().viewer.rstrip('/')}/?at={self._middle}")
         if self.is_volume:
             self.store.sweep(self.path, PARTIAL_AGE)

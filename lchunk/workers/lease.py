@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lchunk.workers.queue import LeaseLostError, Message, Queue
 
@@ -12,7 +13,7 @@ logger = logging.getLogger("luigi-interface")
 
 
 class Lease:
-    """Renews the lease of a message, every third of it, in a thread of its own.
+    """Renews the lease of a message, every third of it, in a thread beside the work.
 
     A renewal that fails for want of a connection is tried again until the lease has run out. Work that never lets
     Python's other threads run, for longer than a lease, loses it.
@@ -21,9 +22,10 @@ class Lease:
         queue: where the message is from.
         message: just received.
         visibility: seconds of the lease.
+        pool: gives the thread; a worker keeps one for all its messages.
     """
 
-    def __init__(self, queue: Queue, message: Message, visibility: float) -> None:
+    def __init__(self, queue: Queue, message: Message, visibility: float, pool: ThreadPoolExecutor) -> None:
         self.queue = queue
         self.message = message
         self.visibility = visibility
@@ -31,10 +33,10 @@ class Lease:
         self.lost = False
         self.ended = threading.Event()
         self.lock = threading.Lock()
-        self.thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self.pool = pool
 
     def __enter__(self) -> Lease:
-        self.thread.start()
+        self.pool.submit(self._renew)
         return self
 
     def __exit__(self, *_: object) -> None:

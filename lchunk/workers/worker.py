@@ -13,19 +13,23 @@ receive ── bad message ─────────────────�
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 import luigi
+from luigi.task import flatten
 from luigi.task_register import Register
 
+from lchunk.tasks.stage import Stage
 from lchunk.workers.lease import Lease
-from lchunk.workers.messages import STAGES, MessageError, TaskMessage, options_of
+from lchunk.workers.messages import STAGES, MessageError, Options, TaskMessage, options_of
 from lchunk.workers.queue import LeaseLostError, Message, Queue
 from lchunk.workers.stopping import Stopping
 
@@ -33,6 +37,7 @@ logger = logging.getLogger("luigi-interface")
 
 FIRST_BACK_OFF = 30.0
 LONGEST_BACK_OFF = 900.0
+FORGET_SECONDS = 10.0
 SHORT_WAIT = 2.0
 """Seconds between two looks of a worker that ends when the queue is empty."""
 
@@ -88,6 +93,9 @@ class Worker:
     stopping: Stopping
     tally: Counter[Outcome] = field(default_factory=Counter)
     in_a_row: int = 0
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lease"))
+    _forgot: float = -math.inf
+    _options: Options = field(default_factory=dict)
 
     def work(self) -> Counter[Outcome]:
         """Take messages until told to stop, or until the terms say so. Returns what became of how many."""
@@ -133,12 +141,18 @@ class Worker:
             return self._give_back(message)
         try:
             content = TaskMessage.parse(message.body)
+            self._forget(content.options)
             with options_of(content):
                 return self._do(message, content, content.task(self.terms.modules))
         except MessageError as error:
             return self._bury(message, str(error))
-        finally:
+
+    def _forget(self, options: Options) -> None:
+        """Drop the tasks that Luigi keeps: once in a while, and when the next are of another command line."""
+        now = time.monotonic()
+        if options != self._options or now - self._forgot > FORGET_SECONDS:
             Register.clear_instance_cache()
+            self._forgot, self._options = now, options
 
     def _do(self, message: Message, content: TaskMessage, task: luigi.Task) -> Outcome:
         clean = replace(message, body=replace(content, failures=0).body)
@@ -150,7 +164,7 @@ class Worker:
             )
         logger.info("took %s (delivery %d, failures %d)", task, message.receives, content.failures)
         started = time.monotonic()
-        with Lease(self.queue, message, self.terms.visibility) as lease:
+        with Lease(self.queue, message, self.terms.visibility, self.pool) as lease:
             self.stopping.release = lambda: self._release(lease)
             self.stopping.busy = True
             try:
@@ -176,7 +190,10 @@ class Worker:
         try:
             if task.complete():
                 return False, ""
-            luigi.build([task], **_scheduler(self.terms.scheduler))
+            if self._alone(task):
+                task.run()
+            else:
+                luigi.build([task], **_scheduler(self.terms.scheduler))
             if task.complete():
                 return True, ""
         except Exception:
@@ -185,6 +202,11 @@ class Worker:
             f"{task} did not run, and is not complete: another worker of the central scheduler may be at it, "
             "or it was disabled there after failing"
         )
+
+    def _alone(self, task: luigi.Task) -> bool:
+        """Whether a task can be run as it is: Luigi's scheduling of one task takes longer than a small one."""
+        ready = isinstance(task, Stage) and not self.terms.scheduler
+        return ready and all(other.complete() for other in flatten(task.requires()))
 
     def _done(self, message: Message, task: luigi.Task, lease: Lease, made: bool, seconds: float) -> Outcome:
         if not lease.held:

@@ -6,6 +6,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,7 +196,7 @@ def test_a_renewal_that_fails_for_a_while_keeps_the_lease(tmp_path: Path) -> Non
     queue.send(["a"])
     message = queue.receive(1, 0)
     assert message is not None
-    with Lease(queue, message, 1) as lease:
+    with ThreadPoolExecutor(1) as pool, Lease(queue, message, 1, pool) as lease:
         time.sleep(2)
         assert lease.held
     queue.delete(lease.end())
