@@ -1,8 +1,8 @@
 """Run it: scripts/bench scaleout [--rounds 3].
 
-CPU time of a worker a task, beside starting: the slope between few tasks and many. Tasks do nothing (lchunk's write a file
-each, which is how it knows that they are done), or downsample 64x128x128 voxels once. Then a task of three leases and two
-workers: how often it is done.
+CPU time of a worker a task, beside starting: the slope between few tasks and many. Tasks do nothing (lchunk's write a
+small file each, which is how it knows that they are done), or write one on both sides, or downsample 64x128x128 voxels of real
+EM once, each side in its usual encoding. Then a task of three leases, and two workers: how often it is done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy as np
 from tests.servers import sqs_server
 
 PEER = Path(__file__).parent
-FEW, MANY = 16, 256
+SAMPLE = PEER.parent.parent / "sample/fib25.h5"
+FEW = 16
 CFG = """
 [Dataset]
 root = {folder}/out
@@ -93,24 +94,29 @@ class Place:
 
 
 def configure(place: Place, voxels: int, chunk: str, inner: str) -> None:
-    """An image of so many voxels along x, with noise."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 128, voxels), np.uint8) if voxels > 512 else None
+    """An image of so many voxels along x: the sample again and again."""
+    with h5py.File(SAMPLE) as file:
+        sample = file["volumes/raw"][:64, :128, :128]
+    image = np.tile(sample, (1, 1, voxels // 128)) if chunk != "1,1,1" else np.zeros((1, 1, voxels), np.uint8)
     with h5py.File(place.folder / "a.h5", "w") as file:
-        shape = (64, 128, voxels) if noise is not None else (1, 1, voxels)
-        file.create_dataset("raw", shape=shape, dtype=np.uint8, data=noise).attrs["resolution"] = (40.0, 4.0, 4.0)
+        file.create_dataset("raw", data=image).attrs["resolution"] = (40.0, 4.0, 4.0)
     (place.folder / "bench.cfg").write_text(CFG.format(folder=place.folder, chunk=chunk, inner=inner))
 
 
-def nothing(place: Place, count: int) -> tuple[float, float]:
+def nothing(place: Place, count: int, theirs: str = "nothing") -> tuple[float, float]:
     configure(place, count, "1,1,1", "1,1,1")
     place.make_queues()
     place.cpu(place.lchunk("enqueue", "--module", MODULES[0], "Marks", "--queue", place.ours))
-    place.cpu(place.peer("send", "nothing", place.theirs, str(count), str(place.folder)))
+    place.cpu(place.peer("send", theirs, place.theirs, str(count), str(place.folder)))
     return place.cpu(place.work(count)), place.cpu(place.peer("work", place.theirs, "600", str(count)))
 
 
+def small_file(place: Place, count: int) -> tuple[float, float]:
+    return nothing(place, count, "small_file")
+
+
 def downsample(place: Place, count: int) -> tuple[float, float]:
-    configure(place, 128 * max(count, 5), "64,128,128", "64,64,64")
+    configure(place, 128 * count, "64,128,128", "64,64,64")
     place.make_queues()
     place.cpu(place.lchunk("run", "Ingest", "--local-scheduler", "--no-lock"))
     place.cpu(place.lchunk("enqueue", "Downsample", "--of", "image", "--queue", place.ours))
@@ -158,16 +164,19 @@ def main() -> None:
 
         print(f"{'':24} {'lchunk':>10} {'igneous':>10} {'ratio':>7}   CPU ms a task, beside the start", flush=True)
         for kind in variables:
-            for task in (nothing, downsample):
+            for task, many in ((nothing, 1024), (small_file, 1024), (downsample, 128)):
                 pairs = []
                 for _ in range(rounds):
-                    few = at(kind, lambda place, task=task: task(place, FEW))
-                    many = at(kind, lambda place, task=task: task(place, MANY))
-                    pairs.append([(m - f) / (MANY - FEW) * 1000 for f, m in zip(few, many, strict=True)])
+                    short = at(kind, lambda place, task=task: task(place, FEW))
+                    long = at(kind, lambda place, task=task, many=many: task(place, many))
+                    pairs.append([(b - a) / (many - FEW) * 1000 for a, b in zip(short, long, strict=True)])
                 ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
                 ratio = statistics.median(mine / other for mine, other in pairs)
                 held &= ratio <= 1
-                print(f"{task.__name__ + ', ' + kind:24} {ours:10.2f} {theirs:10.2f} {ratio:7.2f}", flush=True)
+                print(
+                    f"{task.__name__.replace('_', ' ') + ', ' + kind:24} {ours:10.2f} {theirs:10.2f} {ratio:7.2f}",
+                    flush=True,
+                )
         for kind in variables:
             print(f"a task of three leases, two workers, {kind}: done {at(kind, executions)} times (lchunk, igneous)")
     print(f"{'holds' if held else 'FAILS'}: at most igneous' CPU time a task")

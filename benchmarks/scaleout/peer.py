@@ -6,12 +6,18 @@ import time
 from functools import partial
 
 import numpy as np
+from cloudfiles import CloudFiles
 from taskqueue import TaskQueue, queueable
 
 
 @queueable
 def nothing(number):
     pass
+
+
+@queueable
+def small_file(number, folder):
+    CloudFiles(f"file://{folder}/files").put_json(f"{number}.json", {"chunk": number})
 
 
 @queueable
@@ -23,6 +29,8 @@ def slow(notes, seconds):
 
 def send(what, queue, count, folder):
     tasks = [partial(nothing, number) for number in range(count)]
+    if what == "small_file":
+        tasks = [partial(small_file, number, folder) for number in range(count)]
     if what == "slow":
         tasks = [partial(slow, f"{folder}/notes", 6)]
     if what == "downsample":
@@ -34,10 +42,10 @@ def send(what, queue, count, folder):
             voxels = file["raw"][:]
         layer = CloudVolume.from_numpy(
             voxels.T[..., np.newaxis], f"file://{folder}/precomputed", resolution=(4, 4, 40), chunk_size=(64, 64, 64),
-            compress=False, layer_type="image", progress=False,
+            layer_type="image", progress=False,
         )  # fmt: skip
         tasks = create.create_downsampling_tasks(
-            layer.cloudpath, num_mips=1, factor=(2, 2, 1), compress=False, memory_target=2_000_000
+            layer.cloudpath, num_mips=1, factor=(2, 2, 1), memory_target=2_000_000
         )  # of 128x128x64 voxels
     if len(tasks) not in (1, count):
         raise ValueError(f"there must be {count} tasks, got {len(tasks)}")

@@ -6,9 +6,9 @@ Layout and half-voxel conventions: https://ngff.openmicroscopy.org/0.5. Array in
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Layer:
     def path(self) -> str:
         return f"{self.name}/{self.mip}"
 
-    @cached_property
+    @functools.cached_property
     def grid(self) -> Grid:
         return Grid(self.bounds, self.chunk_shape)
 
@@ -163,7 +163,7 @@ class Layer:
         return self.url
 
     def _array(self, *, write_once: bool = False) -> zarr.Array[Any]:
-        return zarr.open_array(ZarrStore(self.store, self.path, write_once=write_once), mode="r+", zarr_format=3)
+        return _opened(replace(self, voxel_size=(1, 1, 1), origin=None), write_once)
 
     def _create_array(self, attributes: dict[str, Any]) -> None:
         channels = (self.channels,) if self.channels else ()
@@ -196,6 +196,12 @@ class Layer:
             scale, translation = [1.0, *scale], [0.5, *translation]
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": translation}]
         return {"path": str(self.mip), "coordinateTransformations": transformations}
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(layer: Layer, write_once: bool) -> zarr.Array[Any]:
+    """The array of a mip; opening it takes as long as a small chunk does. A layer of another form is another key."""
+    return zarr.open_array(ZarrStore(layer.store, layer.path, write_once=write_once), mode="r+", zarr_format=3)
 
 
 def layer_names(store: Store) -> list[str]:
