@@ -1,8 +1,8 @@
 """Run it: scripts/bench scaleout [--rounds 3].
 
 CPU time of a worker a task, beside starting: the slope between few tasks and many. Tasks do nothing (lchunk's write a
-small file each, which is how it knows that they are done), or write one on both sides, or downsample 64x128x128 voxels of real
-EM once, each side in its usual encoding. Then a task of three leases, and two workers: how often it is done.
+small file each, which is how it knows that they are done), or write one on both sides, or downsample 64x128x128 voxels
+of real EM once, each side in its usual encoding. Then a task of three leases, and two workers: how often it is done.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.parse
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
 
     def get_app(self) -> tornado.web.Application:
         return application(str(self.folder))
+
+    def test_a_link_of_the_scheduler_opens_at_its_place(self) -> None:
+        answer = self.fetch("/?at=0.25,0.5,0.75", follow_redirects=False)
+        assert answer.code == 302
+        state = json.loads(urllib.parse.unquote(answer.headers["Location"].partition("#!")[2]))
+        assert state["position"] == [312, 208, -6]
+        assert self.fetch("/?at=here", follow_redirects=False).code == 400
 
     def fetch_range(self, path: str, wanted: str) -> tornado.httpclient.HTTPResponse:
         return self.fetch(path, headers={"Range": wanted})
