@@ -62,7 +62,7 @@ class Terms:
         wait: most seconds of one wait for a message.
         most_failures: the failure that sends a message to the dead letters.
         most_receives: deliveries of one message, none of them answered, before it is given up.
-        in_a_row: failures one after the other, without a success, after which the worker blames itself and ends.
+        in_a_row: tasks that fail one after the other, none succeeding, after which the worker blames itself and ends.
         back_off: seconds until a failed message comes again, the first time; twice as many each next time.
         exit_when_empty: end when the queue holds no message, those of other workers included.
         max_tasks: end after so many deliveries; 0: never.
@@ -92,10 +92,13 @@ class Worker:
     terms: Terms
     stopping: Stopping
     tally: Counter[Outcome] = field(default_factory=Counter)
-    in_a_row: int = 0
+    failing: set[tuple[str, str]] = field(default_factory=set)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lease"))
     _forgot: float = -math.inf
     _options: Options = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _scheduler(self.terms.scheduler)
 
     def work(self) -> Counter[Outcome]:
         """Take messages until told to stop, or until the terms say so. Returns what became of how many."""
@@ -110,7 +113,7 @@ class Worker:
             message = self.queue.receive(self.terms.visibility, wait)
             if message is not None:
                 empty = 0
-                self._note(self._handle(message))
+                self.tally[self._handle(message)] += 1
             elif self.terms.exit_when_empty:
                 # the counts of SQS are estimates: believe them when they say it twice
                 empty = empty + 1 if self.queue.counts().open == 0 else 0
@@ -120,21 +123,14 @@ class Worker:
         return self.tally
 
     def _enough(self) -> bool:
-        if self.in_a_row >= self.terms.in_a_row:
+        if len(self.failing) >= self.terms.in_a_row:
             logger.error(
                 "%d tasks failed one after the other: the fault may be this worker's, which ends; "
                 "the messages come again for others",
-                self.in_a_row,
+                len(self.failing),
             )
             return True
         return bool(self.terms.max_tasks) and self.tally.total() >= self.terms.max_tasks
-
-    def _note(self, outcome: Outcome) -> None:
-        self.tally[outcome] += 1
-        if outcome in (Outcome.MADE, Outcome.STOOD):
-            self.in_a_row = 0
-        elif outcome is Outcome.FAILED:
-            self.in_a_row += 1
 
     def _handle(self, message: Message) -> Outcome:
         if self.stopping.requested.is_set():
@@ -179,6 +175,9 @@ class Worker:
             clean = replace(message, body=clean.body)
         if not error:
             return self._done(message, task, lease, made, time.monotonic() - started)
+        if not lease.held:
+            logger.warning("%s failed, but its lease was lost: whoever has the message tries it\n%s", task, error)
+            return Outcome.LOST
         failed = content.failed_again()
         if failed.failures >= self.terms.most_failures:
             return self._bury(clean, error)
@@ -217,6 +216,7 @@ class Worker:
         except LeaseLostError as error:
             logger.warning("%s is complete, but its message was lost: %s", task, error)
             return Outcome.LOST
+        self.failing.clear()
         logger.info("%s: %s, %.1f s", task, "made" if made else "stood already", seconds)
         return Outcome.MADE if made else Outcome.STOOD
 
@@ -226,6 +226,7 @@ class Worker:
             "failure %d of %d, to be tried again in %.0f s:\n%s",
             failed.failures, self.terms.most_failures, delay, error,
         )  # fmt: skip
+        self.failing.add(failed.key)
         # first the new one, then the old: a kill between leaves two, never none
         self.queue.send([failed.body], delay)
         try:

@@ -24,6 +24,7 @@ class Noted(Stage):
     runs: str = luigi.Parameter(significant=False, description="the file of notes")
     slow: str = luigi.Parameter(default="", significant=False, description="region:seconds, …")
     poison: str = luigi.Parameter(default="", significant=False, description="regions that fail")
+    poison_after: bool = luigi.BoolParameter(significant=False, description="fail after all")
     stubborn: bool = luigi.BoolParameter(significant=False, description="do not let go when interrupted")
 
     def note(self, what: str) -> None:
@@ -38,6 +39,8 @@ class Noted(Stage):
             region, seconds = entry.split(":")
             if region == str(self.bbox):
                 self.sleep(float(seconds))
+        if self.poison_after:
+            raise ArithmeticError("poison, after a while")
         self.note("end")
         return np.full(self.bbox.shape, sum(self.bbox.start) % 251 + 1, np.uint8)
 

@@ -136,8 +136,29 @@ def test_a_worker_that_fails_all_it_touches_ends(queue: FolderQueue, configured:
     regions = [str(Noted().grid.chunk(index)) for index in Noted().grid]
     configured("Noted", poison=",".join(regions))
     send(queue, *regions)
-    assert work(queue) == {Outcome.FAILED: 5}
+    assert work(queue, back_off=100) == {Outcome.FAILED: 5}
     assert queue.counts().dead == 0
+
+
+def test_a_few_bad_tasks_do_not_end_a_worker(queue: FolderQueue, configured: Callable[..., None]) -> None:
+    regions = [str(Noted().grid.chunk(index)) for index in Noted().grid][:2]
+    configured("Noted", poison=",".join(regions))
+    send(queue, *regions)
+    assert work(queue) == {Outcome.FAILED: 6, Outcome.BURIED: 2}
+
+
+def test_what_fails_after_its_lease_was_lost_is_not_sent_anew(
+    queue: FolderQueue, configured: Callable[..., None]
+) -> None:
+    configured("Noted", slow=f"{FIRST}:1", poison_after=True)
+    send(queue, FIRST)
+    assert work(Losing(queue.folder), visibility=1.5, max_tasks=1) == {Outcome.LOST: 1}
+    assert queue.counts().open == 1
+
+
+def test_a_scheduler_is_host_and_port(queue: FolderQueue) -> None:
+    with pytest.raises(ValueError, match=r"a scheduler must be HOST:PORT, got 'here'"):
+        work(queue, scheduler="here")
 
 
 def test_a_worker_with_other_knobs_is_refused_and_says_why(queue: FolderQueue, configured: Callable[..., None]) -> None:
