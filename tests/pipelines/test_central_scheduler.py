@@ -56,8 +56,8 @@ def prepare(folder: Path, port: int, more: str = "") -> None:
     (folder / "luigi.cfg").write_text(CFG.format(folder=folder, port=port) + more)
 
 
-def start(folder: Path, log: str, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "lchunk.cli", "run", *words, "--no-lock"]
+def start(folder: Path, log: str, *words: str, lock: str = "--no-lock") -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "lchunk.cli", "run", *words, *filter(None, [lock])]
     environment = os.environ | {"LUIGI_CONFIG_PATH": str(REPOSITORY / "central.cfg")}
     with (folder / log).open("w") as file:
         return subprocess.Popen(command, cwd=folder, env=environment, stderr=file)
@@ -110,7 +110,7 @@ def test_the_scheduler_listens_here_only_and_has_metrics_and_links(tmp_path: Pat
     prepare(tmp_path, port, "[worker]\nforce_multiprocessing = false\n")
     cfg = (tmp_path / "luigi.cfg").read_text().replace("[Dataset]", "[Dataset]\nviewer = http://127.0.0.1:8080/")
     (tmp_path / "luigi.cfg").write_text(cfg)
-    command = [str(REPOSITORY / "scripts/scheduler"), "--port", str(port)]
+    command = [str(REPOSITORY / "scripts/scheduler"), "--port", str(port), "--state-path", f"{tmp_path}/state"]
     with listening(command, port, dict(os.environ)) as process:
         assert {connection.laddr.ip for connection in listeners(process.pid)} == {"127.0.0.1"}
         region = "-10-6_200-216_300-316"
@@ -131,6 +131,18 @@ def test_the_exit_code_tells_what_stands(tmp_path: Path) -> None:
     assert start(tmp_path, "wrong.log", *wrong).wait(timeout=300) == 40
     (tmp_path / "out/image/0/c/0/0/0").write_bytes(b"torn")
     assert start(tmp_path, "torn.log", "Inference", "--local-scheduler").wait(timeout=300) == 30
+
+
+def test_the_same_command_leaves_a_running_one_alone(tmp_path: Path) -> None:
+    prepare(tmp_path, free_port())
+    words = ["MeshManifest", "--local-scheduler", f"--root={tmp_path}/out"]
+    running = start(tmp_path, "one.log", *words, lock="")
+    wait_for((tmp_path / "out/image/zarr.json").exists)
+    running.send_signal(signal.SIGSTOP)
+    assert start(tmp_path, "other.log", *words, lock="").wait(timeout=60) == 10
+    running.send_signal(signal.SIGCONT)
+    assert running.wait(timeout=300) == 0
+    assert start(tmp_path, "again.log", *words, lock="").wait(timeout=60) == 0
 
 
 def wait_for(there: Callable[[], bool]) -> None:
