@@ -34,7 +34,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
     queue = open_queue(arguments.queue) if arguments.queue or not arguments.dry_run else None
     with CmdlineParser.global_instance(luigi_line(arguments)) as line:
         options = options_given(line)
-        if arguments.until_done and queue is not None:
+        if arguments.until_done and queue is not None and not arguments.dry_run:
             stopping = Stopping(grace=0)
             stopping.on_signals()
             try:

@@ -345,9 +345,8 @@ class Stage(luigi.Task):
 
     def _chunks(self) -> Callable[[Triple], Stage]:
         """What makes the stage of a chunk, without Luigi's part, which takes longer than a small chunk does."""
-        kept = {
-            name: value for name, value in vars(self).items() if not hasattr(getattr(type(self), name, None), "func")
-        }
+        own = {name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)}
+        kept = {name: value for name, value in vars(self).items() if name not in own}
         kept |= {"for_volume": self.for_volume, "grid": self.grid, "geometry": self.geometry}
 
         def chunk(index: Triple) -> Stage:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import luigi
 from luigi.task_register import Register
 
-from lchunk.tasks.stage import Stage
 from lchunk.workers.messages import MessageError, Options, TaskMessage
 from lchunk.workers.queue import Queue
-from lchunk.workers.ready import Amount, Job
+from lchunk.workers.ready import Amount, Job, by_stage
 
 logger = logging.getLogger("luigi-interface")
 
@@ -34,7 +33,7 @@ def send(queue: Queue, tasks: Sequence[luigi.Task], options: Options) -> None:
 
     Each stage's layer is made first, so that a worker whose knobs differ is refused, and is not the one that decides.
     """
-    for stage in {task.path: task for task in tasks if isinstance(task, Stage)}.values():
+    for stage, *_ in by_stage(tasks):
         stage.for_volume.prepare()
     queue.send([TaskMessage.of(task, options).body for task in tasks])
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import luigi
 from luigi.task import flatten
 
 from lchunk.tasks.stage import Stage
+from lchunk.volumes.store import Store
+
+logger = logging.getLogger("luigi-interface")
 
 LOGS = 200
 """Chunk logs that an estimate looks at, a stage."""
@@ -86,26 +89,34 @@ class Amount:
     seconds: float | None
 
 
-def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
-    """How much some tasks are, a stage."""
+def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
+    """The regions of each stage; a layer may be of two, as an image and its mips."""
     stages: dict[tuple[str, str], list[Stage]] = {}
     for task in tasks:
         if isinstance(task, Stage):
             stages.setdefault((task.task_family, task.path), []).append(task)
-    return [_amount(family, regions) for (family, _), regions in stages.items()]
+    return list(stages.values())
 
 
-def _amount(family: str, regions: list[Stage]) -> Amount:
+def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
+    """How much some tasks are, a stage."""
+    return [_amount(regions) for regions in by_stage(tasks)]
+
+
+def _amount(regions: list[Stage]) -> Amount:
     first = regions[0]
-    chunks = sum(len(list(stage.grid.meeting(stage.bbox))) for stage in regions)
-    logs = [json.loads(first.store.get(key)) for key in islice(first.store.list(f"logs/{first.log_folder}"), LOGS)]
-    voxels = sum(log["voxels"] for log in logs)
-    if not voxels:
-        return Amount(family, len(regions), chunks, None)
-    rate = sum(_seconds(log) for log in logs) / voxels
-    return Amount(family, len(regions), chunks, rate * sum(stage.bbox.size for stage in regions))
+    chunks = sum(sum(1 for _ in stage.grid.meeting(stage.bbox)) for stage in regions)
+    took = [_voxels_and_seconds(first.store, key) for key in islice(first.store.list(f"logs/{first.log_folder}"), LOGS)]
+    voxels, seconds = (sum(parts) for parts in zip((0, 0.0), *took, strict=True))
+    total = sum(stage.bbox.size for stage in regions)
+    return Amount(first.task_family, len(regions), chunks, seconds / voxels * total if voxels else None)
 
 
-def _seconds(log: dict[str, Any]) -> float:
-    seconds: dict[str, float] = log["seconds"]
-    return sum(seconds.values())
+def _voxels_and_seconds(store: Store, key: str) -> tuple[int, float]:
+    """What a chunk's log says; nothing where it is broken: logs decide nothing, and are not waited for on the disk."""
+    try:
+        log = json.loads(store.get(key))
+        return log["voxels"], sum(log["seconds"].values())
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        logger.warning("the log %s/%s is left out: %s", store.url, key, error)
+        return 0, 0.0

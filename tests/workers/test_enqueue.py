@@ -9,7 +9,9 @@ import luigi
 import numpy as np
 import pytest
 
+from lchunk.cli import parser
 from lchunk.recipe import RecipeMismatchError
+from lchunk.tasks import Downsample, Ingest
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.messages import STAGES
@@ -72,6 +74,25 @@ def test_sending_fixes_the_recipe(queue: FolderQueue, configure: Callable[..., N
     send(queue, Job.of(NotedTwice()).ready, {})
     with pytest.raises(RecipeMismatchError, match="times is '2' there, '3' in this run"):
         NotedTwice(times=3).complete()
+
+
+def test_sending_fixes_the_recipe_of_each_stage_of_a_layer(queue: FolderQueue, configure: Callable[..., None]) -> None:
+    configure("Downsample", factor="1,2,2", mips=1)
+    assert build(Ingest(region=FIRST))
+    job = Job.of(Downsample(of="image"))
+    assert {task.task_family for task in job.ready} == {"Ingest", "Downsample"}
+    send(queue, job.ready, {})
+    assert all(stage.files().recipe() is not None for stage in (Ingest(), Downsample(of="image")))
+
+
+def test_a_dry_run_sends_nothing(queue: FolderQueue, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["enqueue", "Noted", "--queue", queue.address, "--module", "tests.workers.stages", "--dry-run"]
+    for more in ([], ["--until-done"]):
+        arguments = parser().parse_args([*words, *more])
+        arguments.rest = []
+        assert arguments.run(arguments) == 0
+        assert "dry run: nothing sent" in capsys.readouterr().out
+    assert queue.counts().open == 0
 
 
 def test_a_queue_that_is_not_drained_is_refused(queue: FolderQueue) -> None:
@@ -148,6 +169,8 @@ def test_an_estimate_follows_from_the_logs(queue: FolderQueue) -> None:
     logs = queue.folder.parent / "out/logs/noted"
     logs.mkdir(parents=True)
     (logs / "a.json").write_text('{"voxels": 64, "seconds": {"compute": 1800, "write": 1800}}')
+    (logs / "torn.json").write_text('{"voxels": 64, "sec')
+    (logs / "foreign.json").write_text("[]")
     job = Job.of(Noted())
     (amount,) = amounts(job.ready)
     assert amount.seconds == 4 * 3600
