@@ -91,3 +91,26 @@ def files_of(folder: Path) -> dict[str, bytes]:
         for path in files
         if path.relative_to(folder).parts[0] != "logs"
     }
+
+
+IDENTITY_JOB = """
+[Dataset]
+root = {folder}/out
+image = {folder}/a.h5:/raw
+chunk_shape = 16,16,16
+inner_chunk = 8,8,8
+[Inference]
+framework = identity
+input_patch = 10,12,14
+output_patch = 8,8,10
+overlap = 2,2,2
+[core]
+autoload_range = false
+"""
+
+
+def write_identity_job(folder: Path, shape: tuple[int, int, int], offset: tuple[int, int, int], more: str = "") -> None:
+    """An image and a luigi.cfg for a whole job by the identity net; `more` goes on in the section `core`."""
+    image = np.rint(smooth_affinities(shape, 0)[0] * 255).astype(np.uint8)
+    write_hdf5(folder / "a.h5", "raw", image, (40, 4, 4), offset)
+    (folder / "luigi.cfg").write_text(IDENTITY_JOB.format(folder=folder) + more)

@@ -1,4 +1,4 @@
-"""Real servers on loopback, for tests: SQS in two kinds, and Luigi's scheduler."""
+"""Real processes, for tests: SQS in two kinds and Luigi's scheduler on loopback, and the lchunk command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -69,3 +70,13 @@ def listening(command: list[str], port: int, environment: dict[str, str]) -> Ite
     finally:
         process.kill()
         process.wait()
+
+
+def start_lchunk(
+    folder: Path, log: str, words: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start the lchunk command in a folder; what it says is added to a log there."""
+    with (folder / log).open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "lchunk.cli", *words], cwd=folder, env=environment, stdout=file, stderr=file
+        )

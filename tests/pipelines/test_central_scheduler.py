@@ -7,37 +7,19 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 
-from tests.conftest import files_of, smooth_affinities, write_hdf5
-from tests.servers import free_port, listening, luigid
+from tests.conftest import files_of, write_identity_job
+from tests.servers import free_port, listening, luigid, start_lchunk
 
 REPOSITORY = Path(__file__).parent.parent.parent
-OFFSET = (-10, 200, 300)
-CFG = """
-[Dataset]
-root = {folder}/out
-image = {folder}/a.h5:/raw
-chunk_shape = 16,16,16
-inner_chunk = 8,8,8
-[Inference]
-framework = identity
-input_patch = 10,12,14
-output_patch = 8,8,10
-overlap = 2,2,2
-[core]
-autoload_range = false
-default_scheduler_port = {port}
-"""
 
 
 def call(port: int, method: str, **arguments: str) -> Any:
@@ -51,16 +33,12 @@ def tasks(port: int) -> dict:
 
 
 def prepare(folder: Path, port: int, more: str = "") -> None:
-    image = np.rint(smooth_affinities((32, 48, 48), 0)[0] * 255).astype(np.uint8)
-    write_hdf5(folder / "a.h5", "raw", image, (40, 4, 4), OFFSET)
-    (folder / "luigi.cfg").write_text(CFG.format(folder=folder, port=port) + more)
+    write_identity_job(folder, (32, 48, 48), (-10, 200, 300), f"default_scheduler_port = {port}\n{more}")
 
 
 def start(folder: Path, log: str, *words: str, lock: str = "--no-lock") -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "lchunk.cli", "run", *words, *filter(None, [lock])]
     environment = os.environ | {"LUIGI_CONFIG_PATH": str(REPOSITORY / "central.cfg")}
-    with (folder / log).open("w") as file:
-        return subprocess.Popen(command, cwd=folder, env=environment, stderr=file)
+    return start_lchunk(folder, log, ["run", *words, *filter(None, [lock])], environment)
 
 
 def test_two_processes_share_the_chunks(tmp_path: Path) -> None:

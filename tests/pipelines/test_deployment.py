@@ -6,37 +6,21 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from lchunk.cli import parser
-from tests.conftest import files_of, smooth_affinities, write_hdf5
-from tests.servers import free_port, luigid, sqs_server
+from tests.conftest import files_of, write_identity_job
+from tests.servers import free_port, luigid, sqs_server, start_lchunk
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DOCKER = REPOSITORY / "docker"
 TOLD = re.compile(r"(?:^|bin/|srun |-N0 |\"|`)lchunk ((?:run|enqueue|work|queue) [^`|&\"\n]*)", re.MULTILINE)
-CFG = """
-[Dataset]
-root = {folder}/out
-image = {folder}/a.h5:/raw
-chunk_shape = 16,16,16
-inner_chunk = 8,8,8
-[Inference]
-framework = identity
-input_patch = 10,12,14
-output_patch = 8,8,10
-overlap = 2,2,2
-[core]
-autoload_range = false
-"""
 
 
 def compose() -> dict[str, Any]:
@@ -96,9 +80,7 @@ def test_the_array_job_hands_its_arguments_to_workers(tmp_path: Path) -> None:
 
 
 def test_the_compose_cluster_as_plain_processes(tmp_path: Path) -> None:
-    image = np.rint(smooth_affinities((16, 32, 32), 0)[0] * 255).astype(np.uint8)
-    write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), (0, 0, 0))
-    (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path))
+    write_identity_job(tmp_path, (16, 32, 32), (0, 0, 0))
     services, port = compose(), free_port()
     with sqs_server("clock") as queue, luigid(port):
         environment = os.environ | services["worker"]["environment"] | queue
@@ -106,10 +88,7 @@ def test_the_compose_cluster_as_plain_processes(tmp_path: Path) -> None:
         def start(service: str) -> subprocess.Popen[bytes]:
             words = [word.replace("scheduler:8082", f"127.0.0.1:{port}") for word in services[service]["command"]]
             words = [word.replace("${LCHUNK_STAGE:-MeshManifest}", "MeshManifest") for word in words]
-            with (tmp_path / f"{service}.log").open("ab") as log:
-                return subprocess.Popen(
-                    [sys.executable, "-m", "lchunk.cli", *words], cwd=tmp_path, env=environment, stdout=log, stderr=log
-                )
+            return start_lchunk(tmp_path, f"{service}.log", words, environment)
 
         assert start("make-queue").wait(timeout=60) == 0
         workers = [start("worker") for _ in range(services["worker"]["deploy"]["replicas"])]
@@ -125,6 +104,6 @@ def test_the_compose_cluster_as_plain_processes(tmp_path: Path) -> None:
         assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     made = files_of(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "queued")
-    luigi = [sys.executable, "-m", "lchunk.cli", "run", "MeshManifest", "--local-scheduler", "--no-lock"]
-    assert subprocess.run(luigi, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    alone = start_lchunk(tmp_path, "alone.log", ["run", "MeshManifest", "--local-scheduler"], dict(os.environ))
+    assert alone.wait(timeout=300) == 0
     assert files_of(tmp_path / "out") == made

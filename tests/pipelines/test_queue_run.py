@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import pytest
 from lchunk.workers.address import open_queue
 from lchunk.workers.queue import Queue
 from tests.conftest import build, files_of, write_hdf5
-from tests.servers import sqs_server
+from tests.servers import sqs_server, start_lchunk
 from tests.workers.stages import Noted
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -73,11 +72,8 @@ class Line:
         self.environment.pop("LUIGI_CONFIG_PATH", None)
 
     def start(self, log: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / log).open("wb") as file:
-            return subprocess.Popen(
-                [sys.executable, "-m", "lchunk.cli", *words], cwd=self.folder, env=self.environment, stdout=file,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        (self.folder / log).unlink(missing_ok=True)
+        return start_lchunk(self.folder, log, words, self.environment)
 
     def run(self, *words: str) -> tuple[int, str]:
         code = self.start("line.log", *words).wait(timeout=120)
