@@ -9,8 +9,8 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Bbox, triple
-from lchunk.operators.labels import canonical_ids, voxels_of
+from lchunk.geometry.bbox import Triple, triple
+from lchunk.operators.labels import firsts_and_sizes, ids_of
 
 CONNECTIVITIES = (6, 18, 26)
 
@@ -45,39 +45,78 @@ def connected_components(foreground: npt.NDArray[Any], *, connectivity: int = 26
 
 @dataclass(frozen=True)
 class LocalComponents:
-    """The components of a box, as far as the box and one voxel around it tell.
+    """The components of a box, as far as the box itself tells.
 
     Args:
-        numbers: (z, y, x) of the box, 0 for background.
-        ids: by number: 1 + the smallest linear index, in the volume, of its voxels in the box; entry 0 is 0.
-        sizes: by number: its voxels in the box.
-        around: (z, y, x) of the box and one voxel around it: the number of what lies there.
+        numbers: (z, y, x), 0 for background.
+        ids: by number: 1 + the smallest linear index, in the volume, of its voxels; entry 0 is 0.
+        sizes: by number: its voxels.
+        values: by number: what its voxels hold.
     """
 
     numbers: npt.NDArray[np.uint32]
     ids: Ids
     sizes: npt.NDArray[np.int64]
-    around: npt.NDArray[np.uint32]
+    values: npt.NDArray[Any]
 
 
 def local_components(
-    foreground: npt.NDArray[Any], bbox: Bbox, bounds: Bbox, *, connectivity: int = 26
+    foreground: npt.NDArray[Any], start: Triple, volume_shape: Triple, *, connectivity: int = 26
 ) -> LocalComponents:
     """The components of a box of a volume.
 
     Args:
-        foreground: (z, y, x) of the box and one voxel around it, 0 outside the volume.
-        bbox: the box.
-        bounds: the volume.
+        foreground: (z, y, x) of the box, truth values or labels.
+        start: its first voxel, zyx from the volume's first voxel.
+        volume_shape: voxels of the volume, zyx.
         connectivity: 6, 18 or 26.
     """
-    around = connected_components(foreground, connectivity=connectivity)
-    inner = np.ascontiguousarray(around[1:-1, 1:-1, 1:-1])
-    start = triple(a - o for a, o in zip(bbox.start, bounds.start, strict=True))
-    found = canonical_ids(inner, start, bounds.shape)
-    # what lies only around the box is not the box's: its number names nothing
-    ids = np.zeros(int(around.max(initial=0)) + 1, np.uint64)
-    ids[: len(found)] = found
-    sizes = voxels_of(inner, len(ids))
-    ids[sizes == 0] = 0
-    return LocalComponents(inner, ids, sizes, around)
+    numbers = connected_components(foreground, connectivity=connectivity)
+    firsts, sizes = firsts_and_sizes(numbers.ravel(), int(numbers.max(initial=0)) + 1)
+    ids = ids_of(firsts, triple(numbers.shape), start, volume_shape)
+    sizes[0] = 0
+    values = foreground.ravel()[firsts]
+    values[0] = 0
+    return LocalComponents(numbers, ids, sizes, values)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane of voxels.
+
+    Args:
+        ids: (a, b), the component of each; 0 for background.
+        values: (a, b), what each holds.
+    """
+
+    ids: Ids
+    values: npt.NDArray[Any]
+
+
+def touching(plane: Plane, before: Plane, *, connectivity: int = 26) -> Ids:
+    """The components that are one across the boundary between two planes.
+
+    Args:
+        plane: (a, b).
+        before: (a + 2, b + 2), the plane before it and one voxel around that.
+        connectivity: 6, 18 or 26.
+
+    Returns:
+        (n, 2) ids, of the plane and of the one before; a pair may come more than once.
+    """
+    height, width = plane.ids.shape
+    pairs = [np.empty((0, 2), np.uint64)]
+    for down, right in _ACROSS[connectivity]:
+        beside = slice(1 + down, 1 + down + height), slice(1 + right, 1 + right + width)
+        ids = before.ids[beside]
+        same = (plane.ids != 0) & (ids != 0) & (plane.values == before.values[beside])
+        both = np.stack([plane.ids[same], ids[same]], axis=1)
+        pairs.append(both[np.append(True, (both[1:] != both[:-1]).any(axis=1))[: len(both)]])
+    return np.concatenate(pairs)
+
+
+_FACE = ((0, 0),)
+_EDGES = ((-1, 0), (1, 0), (0, -1), (0, 1))
+_CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+_ACROSS = {6: _FACE, 18: _FACE + _EDGES, 26: _FACE + _EDGES + _CORNERS}
+"""Where, in the plane before, the neighbours of a voxel lie."""

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Triple
+from lchunk.geometry.bbox import Triple, triple
 
 Labels = npt.NDArray[np.uint64]
 
@@ -27,8 +27,23 @@ def canonical_ids(labels: npt.NDArray[np.uint32], start: Triple, volume_shape: T
     >>> canonical_ids(np.array([[[1, 0, 2], [2, 2, 1]]], np.uint32), (0, 0, 5), (1, 4, 10))
     array([0, 6, 8], dtype=uint64)
     """
-    first = _first_voxels(np.ascontiguousarray(labels).ravel(), int(labels.max(initial=0)) + 1)
-    z, y, x = np.unravel_index(first, labels.shape)
+    firsts, _ = firsts_and_sizes(np.ascontiguousarray(labels).ravel(), int(labels.max(initial=0)) + 1)
+    return ids_of(firsts, triple(labels.shape), start, volume_shape)
+
+
+def ids_of(firsts: npt.NDArray[np.int64], shape: Triple, start: Triple, volume_shape: Triple) -> Labels:
+    """The id of each label of a box from its first voxel there.
+
+    Args:
+        firsts: linear index, in the box, of each label's first voxel.
+        shape: voxels of the box.
+        start: its first voxel, zyx from the volume's first voxel.
+        volume_shape: voxels of the volume, zyx.
+
+    Returns:
+        1 + linear index of that voxel in the volume; entry 0 is 0.
+    """
+    z, y, x = np.unravel_index(firsts, shape)
     linear = ((z + start[0]) * volume_shape[1] + (y + start[1])) * volume_shape[2] + (x + start[2])
     ids: Labels = (linear + 1).astype(np.uint64)
     ids[0] = 0
@@ -64,28 +79,20 @@ def look_up(table: Any, labels: Any, into: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _first_voxels(labels: Any, count: int) -> Any:
-    """The place of the first voxel of each label; 0 for one that is nowhere."""
-    first = np.zeros(count, np.int64)
-    seen = np.zeros(count, np.bool_)
-    last = count
-    for place in range(labels.size):
-        label = labels[place]
-        if label != last and not seen[label]:
-            seen[label] = True
-            first[label] = place
-        last = label
-    return first
+def firsts_and_sizes(labels: Any, count: int) -> Any:
+    """Where each label below a count comes first, and how many voxels it has; a run of voxels is added at once.
 
-
-@numba.njit(cache=True, nogil=True)
-def voxels_of(labels: Any, count: int) -> Any:
-    """How many voxels each label below a count has; a run of them is added at once."""
-    sizes = np.zeros(count, np.int64)
-    flat = labels.ravel()
+    Args:
+        labels: flat.
+        count: of labels; one that is nowhere has place 0 and 0 voxels.
+    """
+    firsts, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
     begin = 0
-    for place in range(1, flat.size + 1):
-        if place == flat.size or flat[place] != flat[begin]:
-            sizes[flat[begin]] += place - begin
+    for place in range(1, labels.size + 1):
+        if place == labels.size or labels[place] != labels[begin]:
+            label = labels[begin]
+            if sizes[label] == 0:
+                firsts[label] = begin
+            sizes[label] += place - begin
             begin = place
-    return sizes
+    return firsts, sizes

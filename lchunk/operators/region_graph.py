@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.affinities import as_float, check_affinities
 from lchunk.operators.graph import COUNT, HIGH_FACES, ONE, PAIR, SUM, Graph, Labels, distinct
-from lchunk.operators.labels import voxels_of
+from lchunk.operators.labels import firsts_and_sizes
 from lchunk.operators.pair_places import FREE, empty_places, longer, place_of
 
 
@@ -53,7 +53,7 @@ def region_graph(
     around = _padded(places[labels], [np.searchsorted(nodes, plane).astype(np.uint32) for plane in planes])
     edges = _edges(around, as_float(affinities), np.array(start), np.array(volume_shape))
     edges[:, PAIR] -= (1 << 32) + 1  # places without background
-    sizes = voxels_of(around[1:, 1:, 1:].copy(), len(nodes))
+    _, sizes = firsts_and_sizes(around[1:, 1:, 1:].ravel(), len(nodes))
     return Graph(
         nodes[1:], sizes[1:], _faces(around, start, volume_shape, len(nodes))[1:], edges, _links(around, linked)
     )

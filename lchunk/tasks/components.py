@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.affinities import as_float
-from lchunk.operators.components import CONNECTIVITIES, local_components
+from lchunk.operators.components import CONNECTIVITIES, Plane, local_components, touching
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.inference import Inference
@@ -26,13 +26,13 @@ SOURCES: dict[str, type[Stage]] = {"probability": Inference, "segmentation": Seg
 
 
 class LocalComponents(Stage):
-    """Number what hangs together in each chunk, as far as one voxel around it tells.
+    """Number what hangs together inside each chunk.
 
-    Reads  the layer named by `of`, one voxel more on every side: `probability` (z, y, x), foreground above the
-           threshold; or labels, whose voxels hang together where they have one label.
+    Reads  the layer named by `of`: `probability` (z, y, x), foreground above the threshold; or labels, whose voxels
+           hang together where they have one label.
     Writes `local_components`, a table a chunk: labels (z, y, x), 0 for background, of the smallest unsigned type that
            holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its voxels; its
-           voxels; what lies at its faces.
+           voxels; what they hold; low0 to low2, high0 to high2: the labels in the chunk's first and last planes.
     """
 
     layer = "local_components"
@@ -52,7 +52,7 @@ class LocalComponents(Stage):
     )
 
     def reading(self) -> tuple[Reads, ...]:
-        return (Reads.halo(SOURCES[self.of], 1),)
+        return (Reads(SOURCES[self.of]),)
 
     def validate(self) -> None:
         stage = self.upstream(self.reading()[0])
@@ -64,13 +64,13 @@ class LocalComponents(Stage):
 
     def compute(self, voxels: npt.NDArray[Any]) -> Table:
         foreground = self._above(voxels) if self.of == "probability" else voxels
-        found = local_components(foreground, self.bbox, self.bounds, connectivity=self.connectivity)
+        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
+        found = local_components(foreground, start, self.bounds.shape, connectivity=self.connectivity)
         numbers = found.numbers.astype(np.min_scalar_type(len(found.ids)))
-        table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes}
+        table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes, "values": found.values}
         for axis in range(3):
-            table[f"before{axis}"] = found.ids[np.take(found.around, 0, axis)]
-            table[f"low{axis}"] = found.ids[np.take(found.numbers, 0, axis)]
-            table[f"high{axis}"] = found.ids[np.take(found.numbers, -1, axis)]
+            table[f"low{axis}"] = np.take(numbers, 0, axis)
+            table[f"high{axis}"] = np.take(numbers, -1, axis)
         return table
 
     def _above(self, probability: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -98,19 +98,20 @@ class ComponentPairs(Stage):
         around = self.bbox.grown((1, 1, 1))
         tables = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
         own = tables[self.grid.index_of(self.bbox)]
+        local: Any = self.upstream(self.reads[0])
         pairs = [np.empty((0, 2), np.uint64)]
         for axis in range(3):
-            mine = own[f"before{axis}"]
+            mine = _plane(own, f"low{axis}")
             sides = zip(around.start, around.stop, strict=True)
-            plane = Bbox(around.start, triple(a + 1 if n == axis else b for n, (a, b) in enumerate(sides)))
-            theirs = np.zeros_like(mine)
-            for index in self.grid.meeting(plane):
-                part = self.grid.chunk(index).clipped(plane)
-                face = tables[index][f"high{axis}"]
-                theirs[_in_plane(part, plane, axis)] = face[_in_plane(part, self.grid.chunk(index), axis)]
-            touching = (mine != 0) & (theirs != 0)
-            both = np.stack([mine[touching], theirs[touching]], axis=1)
-            pairs.append(both[np.append(True, (both[1:] != both[:-1]).any(axis=1))[: len(both)]])
+            box = Bbox(around.start, triple(a + 1 if n == axis else b for n, (a, b) in enumerate(sides)))
+            shape = np.add(mine.ids.shape, 2)
+            before = Plane(np.zeros(shape, np.uint64), np.zeros(shape, mine.values.dtype))
+            for index in self.grid.meeting(box):
+                theirs = _plane(tables[index], f"high{axis}")
+                part = self.grid.chunk(index).clipped(box)
+                here, there = _in_plane(part, box, axis), _in_plane(part, self.grid.chunk(index), axis)
+                before.ids[here], before.values[here] = theirs.ids[there], theirs.values[there]
+            pairs.append(touching(mine, before, connectivity=local.connectivity))
         return linked_labels(own["ids"], own["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
 
     def _at_faces(self, own: Table) -> dict[int, npt.NDArray[np.uint64]]:
@@ -118,9 +119,9 @@ class ComponentPairs(Stage):
         faces = {}
         for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
             if self.bbox.start[axis] > self.bounds.start[axis]:
-                faces[low] = own[f"low{axis}"]
+                faces[low] = own["ids"][own[f"low{axis}"]]
             if self.bbox.stop[axis] < self.bounds.stop[axis]:
-                faces[high] = own[f"high{axis}"]
+                faces[high] = own["ids"][own[f"high{axis}"]]
         return faces
 
 
@@ -176,6 +177,11 @@ class ConnectedComponents(Stage):
 
     def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
         return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)
+
+
+def _plane(chunk: Table, face: str) -> Plane:
+    labels = chunk[face]
+    return Plane(chunk["ids"][labels], chunk["values"][labels])
 
 
 def _in_plane(part: Bbox, within: Bbox, axis: int) -> tuple[slice, ...]:
