@@ -77,11 +77,11 @@ def measure(contestant: Contestant) -> Measure:
         RuntimeError: it failed; the end of its output is in the message.
     """
     contestant.prepare()
+    environment = os.environ | contestant.environment
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or modules of a checkout are compiled anew each time
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            contestant.command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | contestant.environment
-        )
+        process = subprocess.Popen(contestant.command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -33,14 +33,19 @@ def connected_components(foreground: npt.NDArray[Any], *, connectivity: int = 26
     >>> connected_components(np.array([[[1, 0, 1]]])).tolist()
     [[[1, 0, 2]]]
     """
+    return _numbered(foreground, connectivity)[0]
+
+
+def _numbered(foreground: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDArray[np.uint32], int]:
+    """The numbers, and the last of them."""
     if foreground.ndim != 3:
         raise ValueError(f"foreground must be (z, y, x), got shape {foreground.shape}; pick one channel first")
     if connectivity not in CONNECTIVITIES:
         raise ValueError(f"connectivity must be 6, 18 or 26, got {connectivity}")
     # cc3d 4.1 mislabels views of some shapes
     neighbours: Any = connectivity
-    numbers = cc3d.connected_components(np.ascontiguousarray(foreground), connectivity=neighbours)
-    return np.asarray(numbers, np.uint32)
+    numbers, last = cc3d.connected_components(np.ascontiguousarray(foreground), connectivity=neighbours, return_N=True)
+    return np.asarray(numbers, np.uint32), last
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ def local_components(
         volume_shape: voxels of the volume, zyx.
         connectivity: 6, 18 or 26.
     """
-    numbers = connected_components(foreground, connectivity=connectivity)
-    firsts, sizes = firsts_and_sizes(numbers.ravel(), int(numbers.max(initial=0)) + 1)
+    numbers, last = _numbered(foreground, connectivity)
+    firsts, sizes = firsts_and_sizes(numbers.ravel(), last + 1)
     ids = ids_of(firsts, triple(numbers.shape), start, volume_shape)
     sizes[0] = 0
     values = foreground.ravel()[firsts]

@@ -178,15 +178,15 @@ class Stage(luigi.Task):
             return self.upstream(self.reading()[0]).grid
         return Grid(self.bounds, self.bounds.shape if self.whole else self.chunk_shape)
 
-    @property
+    @cached_property
     def blocks(self) -> Grid:
         """Its blocks."""
-        return blocks(self.grid, self.most_blocks)
+        return blocks(self.grid, self.most_blocks) if self.region is None else self.for_volume.blocks
 
     @property
     def most_blocks(self) -> int:
         """How many blocks one graph may hold."""
-        return Dataset().max_blocks
+        return self.dataset.max_blocks
 
     @cached_property
     def bbox(self) -> Bbox:
@@ -225,6 +225,11 @@ class Stage(luigi.Task):
     def for_volume(self) -> Stage:
         """The same stage for the whole volume; it keeps what is the same for every region."""
         return self if self.region is None else self.at(None)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The cfg's section, read once for all regions."""
+        return Dataset() if self.region is None else self.for_volume.dataset
 
     @cached_property
     def _upstreams(self) -> dict[Reads, Stage]:
@@ -291,12 +296,11 @@ class Stage(luigi.Task):
         if reads.all:
             yield whole
             return
-        units = whole.grid if self.is_chunk and len(whole.grid) <= whole.most_blocks else whole.blocks
-        touched = list(units.meeting(self.reach(reads, self.bbox)))
-        if len(touched) == len(units):
+        touched = list(whole.blocks.meeting(self.reach(reads, self.bbox)))
+        if len(touched) == len(whole.blocks):
             yield whole
         else:
-            yield from (whole.at(units.chunk(index)) for index in touched)
+            yield from (whole.at(whole.blocks.chunk(index)) for index in touched)
 
     def output(self) -> list[ChunkTarget]:
         files = self.files()
@@ -312,8 +316,8 @@ class Stage(luigi.Task):
     def run(self) -> None:
         self.reporter = Reporter(self)
         tell: Any = self.set_tracking_url  # Luigi's, where Luigi runs the task
-        if tell is not None and Dataset().viewer:
-            tell(f"{Dataset().viewer.rstrip('/')}/?at={self._middle}")
+        if tell is not None and self.dataset.viewer:
+            tell(f"{self.dataset.viewer.rstrip('/')}/?at={self._middle}")
         if self.is_volume:
             self.store.sweep(self.path, PARTIAL_AGE)
         elif self.is_chunk:
@@ -427,7 +431,7 @@ class Stage(luigi.Task):
 
     def check(self) -> None:
         """Raise where this stage, or one upstream, cannot work or would mix two sets of knobs in one layer."""
-        stages = list({stage.task_id: stage for stage in self._with_upstream()}.values())
+        stages = list(self._with_upstream(set()))
         for stage in stages:
             if not stage.external:
                 stage._check_chunks()
@@ -442,12 +446,16 @@ class Stage(luigi.Task):
         if files.recipe() is None or any(mismatch for stage in near for mismatch in stage._mismatch()):
             self.for_volume.check()
 
-    def _with_upstream(self) -> Iterator[Stage]:
-        """The stage and all that it is made from, upstream first."""
+    def _with_upstream(self, seen: set[str]) -> Iterator[Stage]:
+        """The stage and all that it is made from, upstream first, without what was seen."""
+        whole = self.for_volume
+        if whole.task_id in seen:
+            return
+        seen.add(whole.task_id)
         if not self.external:
             for reads in self.reading():
-                yield from self.upstream(reads)._with_upstream()
-        yield self.at(None)
+                yield from self.upstream(reads)._with_upstream(seen)
+        yield whole
 
     def _mismatch(self) -> Iterable[Mismatch]:
         if self.external:

@@ -41,7 +41,7 @@ def _encode_table(columns: Mapping[str, Any]) -> bytes:
         archive.writestr(zipfile.ZipInfo(COLUMNS), json.dumps(kinds))
         for name, array in arrays.items():
             if array.size:
-                archive.writestr(zipfile.ZipInfo(name), _PACKED.encode(Shuffle(array.itemsize).encode(array)))
+                archive.writestr(zipfile.ZipInfo(name), _packed(array))
     return body.getvalue()
 
 
@@ -64,13 +64,27 @@ class _Columns(Mapping[str, npt.NDArray[Any]]):
         column = np.empty(shape, dtype)
         if column.size:
             try:
-                Shuffle(dtype.itemsize).decode(_PACKED.decode(self._archive.read(name)), out=column)
+                _unpack(self._archive.read(name), column)
             except (zipfile.BadZipFile, RuntimeError) as error:
                 raise ValueError(_torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column
 
 
-_PACKED = Zstd(level=1)
+_ZSTD = Zstd(level=1)
+
+
+def _packed(column: npt.NDArray[Any]) -> bytes:
+    # single bytes are in order as they are
+    packed: bytes = _ZSTD.encode(column if column.itemsize == 1 else Shuffle(column.itemsize).encode(column))
+    return packed
+
+
+def _unpack(packed: bytes, into: npt.NDArray[Any]) -> None:
+    if into.itemsize == 1:
+        _ZSTD.decode(packed, into)
+    else:
+        Shuffle(into.itemsize).decode(_ZSTD.decode(packed), out=into)
+
 
 TABLE = Format(".table", _encode_table, _Columns)
 """A dict of arrays; on reading, a column leaves the store when it is asked for, the others stay there."""
