@@ -108,14 +108,15 @@ def show(arguments: argparse.Namespace) -> None:
 
 def dead(arguments: argparse.Namespace) -> None:
     """Print the messages that were given up, each with the reason."""
-    letters = list(open_queue(arguments.queue).dead())
-    for letter in letters:
+    count = 0
+    for letter in open_queue(arguments.queue).dead():
+        count += 1
         print(letter.body)
         for text in (
             letter.error or "no worker said why: it came too often, and no worker lived to answer"
         ).splitlines():
             print(f"    {text}")
-    print(f"{len(letters)} dead letters")
+    print(f"{count} dead letters")
 
 
 def redrive(arguments: argparse.Namespace) -> None:

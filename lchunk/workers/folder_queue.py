@@ -4,7 +4,8 @@
     dead/<id>.json                                      the body and why it was given up
 
 A rename is atomic, and of two workers that rename one file only one finds it: that one holds the message. The clocks
-of the machines must agree to much less than a lease. A receive lists the folder: good for some 10^5 messages.
+of the machines must agree to much less than a lease. A worker lists the folder once for some hundred messages: good
+for some 10^5 of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LONGEST_WAIT = 2.0
 """A worker that is told to stop waits no longer than this."""
 CANDIDATES = 16
 """Workers that come at one time choose among this many, so that they seldom want the same."""
+LOOK_AHEAD = 512
+"""Messages that one listing of the folder tells of."""
 
 
 class FolderQueue:
@@ -41,6 +44,7 @@ class FolderQueue:
         self.messages = folder / "messages"
         self.graves = folder / "dead"
         self.store = FileStore(folder)
+        self._ready: list[str] = []
 
     def create(self, visibility: float) -> None:
         self.graves.mkdir(parents=True, exist_ok=True)
@@ -61,18 +65,23 @@ class FolderQueue:
             time.sleep(min(POLL_SECONDS, left))
 
     def _take(self, visibility: float) -> Message | None:
-        now = time.time()
-        ready = list(islice(takewhile(lambda name: _parts(name)[0] <= now, self._list(self.messages)), CANDIDATES))
-        random.shuffle(ready)
-        for name in ready:
-            _, receives, number = _parts(name)
-            held = _name(now + visibility, receives + 1, number)
-            try:
-                os.rename(self.messages / name, self.messages / held)
-                return Message((self.messages / held).read_text(), held, receives + 1)
-            except FileNotFoundError:
-                continue  # another worker was first
+        """A message of those that the last listing told of, or a new one tells of."""
+        for listing in (lambda: self._ready, self._oldest):
+            self._ready = listing()
+            while self._ready:
+                name = self._ready.pop(random.randrange(min(len(self._ready), CANDIDATES)))
+                _, receives, number = _parts(name)
+                held = _name(time.time() + visibility, receives + 1, number)
+                try:
+                    os.rename(self.messages / name, self.messages / held)
+                    return Message((self.messages / held).read_text(), held, receives + 1)
+                except FileNotFoundError:
+                    continue  # another worker was first
         return None
+
+    def _oldest(self) -> list[str]:
+        now = time.time()
+        return list(islice(takewhile(lambda name: _parts(name)[0] <= now, self._list(self.messages)), LOOK_AHEAD))
 
     def renew(self, message: Message, visibility: float) -> Message:
         _, receives, number = _parts(message.receipt)

@@ -7,6 +7,7 @@ worker's own cfg gives the rest. `failures` counts the workers that could not do
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,9 +102,7 @@ class TaskMessage:
                 "allow it with --module where you trust the queue"
             )
         try:
-            importlib.import_module(STAGES)
-            importlib.import_module(self.module)
-            stage = Register.get_task_cls(self.family)
+            stage = _stage(self.module, self.family)
         except (ImportError, TaskClassException) as error:
             raise MessageError(
                 f"a message must name a stage, got {self.family!r} of {self.module!r}: {error}"
@@ -116,6 +115,15 @@ class TaskMessage:
         except ValueError as error:
             raise MessageError(f"the parameters of a message for {self.family} are wrong: {error}") from error
         return task
+
+
+@functools.cache
+def _stage(module: str, family: str) -> type[luigi.Task]:
+    """Luigi's look-up of a class, which goes through all that there are."""
+    importlib.import_module(STAGES)
+    importlib.import_module(module)
+    stage: type[luigi.Task] = Register.get_task_cls(family)
+    return stage
 
 
 @contextlib.contextmanager

@@ -82,6 +82,17 @@ class QueueContract:
         assert queue.counts().dead == 0
         assert {self.take(queue).body, self.take(queue).body} == {"a", "b"}
 
+    def test_dead_letters_of_many_batches_are_all_seen_and_all_sent_anew(self, queue: Queue) -> None:
+        bodies = sorted(f"letter {number}" for number in range(23))
+        queue.send(bodies)
+        for _ in bodies:
+            queue.bury(self.take(queue), "why")
+        for _ in range(2):
+            assert sorted(letter.body for letter in queue.dead()) == bodies
+        assert queue.redrive() == 23
+        assert sorted(self.take(queue).body for _ in bodies) == bodies
+        assert queue.counts().dead == 0
+
     def test_purge_and_discard(self, queue: Queue) -> None:
         queue.send(["a", "b"])
         queue.bury(self.take(queue), "why")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lchunk.workers import sqs
 from lchunk.workers.address import open_queue
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.queue import Queue
@@ -39,7 +42,7 @@ class TestFolderQueue(StrictQueueContract):
         assert sorted(got) == sorted([body, "1"] for body in bodies)
 
 
-class SqsContract:
+class SqsContract(QueueContract):
     kind = ""
 
     @pytest.fixture
@@ -76,6 +79,43 @@ class SqsContract:
         with pytest.raises(OSError, match="took 9 of 25 messages and refused the next: InvalidMessageContents: bad"):
             queue.send([str(number) for number in range(25)])
 
+    def test_sending_anew_ends_while_workers_give_up_what_it_sends(self, queue: SqsQueue) -> None:
+        def give_up() -> None:
+            while (message := queue.receive(60, 0)) is not None:
+                queue.bury(message, "why")
+
+        queue.send(["a", "b"])
+        give_up()
+        queue.client.delete_message = Before(queue.client.delete_message, give_up)
+        assert queue.redrive() == 2
+        give_up()
+        assert sorted(letter.body for letter in queue.dead()) == ["a", "b"]
+
+    def test_a_look_that_outlasts_its_hold_shows_each_letter_once(
+        self, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqs, "DEAD_SECONDS", 1)
+        bodies = sorted(f"letter {number}" for number in range(13))
+        queue.send(bodies)
+        for _ in bodies:
+            queue.bury(self.take(queue), "why")
+        queue.client.receive_message = Before(queue.client.receive_message, lambda: time.sleep(0.7))
+        assert sorted(letter.body for letter in queue.dead()) == bodies
+
+
+class Before:
+    """A call, with something done before it; nothing before the calls that this makes itself."""
+
+    def __init__(self, call: Any, do: Callable[[], None]) -> None:
+        self.call, self.do, self.doing = call, do, False
+
+    def __call__(self, **arguments: Any) -> Any:
+        if not self.doing:
+            self.doing = True
+            self.do()
+            self.doing = False
+        return self.call(**arguments)
+
 
 class Refusing:
     """Passes a batch on without its first message, the first time that it sees it."""
@@ -99,7 +139,7 @@ class TestStrictSqs(SqsContract, StrictQueueContract):
     kind = "strict"
 
 
-class TestSqsWithAClock(SqsContract, QueueContract):
+class TestSqsWithAClock(SqsContract):
     kind = "clock"
 
 
