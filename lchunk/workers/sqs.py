@@ -24,7 +24,7 @@ from lchunk.workers.queue import Counts, DeadLetter, LeaseLostError, Message
 logger = logging.getLogger("luigi-interface")
 
 PATIENT = Config(retries={"mode": "standard", "max_attempts": 10}, user_agent="lchunk")
-"""A server that is away for a minute stops nobody. Putting together botocore's own name takes a quarter of a request."""
+"""A server that is away for a minute stops nobody; to put together botocore's own name is a quarter of a request."""
 BATCH = 10
 ATTEMPTS = 6
 LONGEST_DELAY = 900
