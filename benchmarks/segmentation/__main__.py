@@ -23,6 +23,7 @@ threshold = 0.5
 [worker]
 wait_interval = 0.2
 wait_jitter = 0.1
+keep_alive = true
 """
 
 
