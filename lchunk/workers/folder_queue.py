@@ -66,18 +66,18 @@ class FolderQueue:
 
     def _take(self, visibility: float) -> Message | None:
         """A message of those that the last listing told of, or a new one tells of."""
-        for listing in (lambda: self._ready, self._oldest):
-            self._ready = listing()
-            while self._ready:
-                name = self._ready.pop(random.randrange(min(len(self._ready), CANDIDATES)))
-                _, receives, number = _parts(name)
-                held = _name(time.time() + visibility, receives + 1, number)
-                try:
-                    os.rename(self.messages / name, self.messages / held)
-                    return Message((self.messages / held).read_text(), held, receives + 1)
-                except FileNotFoundError:
-                    continue  # another worker was first
-        return None
+        while True:
+            self._ready = self._ready or self._oldest()
+            if not self._ready:
+                return None
+            name = self._ready.pop(random.randrange(min(len(self._ready), CANDIDATES)))
+            _, receives, number = _parts(name)
+            held = _name(time.time() + visibility, receives + 1, number)
+            try:
+                os.rename(self.messages / name, self.messages / held)
+                return Message((self.messages / held).read_text(), held, receives + 1)
+            except FileNotFoundError:
+                continue  # another worker was first
 
     def _oldest(self) -> list[str]:
         now = time.time()

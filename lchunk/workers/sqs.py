@@ -11,7 +11,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -35,8 +35,8 @@ LAST_NET = 100
 """Deliveries after which SQS itself gives a message up; workers do so long before, and say why."""
 ERROR_CHARACTERS = 20_000
 DEAD_SECONDS = 60
-LETTERS_A_SECOND = 50
-"""A dead letter that is looked at is held for so long, so that the next look gives others."""
+LETTERS_A_SECOND = 20
+"""How long dead letters are held while they are looked at, or sent anew, so that the next look gives others."""
 LOST = ("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat")
 ABSENT = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -168,29 +168,21 @@ class SqsQueue:
         return Counts(visible, in_flight, delayed, sum(int(dead.get(name, 0)) for name in names))
 
     def dead(self) -> Iterator[DeadLetter]:
-        held: dict[str, dict[str, Any]] = {}
-        visibility = DEAD_SECONDS + self.counts().dead // LETTERS_A_SECOND
-        while letters := self._dead_batch(visibility):
-            fresh = {letter["MessageId"]: letter for letter in letters if letter["MessageId"] not in held}
-            if not fresh:
-                break  # the first come again
-            held |= fresh
-        self._let_go(held.values())
-        return (DeadLetter(letter["Body"], _reason(letter)) for letter in held.values())
+        letters = self._dead_letters()
+        for letter in letters:
+            with contextlib.suppress(ClientError):  # visible again already
+                self._of_dead(self.client.change_message_visibility, letter, VisibilityTimeout=0)
+        return (DeadLetter(letter["Body"], _reason(letter)) for letter in letters)
 
     def redrive(self) -> int:
-        sent: set[str] = set()
-        left = []
-        while letters := self._dead_batch(DEAD_SECONDS):
-            anew = {letter["Body"]: letter for letter in letters if letter["Body"] not in sent}
-            self.send(list(anew))
-            for letter in anew.values():
+        # all are looked at before any is sent: what workers give up anew stays
+        letters = self._dead_letters()
+        for start in range(0, len(letters), BATCH):
+            batch = letters[start : start + BATCH]
+            self.send([letter["Body"] for letter in batch])
+            for letter in batch:
                 self._of_dead(self.client.delete_message, letter)
-            sent |= anew.keys()
-            # what workers give up meanwhile would come again for ever
-            left += [letter for letter in letters if letter not in anew.values()]
-        self._let_go(left)
-        return len(sent)
+        return len(letters)
 
     def purge(self) -> None:
         self._of_queue(self.client.purge_queue)
@@ -198,21 +190,22 @@ class SqsQueue:
     def discard(self) -> None:
         self.client.purge_queue(QueueUrl=self.dead_url)
 
-    def _let_go(self, letters: Iterable[dict[str, Any]]) -> None:
-        for letter in letters:
-            with contextlib.suppress(ClientError):  # visible again already
-                self._of_dead(self.client.change_message_visibility, letter, VisibilityTimeout=0)
-
-    def _dead_batch(self, visibility: int) -> list[dict[str, Any]]:
-        answer = self.client.receive_message(
-            QueueUrl=self.dead_url,
-            MaxNumberOfMessages=BATCH,
-            VisibilityTimeout=_whole(visibility),
-            WaitTimeSeconds=1,
-            MessageAttributeNames=["error"],
-        )
-        letters: list[dict[str, Any]] = answer.get("Messages", [])
-        return letters
+    def _dead_letters(self) -> list[dict[str, Any]]:
+        """All dead letters, held for as long as it takes to come to the last."""
+        held: dict[str, dict[str, Any]] = {}
+        seconds = DEAD_SECONDS + self.counts().dead // LETTERS_A_SECOND
+        while True:
+            answer = self.client.receive_message(
+                QueueUrl=self.dead_url,
+                MaxNumberOfMessages=BATCH,
+                VisibilityTimeout=_whole(seconds),
+                WaitTimeSeconds=1,
+                MessageAttributeNames=["error"],
+            )
+            letters = {letter["MessageId"]: letter for letter in answer.get("Messages", [])}
+            if letters.keys() <= held.keys():
+                return list(held.values())  # no more, or the first come again
+            held |= letters
 
     def _url_of(self, name: str) -> str:
         try:
