@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import cc3d
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.labels import firsts_and_sizes, ids_of
 
-CONNECTIVITIES = (6, 18, 26)
+ASIDE = {6: 0, 18: 1, 26: 2}
+"""By connectivity: how many steps aside a neighbour in the next plane may be."""
+CONNECTIVITIES = tuple(ASIDE)
 
 Ids = npt.NDArray[np.uint64]
 
@@ -110,18 +113,13 @@ def touching(plane: Plane, before: Plane, *, connectivity: int = 26) -> Ids:
         (n, 2) ids, of the plane and of the one before; a pair may come more than once.
     """
     height, width = plane.ids.shape
-    pairs = [np.empty((0, 2), np.uint64)]
-    for down, right in _ACROSS[connectivity]:
+    pairs = []
+    for down, right in product((-1, 0, 1), repeat=2):
+        if abs(down) + abs(right) > ASIDE[connectivity]:
+            continue
         beside = slice(1 + down, 1 + down + height), slice(1 + right, 1 + right + width)
         ids = before.ids[beside]
         same = (plane.ids != 0) & (ids != 0) & (plane.values == before.values[beside])
         both = np.stack([plane.ids[same], ids[same]], axis=1)
         pairs.append(both[np.append(True, (both[1:] != both[:-1]).any(axis=1))[: len(both)]])
     return np.concatenate(pairs)
-
-
-_FACE = ((0, 0),)
-_EDGES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-_CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
-_ACROSS = {6: _FACE, 18: _FACE + _EDGES, 26: _FACE + _EDGES + _CORNERS}
-"""Where, in the plane before, the neighbours of a voxel lie."""

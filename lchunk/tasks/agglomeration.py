@@ -46,9 +46,8 @@ class RegionGraph(Stage):
             linked.append(own[f"linked{axis}"])
             neighbour = around.get(triple(i - (n == axis) for n, i in enumerate(index)))
             before.append(neighbour[f"high{axis}"] if neighbour else np.zeros(linked[-1].shape, np.uint64))
-        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
         return region_graph(
-            own["labels"], own["ids"], affinities, start=start, volume_shape=self.bounds.shape, before=before,
+            own["labels"], own["ids"], affinities, start=self.start, volume_shape=self.bounds.shape, before=before,
             linked=linked,
         ).table()  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import luigi
@@ -64,8 +65,7 @@ class LocalComponents(Stage):
 
     def compute(self, voxels: npt.NDArray[Any]) -> Table:
         foreground = self._above(voxels) if self.of == "probability" else voxels
-        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
-        found = local_components(foreground, start, self.bounds.shape, connectivity=self.connectivity)
+        found = local_components(foreground, self.start, self.bounds.shape, connectivity=self.connectivity)
         numbers = found.numbers.astype(np.min_scalar_type(len(found.ids)))
         table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes, "values": found.values}
         for axis in range(3):
@@ -96,32 +96,32 @@ class ComponentPairs(Stage):
 
     def compute(self, chunks: Iterator[Table]) -> Table:
         around = self.bbox.grown((1, 1, 1))
-        tables = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
-        own = tables[self.grid.index_of(self.bbox)]
+        planes = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), map(_Planes, chunks), strict=True))
+        own = planes[self.grid.index_of(self.bbox)]
         local: Any = self.upstream(self.reads[0])
-        pairs = [np.empty((0, 2), np.uint64)]
+        pairs = []
         for axis in range(3):
-            mine = _plane(own, f"low{axis}")
+            mine = own.plane(f"low{axis}")
             sides = zip(around.start, around.stop, strict=True)
             box = Bbox(around.start, triple(a + 1 if n == axis else b for n, (a, b) in enumerate(sides)))
             shape = np.add(mine.ids.shape, 2)
             before = Plane(np.zeros(shape, np.uint64), np.zeros(shape, mine.values.dtype))
             for index in self.grid.meeting(box):
-                theirs = _plane(tables[index], f"high{axis}")
+                theirs = planes[index].plane(f"high{axis}")
                 part = self.grid.chunk(index).clipped(box)
                 here, there = _in_plane(part, box, axis), _in_plane(part, self.grid.chunk(index), axis)
                 before.ids[here], before.values[here] = theirs.ids[there], theirs.values[there]
             pairs.append(touching(mine, before, connectivity=local.connectivity))
-        return linked_labels(own["ids"], own["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
+        return linked_labels(own.ids, own.table["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
 
-    def _at_faces(self, own: Table) -> dict[int, npt.NDArray[np.uint64]]:
+    def _at_faces(self, own: _Planes) -> dict[int, npt.NDArray[np.uint64]]:
         """The components in each face that has more of the volume behind it."""
         faces = {}
         for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
             if self.bbox.start[axis] > self.bounds.start[axis]:
-                faces[low] = own["ids"][own[f"low{axis}"]]
+                faces[low] = own.plane(f"low{axis}").ids
             if self.bbox.stop[axis] < self.bounds.stop[axis]:
-                faces[high] = own["ids"][own[f"high{axis}"]]
+                faces[high] = own.plane(f"high{axis}").ids
         return faces
 
 
@@ -179,9 +179,23 @@ class ConnectedComponents(Stage):
         return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)
 
 
-def _plane(chunk: Table, face: str) -> Plane:
-    labels = chunk[face]
-    return Plane(chunk["ids"][labels], chunk["values"][labels])
+class _Planes:
+    """The first and last planes of a chunk; what its labels stand for is read once."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    @cached_property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        return self.table["ids"]
+
+    @cached_property
+    def values(self) -> npt.NDArray[Any]:
+        return self.table["values"]
+
+    def plane(self, name: str) -> Plane:
+        labels = self.table[name]
+        return Plane(self.ids[labels], self.values[labels])
 
 
 def _in_plane(part: Bbox, within: Bbox, axis: int) -> tuple[slice, ...]:

@@ -17,7 +17,6 @@ from lchunk.operators.graph import Table
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
-from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.levels import top_level
 from lchunk.tasks.parameters import CountParameter, NumbersParameter
@@ -36,7 +35,7 @@ class AgainstTruth(Stage):
     format = TABLE
 
     def ingredients(self) -> dict[str, str]:
-        return {"ground_truth": Dataset().ground_truth}
+        return {"ground_truth": self.dataset.ground_truth}
 
     def validate(self) -> None:
         truth, voxel_size = self.truth, self.geometry.voxel_size
@@ -52,7 +51,7 @@ class AgainstTruth(Stage):
     @property
     def truth(self) -> Volume:
         """The dataset's ground truth."""
-        url = Dataset().ground_truth
+        url = self.dataset.ground_truth
         if not url:
             raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
         return open_volume(url)

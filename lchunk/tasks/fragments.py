@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import triple
 from lchunk.operators.graph import Table
 from lchunk.operators.labels import canonical_ids
 from lchunk.operators.watershed import LINKS, RINGS, halo, label_links, watershed_links
@@ -63,8 +62,7 @@ class LocalFragments(Stage):
         ]
         links = np.ascontiguousarray(links)
         labels = label_links(links)
-        start = triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
-        ids = canonical_ids(labels, start, self.bounds.shape)
+        ids = canonical_ids(labels, self.start, self.bounds.shape)
         table: Table = {"labels": labels, "ids": ids}
         for axis, bit in enumerate(LINKS):
             table[f"linked{axis}"] = np.take(links, 0, axis) & bit != 0

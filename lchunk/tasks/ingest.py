@@ -8,7 +8,6 @@ import luigi
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.files import open_volume
 
@@ -29,10 +28,10 @@ class Ingest(Stage):
     )
 
     def ingredients(self) -> dict[str, str]:
-        return {"image": Dataset().image}
+        return {"image": self.dataset.image}
 
     def validate(self) -> None:
-        image = self.external or Dataset().image
+        image = self.external or self.dataset.image
         if not self.external and self.files().recipe() is not None:
             return  # it is being copied, or is: the recipe tells whether it is the same
         volume = open_volume(image)
@@ -43,4 +42,4 @@ class Ingest(Stage):
             raise ValueError(f"bounds must lie inside the image, {volume.bounds}, got {self.bounds}")
 
     def compute(self) -> npt.NDArray[Any]:
-        return np.asarray(open_volume(Dataset().image).read(self.bbox, fill_missing=self.fill_missing))
+        return np.asarray(open_volume(self.dataset.image).read(self.bbox, fill_missing=self.fill_missing))

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import doubled
 from lchunk.operators.agglomeration import Merges, agglomerate_graph
@@ -96,9 +96,6 @@ class Leveled(Stage):
             return stage
         return super().connect(reads)
 
-    def _start(self, bbox: Bbox) -> Triple:
-        return triple(a - o for a, o in zip(bbox.start, self.bounds.start, strict=True))
-
 
 class MergeTree(Leveled):
     """Going up: merge what a box sees whole."""
@@ -120,7 +117,7 @@ class MergeTree(Leveled):
         graphs = [Graph.of_table(box) for box in boxes]
         graph = put_together(graphs, [_shared_faces(self.bbox, grid.chunk(n)) for n in grid.meeting(self.bbox)])
         del graphs
-        away = outside(graph.nodes, self._start(self.bbox), self.bbox.shape, self.bounds.shape)
+        away = outside(graph.nodes, self.start, self.bbox.shape, self.bounds.shape)
         merges, left = agglomerate_graph(graph, away, threshold=self.merged_up_to, overwrite=True)
         return merges.table() | left.table()
 
@@ -165,7 +162,7 @@ class Naming(Leveled):
         (merges,), names = tree, list(above or ())
         boxes = list(below)
         labels = distinct(np.concatenate([box["nodes"] for box in boxes]))
-        own = ~outside(labels, self._start(self.bbox), self.bbox.shape, self.bounds.shape)
+        own = ~outside(labels, self.start, self.bbox.shape, self.bounds.shape)
         return named(
             labels[own],
             above_threshold(Merges.of_table(merges), self.cut_at),

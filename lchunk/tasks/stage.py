@@ -21,7 +21,7 @@ import luigi
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import blocks
 from lchunk.recipe import FILES, Mismatch, compare, digest, refuse
@@ -205,6 +205,11 @@ class Stage(luigi.Task):
                 f"the nearest is {instead}"
             )
         return self.region
+
+    @property
+    def start(self) -> Triple:
+        """Its first voxel, zyx from the volume's first voxel."""
+        return triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
 
     @property
     def is_chunk(self) -> bool:

@@ -121,6 +121,7 @@ def test_local_ids_name_voxels_of_the_box_and_count_them(seed: int, connectivity
             first = np.argwhere(own == label)[0] + np.array(chunk.start) - bounds.start
             assert np.ravel_multi_index(tuple(first), bounds.shape) + 1 == label
         assert found.sizes[1:].sum() == (own > 0).sum()
+        assert np.array_equal(own > 0, inside > 0)
         assert np.array_equal(found.values[found.numbers], inside)
 
 
