@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from lchunk.volumes.chunk_files import Recipe
 
 FILES = "files"
-"""Part of a recipe that tells how a layer is cut into files: it must fit, but is no part of what voxels are."""
+"""Part of a recipe: how a layer is cut into files. It must match, but does not affect voxel values."""
 
 
 class RecipeMismatchError(ValueError):
@@ -60,8 +61,16 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
         return None
     stage = wanted["stage"]
     differences = []
-    if stored["stage"] != stage:
-        differences.append(f"it was made by stage {stored['stage']}, not {stage}")
+    if stored.get("stage") != stage:
+        differences.append(f"it was made by {stored.get('stage', 'another program or version')}, not by {stage}")
+    if stored.get("external") != wanted.get("external"):
+        differences.append(f"it was made from {stored.get('external')!r}, this run reads {wanted.get('external')!r}")
+    if stored.get("format") != wanted.get("format"):
+        differences.append("its files have the format of another version of lchunk")
+    made_of, now = stored.get("made_of", {}), wanted.get("made_of", {})
+    for name in sorted({*made_of, *now}):
+        if made_of.get(name) != now.get(name):
+            differences.append(f"{name} was {made_of.get(name, 'absent')}, and is now {now.get(name, 'absent')}")
     for section, prefix in (("knobs", named_by or stage), ("dataset", "Dataset"), (FILES, stage)):
         there, here = stored.get(section, {}), wanted.get(section, {})
         for knob in sorted({*there, *here}):
@@ -96,5 +105,6 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     lines.append("set the knobs back, or take one of two ways out:")
     stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches)
     lines.append(f"  write to other layers: {' '.join(f'--{stage}-layer-name NAME' for stage in stages)}")
-    lines.append(f"  remove what differs: rm -r {' '.join(f'{root}/{folder}' for folder in outermost)}")
+    removed = " ".join(shlex.quote(f"{root}/{folder}") for folder in outermost)
+    lines.append(f"  remove what differs: rm -r {removed}")
     raise RecipeMismatchError("\n".join(lines))

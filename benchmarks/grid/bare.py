@@ -6,8 +6,8 @@ import json
 import sys
 from itertools import product
 
-from lchunk.volumes.folder import DOCUMENT
 from lchunk.volumes.store import open_store
+from lchunk.volumes.tables import DOCUMENT
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     for z, y, x in product(range(side), repeat=3):
         bbox = f"{z}-{z + 1}_{y}-{y + 1}_{x}-{x + 1}"
         store.put(f"marks/c/{z}/{y}/{x}.json", DOCUMENT.encode({"chunk": bbox}))
-        store.put(f"logs/marks/{bbox}.json", json.dumps(log | {"bbox": bbox}).encode(), durable=False)
+        store.append("logs/marks/bare.jsonl", f"{json.dumps(log | {'bbox': bbox})}\n".encode())
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import DOCUMENT
+from lchunk.volumes.tables import DOCUMENT
 
 
 class Marks(Stage):
@@ -14,5 +15,5 @@ class Marks(Stage):
     layer = "marks"
     format = DOCUMENT
 
-    def compute(self, *_: Any) -> Any:
-        return {"chunk": str(self.bbox)}
+    def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
+        return {"chunk": str(chunk.bbox)}

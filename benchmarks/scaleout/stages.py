@@ -9,6 +9,7 @@ from typing import Any
 import luigi
 
 from benchmarks.grid.stages import Marks
+from lchunk.tasks.jobs import Chunk
 
 
 class Slow(Marks):
@@ -17,8 +18,8 @@ class Slow(Marks):
     layer = "slow"
     notes: str = luigi.Parameter(significant=False)
 
-    def compute(self, *_: Any) -> Any:
+    def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
         with open(self.notes, "a") as file:
             file.write(f"{os.getpid()}\n")
         time.sleep(6)
-        return super().compute()
+        return super().compute_chunk(chunk)

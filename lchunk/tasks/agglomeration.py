@@ -13,12 +13,13 @@ from lchunk.operators.graph import Table
 from lchunk.operators.region_graph import region_graph
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
 from lchunk.tasks.local_labels import named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import TABLE
+from lchunk.volumes.tables import TABLE
 
 
 class RegionGraph(Stage):
@@ -37,9 +38,9 @@ class RegionGraph(Stage):
     format = TABLE
     same_grid = True
 
-    def compute(self, chunks: Iterator[Table], affinities: npt.NDArray[Any]) -> Table:
-        around = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), chunks, strict=True))
-        index = self.grid.index_of(self.bbox)
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], affinities: npt.NDArray[Any]) -> Table:
+        around = dict(zip(self.grid.meeting(self.reach(self.reads[0], chunk.bbox)), chunks, strict=True))
+        index = self.grid.index_of(chunk.bbox)
         own = around[index]
         before, linked = [], []
         for axis in range(3):
@@ -47,7 +48,7 @@ class RegionGraph(Stage):
             neighbour = around.get(triple(i - (n == axis) for n, i in enumerate(index)))
             before.append(neighbour[f"high{axis}"] if neighbour else np.zeros(linked[-1].shape, np.uint64))
         return region_graph(
-            own["labels"], own["ids"], affinities, start=self.start, volume_shape=self.bounds.shape, before=before,
+            own["labels"], own["ids"], affinities, start=chunk.start, volume_shape=chunk.bounds.shape, before=before,
             linked=linked,
         ).table()  # fmt: skip
 
@@ -110,6 +111,7 @@ class Segmentation(Stage):
     reads = (Reads(LocalFragments), Reads(SegmentNames))
     layer = "segmentation"
     dtype = np.uint64
+    labels = True
 
     threshold: float = RangeParameter(
         least=0, most=1, default=0.7,
@@ -132,5 +134,5 @@ class Segmentation(Stage):
                 "raise that, or cut lower"
             )
 
-    def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
+        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, chunk.bbox, self.dust_threshold)

@@ -16,12 +16,13 @@ from lchunk.operators.components import CONNECTIVITIES, Plane, local_components,
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
 from lchunk.tasks.local_labels import named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import TABLE
+from lchunk.volumes.tables import TABLE
 
 SOURCES: dict[str, type[Stage]] = {"probability": Inference, "segmentation": Segmentation}
 
@@ -63,9 +64,9 @@ class LocalComponents(Stage):
                 f"{self.of} must be (z, y, x), got {source.channels} channels in {stage.path}; pick one with keep"
             )
 
-    def compute(self, voxels: npt.NDArray[Any]) -> Table:
+    def compute_chunk(self, chunk: Chunk, voxels: npt.NDArray[Any]) -> Table:
         foreground = self._above(voxels) if self.of == "probability" else voxels
-        found = local_components(foreground, self.start, self.bounds.shape, connectivity=self.connectivity)
+        found = local_components(foreground, chunk.start, chunk.bounds.shape, connectivity=self.connectivity)
         numbers = found.numbers.astype(np.min_scalar_type(len(found.ids)))
         table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes, "values": found.values}
         for axis in range(3):
@@ -94,10 +95,10 @@ class ComponentPairs(Stage):
     format = TABLE
     same_grid = True
 
-    def compute(self, chunks: Iterator[Table]) -> Table:
-        around = self.bbox.grown((1, 1, 1))
-        planes = dict(zip(self.grid.meeting(self.reach(self.reads[0], self.bbox)), map(_Planes, chunks), strict=True))
-        own = planes[self.grid.index_of(self.bbox)]
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table]) -> Table:
+        around = chunk.bbox.grown((1, 1, 1))
+        planes = dict(zip(self.grid.meeting(self.reach(self.reads[0], chunk.bbox)), map(_Planes, chunks), strict=True))
+        own = planes[self.grid.index_of(chunk.bbox)]
         local: Any = self.upstream(self.reads[0])
         pairs = []
         for axis in range(3):
@@ -112,17 +113,7 @@ class ComponentPairs(Stage):
                 here, there = _in_plane(part, box, axis), _in_plane(part, self.grid.chunk(index), axis)
                 before.ids[here], before.values[here] = theirs.ids[there], theirs.values[there]
             pairs.append(touching(mine, before, connectivity=local.connectivity))
-        return linked_labels(own.ids, own.table["sizes"], np.concatenate(pairs), self._at_faces(own)).table()
-
-    def _at_faces(self, own: _Planes) -> dict[int, npt.NDArray[np.uint64]]:
-        """The components in each face that has more of the volume behind it."""
-        faces = {}
-        for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
-            if self.bbox.start[axis] > self.bounds.start[axis]:
-                faces[low] = own.plane(f"low{axis}").ids
-            if self.bbox.stop[axis] < self.bounds.stop[axis]:
-                faces[high] = own.plane(f"high{axis}").ids
-        return faces
+        return linked_labels(own.ids, own.table["sizes"], np.concatenate(pairs), _at_faces(own, chunk)).table()
 
 
 class ComponentUnion(MergeTree):
@@ -165,6 +156,7 @@ class ConnectedComponents(Stage):
     reads = (Reads(LocalComponents), Reads(ComponentNames))
     layer = "components"
     dtype = np.uint64
+    labels = True
 
     dust_threshold: int = CountParameter(
         default=0, description="components of fewer voxels, in the whole volume, are background"
@@ -175,8 +167,8 @@ class ConnectedComponents(Stage):
             return ComponentNames(root=self.root, layer_name=self.layer_name)
         return super().connect(reads)
 
-    def compute(self, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, self.bbox, self.dust_threshold)
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
+        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, chunk.bbox, self.dust_threshold)
 
 
 class _Planes:
@@ -201,3 +193,14 @@ class _Planes:
 def _in_plane(part: Bbox, within: Bbox, axis: int) -> tuple[slice, ...]:
     """Indices of a part of a plane, without the axis that it is one voxel thick along."""
     return tuple(inside for n, inside in enumerate(part.slices(within.start)) if n != axis)
+
+
+def _at_faces(own: _Planes, chunk: Chunk) -> dict[int, npt.NDArray[np.uint64]]:
+    """The components in each face of a chunk that has more of the volume behind it."""
+    faces = {}
+    for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
+        if chunk.bbox.start[axis] > chunk.bounds.start[axis]:
+            faces[low] = own.plane(f"low{axis}").ids
+        if chunk.bbox.stop[axis] < chunk.bounds.stop[axis]:
+            faces[high] = own.plane(f"high{axis}").ids
+    return faces

@@ -90,5 +90,5 @@ class Downsample(Stage):
         return Pyramid(mips[0], tuple(mips[1:]))
 
     def compute(self, voxels: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-        levels = mode_levels if voxels.dtype.itemsize == 8 else mean_levels
+        levels = mode_levels if self._source.labels else mean_levels
         return list(levels(voxels, self.factor, self.mips))

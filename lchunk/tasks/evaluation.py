@@ -18,12 +18,13 @@ from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import top_level
 from lchunk.tasks.parameters import CountParameter, NumbersParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.files import open_volume
-from lchunk.volumes.folder import DOCUMENT, TABLE
+from lchunk.volumes.tables import DOCUMENT, TABLE
 from lchunk.volumes.volume import Volume
 
 logger = logging.getLogger("luigi-interface")
@@ -67,8 +68,8 @@ class Contingency(AgainstTruth):
     reads = (Reads(Segmentation),)
     layer = "contingency"
 
-    def compute(self, segmentation: npt.NDArray[np.uint64]) -> Table:
-        return contingency(self.truth.read(self.bbox), segmentation)
+    def compute_chunk(self, chunk: Chunk, segmentation: npt.NDArray[np.uint64]) -> Table:
+        return contingency(self.truth.read(chunk.bbox), segmentation)
 
 
 class FragmentContingency(AgainstTruth):
@@ -82,9 +83,9 @@ class FragmentContingency(AgainstTruth):
     layer = "fragment_contingency"
     same_grid = True
 
-    def compute(self, chunks: Iterator[Table]) -> Table:
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table]) -> Table:
         (own,) = chunks
-        return contingency(self.truth.read(self.bbox), own["ids"][own["labels"]])
+        return contingency(self.truth.read(chunk.bbox), own["ids"][own["labels"]])
 
 
 class Evaluation(Stage):
@@ -101,7 +102,7 @@ class Evaluation(Stage):
     reads = (Reads(Contingency),)
     layer = "evaluation"
     format = DOCUMENT
-    whole = True
+    single_chunk = True
     file = "scores"
 
     worst: int = CountParameter(default=10, description="how many of the worst splits and merges to list")
@@ -124,8 +125,8 @@ class CleftDifferences(AgainstTruth):
     reads = (Reads(ConnectedComponents),)
     layer = "cleft_differences"
 
-    def compute(self, components: npt.NDArray[np.uint64]) -> Table:
-        return cleft_points(self.truth.read(self.bbox), components, self.bbox.start)
+    def compute_chunk(self, chunk: Chunk, components: npt.NDArray[np.uint64]) -> Table:
+        return cleft_points(self.truth.read(chunk.bbox), components, chunk.bbox.start)
 
 
 class CleftEvaluation(Stage):
@@ -140,7 +141,7 @@ class CleftEvaluation(Stage):
     reads = (Reads(CleftDifferences),)
     layer = "cleft_evaluation"
     format = DOCUMENT
-    whole = True
+    single_chunk = True
     file = "scores"
 
     def compute(self, chunks: Iterator[Table]) -> dict[str, float | None]:
@@ -162,7 +163,7 @@ class ThresholdCurve(Stage):
 
     layer = "threshold_curve"
     format = DOCUMENT
-    whole = True
+    single_chunk = True
     file = "curve"
 
     thresholds: tuple[float, ...] = NumbersParameter(
@@ -193,7 +194,7 @@ class ThresholdCurve(Stage):
     def _highest(self) -> float:
         return Agglomeration(root=self.root).highest_threshold
 
-    def compute(self, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *levels: Iterator[Table]) -> dict[str, Any]:
         table = added(list(chunks))
         merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
         curve: list[dict[str, float]] = []
@@ -204,10 +205,10 @@ class ThresholdCurve(Stage):
                 cut = above_threshold(level, threshold)
                 segments = relabelled(segments, cut.merged, roots_of(cut))
             curve.append({"threshold": threshold} | scores(added([table | {"segment": segments}])))
-            self.report(len(curve), len(thresholds), "thresholds")
+            chunk.report(len(curve), len(thresholds), "thresholds")
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
         logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
-        return curve
+        return {"points": curve}
 
 
 def _together(boxes: list[Merges]) -> Merges:

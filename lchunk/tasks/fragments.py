@@ -11,10 +11,11 @@ from lchunk.operators.graph import Table
 from lchunk.operators.labels import canonical_ids
 from lchunk.operators.watershed import LINKS, RINGS, halo, label_links, watershed_links
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import TABLE
+from lchunk.volumes.tables import TABLE
 
 
 class LocalFragments(Stage):
@@ -55,14 +56,14 @@ class LocalFragments(Stage):
         if self.low >= self.high:
             raise ValueError(f"low must be less than high, got low {self.low:g} and high {self.high:g}")
 
-    def compute(self, affinities: npt.NDArray[Any]) -> Table:
-        reached = self.reach(self.reading()[0], self.bbox)
+    def compute_chunk(self, chunk: Chunk, affinities: npt.NDArray[Any]) -> Table:
+        reached = self.reach(self.reading()[0], chunk.bbox)
         links = watershed_links(affinities, low=self.low, high=self.high, rings=self.rings)[
-            self.bbox.slices(reached.start)
+            chunk.bbox.slices(reached.start)
         ]
         links = np.ascontiguousarray(links)
         labels = label_links(links)
-        ids = canonical_ids(labels, self.start, self.bounds.shape)
+        ids = canonical_ids(labels, chunk.start, chunk.bounds.shape)
         table: Table = {"labels": labels, "ids": ids}
         for axis, bit in enumerate(LINKS):
             table[f"linked{axis}"] = np.take(links, 0, axis) & bit != 0

@@ -22,6 +22,7 @@ from lchunk.operators.inference import Net, infer
 from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.recipe import file_digest
 from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
 from lchunk.tasks.memory import free_memory
 from lchunk.tasks.parameters import (
@@ -34,7 +35,6 @@ from lchunk.tasks.parameters import (
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.chunk_files import missing
 
 CHUNKS_A_BLOCK = 8
 FEW_BLOCKS = 32
@@ -176,7 +176,7 @@ class Inference(Stage):
         return Lattice(self.bounds, self.input_patch, self.output_patch, self.overlap, self.bump)
 
     def reading(self) -> tuple[Reads, ...]:
-        return (*self.reads, Reads(SectionLevels, all=True)) if self.contrast else self.reads
+        return (*self.reads, Reads(SectionLevels, waits_for_all=True)) if self.contrast else self.reads
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.lattice.reach(bbox)
@@ -224,7 +224,7 @@ class Inference(Stage):
 
     def rehearse(self) -> None:
         """Run the net once, on a patch of noise: it, and a chunk, must fit before hours of work rest on them."""
-        if self.external or next(missing(self.files(), self.bounds), None) is None:
+        if self.external or next(self.for_volume.missing(), None) is None:
             return
         taken = _rehearse(self.net_file, self.lattice, self.net_channels, self.batch, self.precision)
         footprint = Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
@@ -257,15 +257,17 @@ class Inference(Stage):
     def _stretch(self) -> Stretch:
         return Stretch(self.contrast_lower, self.contrast_upper, self.contrast_least, self.contrast_most)
 
-    def known(self) -> npt.NDArray[Any] | None:
+    def trivial_content(self, bbox: Bbox) -> npt.NDArray[Any] | None:
         before, after = self.masks
-        erased = (before is not None and before.erases(self.lattice.reach(self.bbox))) or (
-            after is not None and after.erases(self.bbox)
+        erased = (before is not None and before.erases(self.lattice.reach(bbox))) or (
+            after is not None and after.erases(bbox)
         )
-        return np.zeros((*([self.channels] if self.channels else []), *self.bbox.shape), self.dtype) if erased else None
+        return np.zeros((*([self.channels] if self.channels else []), *bbox.shape), self.dtype) if erased else None
 
-    def compute(self, image: npt.NDArray[Any], *levels: Iterator[dict[str, Any]]) -> npt.NDArray[Any]:
-        seen = self.lattice.reach(self.bbox)
+    def compute_chunk(
+        self, chunk: Chunk, image: npt.NDArray[Any], *levels: Iterator[dict[str, Any]]
+    ) -> npt.NDArray[Any]:
+        seen = self.lattice.reach(chunk.bbox)
         before, after = self.masks
         if levels:
             image = stretched(image, levels_of(next(levels[0]), seen, self.bounds), self._stretch)
@@ -274,7 +276,7 @@ class Inference(Stage):
         predicted = infer(
             image,
             seen,
-            self.bbox,
+            chunk.bbox,
             lattice=self.lattice,
             net=_net(self.net_file, self.lattice, self.net_channels),
             channels=self.net_channels,
@@ -282,10 +284,10 @@ class Inference(Stage):
             myelin_threshold=self.selection.myelin_threshold,
             dtype=self.dtype,
             batch=self.batch,
-            progress=lambda done, total: self.report(done, total, "patches"),
+            progress=lambda done, total: chunk.report(done, total, "patches"),
         )
         voxels = predicted if self.channels else predicted[0]
-        return voxels if after is None else after.applied(voxels, self.bbox)
+        return voxels if after is None else after.applied(voxels, chunk.bbox)
 
 
 @functools.lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ import luigi
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.files import open_volume
 
@@ -41,5 +42,5 @@ class Ingest(Stage):
         if not volume.bounds.contains(self.bounds):
             raise ValueError(f"bounds must lie inside the image, {volume.bounds}, got {self.bounds}")
 
-    def compute(self) -> npt.NDArray[Any]:
-        return np.asarray(open_volume(self.dataset.image).read(self.bbox, fill_missing=self.fill_missing))
+    def compute_chunk(self, chunk: Chunk) -> npt.NDArray[Any]:
+        return np.asarray(open_volume(self.dataset.image).read(chunk.bbox, fill_missing=self.fill_missing))

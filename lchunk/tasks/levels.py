@@ -21,10 +21,11 @@ from lchunk.geometry.regions import doubled
 from lchunk.operators.agglomeration import Merges, agglomerate_graph
 from lchunk.operators.cut import Names, above_threshold, named
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Graph, Table, distinct, outside, put_together
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import TABLE
+from lchunk.volumes.tables import TABLE
 
 LAST = -1
 
@@ -112,12 +113,12 @@ class MergeTree(Leveled):
     def reading(self) -> tuple[Reads, ...]:
         return (Reads(type(self), level=self.height - 1) if self.height else Reads(self.leaf),)
 
-    def compute(self, boxes: Iterator[Table]) -> Table:
+    def compute_chunk(self, chunk: Chunk, boxes: Iterator[Table]) -> Table:
         grid = self.upstream(self.reading()[0]).grid
         graphs = [Graph.of_table(box) for box in boxes]
-        graph = put_together(graphs, [_shared_faces(self.bbox, grid.chunk(n)) for n in grid.meeting(self.bbox)])
+        graph = put_together(graphs, [_shared_faces(chunk.bbox, grid.chunk(n)) for n in grid.meeting(chunk.bbox)])
         del graphs
-        away = outside(graph.nodes, self.start, self.bbox.shape, self.bounds.shape)
+        away = outside(graph.nodes, chunk.start, chunk.bbox.shape, chunk.bounds.shape)
         merges, left = agglomerate_graph(graph, away, threshold=self.merged_up_to, overwrite=True)
         return merges.table() | left.table()
 
@@ -158,11 +159,13 @@ class Naming(Leveled):
             return self.tree(root=self.root, level=reads.level)
         return super().connect(reads)
 
-    def compute(self, below: Iterator[Table], tree: Iterator[Table], above: Iterator[Table] | None = None) -> Table:
+    def compute_chunk(
+        self, chunk: Chunk, below: Iterator[Table], tree: Iterator[Table], above: Iterator[Table] | None = None
+    ) -> Table:
         (merges,), names = tree, list(above or ())
         boxes = list(below)
         labels = distinct(np.concatenate([box["nodes"] for box in boxes]))
-        own = ~outside(labels, self.start, self.bbox.shape, self.bounds.shape)
+        own = ~outside(labels, chunk.start, chunk.bbox.shape, chunk.bounds.shape)
         return named(
             labels[own],
             above_threshold(Merges.of_table(merges), self.cut_at),

@@ -4,73 +4,86 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.allocation import keep_freed_memory
+from lchunk.tasks.jobs import ChunkJob
 from lchunk.tasks.progress import ChunkLog
-
-if TYPE_CHECKING:
-    from lchunk.tasks.stage import Stage
 
 logger = logging.getLogger("luigi-interface")
 
 WORTH_A_THREAD = 0.005
-"""Seconds of reading, or writing, one chunk."""
+"""Seconds that a step must take to be worth a thread."""
+ENOUGH_FAILURES = 5
+"""Chunks that may fail for one and the same reason before the others are not tried any more."""
 
 
-class Making:
-    """One chunk on its way: read, computed, written, each once and in this order."""
+@dataclass(frozen=True)
+class Failure:
+    """A chunk that could not be made, and why: as text, since an exception keeps the arrays of its frames alive."""
 
-    def __init__(self, chunk: Stage) -> None:
-        self.chunk = chunk
-        self.log = ChunkLog(type(chunk).__name__, chunk.bbox)
+    bbox: Bbox
+    kind: str
+    reason: str
+
+
+class ChunkInProgress:
+    """A chunk that is being made: read, computed, written, each once and in this order."""
+
+    def __init__(self, job: ChunkJob) -> None:
+        self.job = job
+        self.log = ChunkLog(job.work.stage, job.chunk.bbox)
         self.inputs: list[Any] = []
         self.content: Any = None
 
     def read(self) -> None:
         keep_freed_memory()
         with self.log.timed("read"):
-            self.chunk.prepare()
-            self.content = self.chunk.known()
+            self.job.work.prepare()
+            self.content = self.job.work.trivial(self.job.chunk.bbox)
             if self.content is None:
-                self.inputs = self.chunk.inputs()
+                self.inputs = [source.read() for source in self.job.inputs]
             else:
                 self.log.skipped = True
 
     def compute(self) -> None:
         with self.log.timed("compute"):
             if self.content is None:
-                self.content = self.chunk.trimmed(self.chunk.compute(*self.inputs))
-                self.log.device = self.chunk.computed_on
+                self.content = self.job.content(self.inputs)
+                self.log.device = self.job.work.device()
+                self.job.work.confirm()
         self.inputs = []
 
     def write(self) -> None:
         with self.log.timed("write"):
-            self.chunk.files().write(self.chunk.bbox, self.content)
+            self.job.work.output.write(self.job.chunk.bbox, self.content)
         self.content = None
-        self.log.write(self.chunk.store, self.chunk.log_folder)
+        self.log.write(self.job.work.logs, self.job.work.log_folder)
 
 
-def make(chunk: Stage) -> None:
+def make(job: ChunkJob) -> None:
     """Make one chunk."""
-    making = Making(chunk)
-    making.read()
-    making.compute()
-    making.write()
+    chunk = ChunkInProgress(job)
+    chunk.read()
+    chunk.compute()
+    chunk.write()
 
 
-class Beside:
-    """Runs one kind of step in a thread beside the others, where it takes long enough to be worth that."""
+class BackgroundStep:
+    """Runs one kind of step in a thread, where it takes long enough to be worth that."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.pool = pool
         self.seconds = 0.0
 
     def start(self, step: Callable[[], None]) -> Callable[[], None]:
-        """Start a step. Returns what waits for its end, and raises what it raised."""
+        """Start a step. Returns a function that waits for its end, and raises what it raised."""
         if self.seconds >= WORTH_A_THREAD:
             return self.pool.submit(self._timed, step).result
         try:
@@ -91,47 +104,86 @@ class Beside:
 
 
 def _nothing() -> None:
-    """What waits for a step that has ended."""
+    """Waits for a step that has ended."""
 
 
-def make_all(chunks: Iterable[Stage], computing: Callable[[int, Stage], None]) -> list[tuple[Bbox, Exception]]:
-    """Make many; when one fails the others are still made.
+class Failures:
+    """What failed so far, as text."""
+
+    def __init__(self) -> None:
+        self.all: list[Failure] = []
+        self.reasons: Counter[str] = Counter()
+
+    def settled(self, step: Callable[[], Any], job: ChunkJob) -> bool:
+        """Run a step. Returns whether it succeeded."""
+        try:
+            step()
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            if not self.reasons[reason]:
+                logger.exception("%s failed at %s", job.work.stage, job.chunk.bbox)
+            else:
+                logger.error("%s failed at %s, as before: %s", job.work.stage, job.chunk.bbox, error)
+            self.reasons[reason] += 1
+            self.all.append(Failure(job.chunk.bbox, type(error).__name__, str(error)))
+            return False
+        return True
+
+    @property
+    def enough(self) -> bool:
+        """Whether one reason has come so often that it is no accident."""
+        return max(self.reasons.values(), default=0) >= ENOUGH_FAILURES
+
+
+def make_all(jobs: Iterable[ChunkJob], computing: Callable[[int], None]) -> list[Failure]:
+    """Make many chunks. When some fail the others are still made, unless they fail again and again for one reason.
 
     Args:
-        chunks: in order.
-        computing: told the number of a chunk, and the chunk, before it is computed.
+        jobs: in order.
+        computing: told the number of a chunk before it is computed.
 
     Returns:
         Chunks that failed, and why.
     """
-    failed: list[tuple[Bbox, Exception]] = []
-
-    def settled(step: Callable[[], Any], chunk: Stage) -> bool:
-        try:
-            step()
-        except Exception as error:
-            logger.exception("%s failed at %s", type(chunk).__name__, chunk.bbox)
-            failed.append((chunk.bbox, error))
-            return False
-        return True
-
+    failures = Failures()
     with ThreadPoolExecutor(1, "read") as read_pool, ThreadPoolExecutor(1, "write") as write_pool:
-        reader, writer = Beside(read_pool), Beside(write_pool)
-        upcoming = map(Making, chunks)
-        making = next(upcoming, None)
-        reading = reader.start(making.read) if making else None
-        writing: tuple[Callable[[], None], Stage] | None = None
+        reader, writer = BackgroundStep(read_pool), BackgroundStep(write_pool)
+        upcoming = map(ChunkInProgress, _until(jobs, failures))
+        chunk = next(upcoming, None)
+        reading = reader.start(chunk.read) if chunk else None
+        writing: tuple[Callable[[], None], ChunkJob] | None = None
         number = 0
-        while making is not None and reading is not None:
-            readable = settled(reading, making.chunk)
+        while chunk is not None and reading is not None:
+            readable = failures.settled(reading, chunk.job)
             following = next(upcoming, None)
             reading = reader.start(following.read) if following else None
-            computing(number, making.chunk)
-            if readable and settled(making.compute, making.chunk):
+            computing(number)
+            if readable and failures.settled(chunk.compute, chunk.job):
                 if writing is not None:
-                    settled(*writing)
-                writing = (writer.start(making.write), making.chunk)
-            making, number = following, number + 1
+                    failures.settled(*writing)
+                writing = (writer.start(chunk.write), chunk.job)
+            chunk, number = following, number + 1
         if writing is not None:
-            settled(*writing)
-    return failed
+            failures.settled(*writing)
+    return failures.all
+
+
+def _until(jobs: Iterable[ChunkJob], failures: Failures) -> Iterator[ChunkJob]:
+    """The jobs, as long as it makes sense to go on."""
+    for job in jobs:
+        if failures.enough:
+            return
+        yield job
+
+
+def reasons(failures: list[Failure], most: int = 3) -> str:
+    """Why chunks failed, each reason once, the most frequent first."""
+    counts = Counter(f"{failure.kind}: {failure.reason}" for failure in failures)
+    shown = [f"{reason} ({count} chunks)" if count > 1 else reason for reason, count in counts.most_common(most)]
+    more = len(counts) - most
+    return "; ".join(shown) + (f"; and {more} other reasons" if more > 0 else "")
+
+
+def first_places(failures: list[Failure], most: int = 3) -> str:
+    """Where chunks failed, the first of them."""
+    return ", ".join(str(failure.bbox) for failure in islice(failures, most))

@@ -14,13 +14,14 @@ from lchunk.operators.graph import Table
 from lchunk.operators.meshing import Surface, mesh_labels
 from lchunk.tasks.agglomeration import Segmentation, SegmentNames
 from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, LabelsParameter, PrefixParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.chunk_files import ChunkFiles
-from lchunk.volumes.folder import DOCUMENT
+from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.tables import DOCUMENT
 from lchunk.volumes.volume import Volume
 
 
@@ -45,7 +46,7 @@ class Mesh(Stage):
     ids: tuple[int, ...] = LabelsParameter(default=(), description="mesh these labels only: 5,7,12")
 
     def reading(self) -> tuple[Reads, ...]:
-        segmentation = Reads(Downsample, all=True) if self.mip else Reads(Segmentation)
+        segmentation = Reads(Downsample, waits_for_all=True) if self.mip else Reads(Segmentation)
         return (segmentation, Reads(SegmentNames)) if self.dust_threshold else (segmentation,)
 
     def connect(self, reads: Reads) -> Stage:
@@ -55,7 +56,7 @@ class Mesh(Stage):
             return Segmentation(root=self.root).upstream(reads)
         return super().connect(reads)
 
-    def source(self, reads: Reads) -> Volume | ChunkFiles:
+    def source(self, reads: Reads) -> Volume | Records:
         return self._segmentation if reads.stage is Downsample else super().source(reads)
 
     @property
@@ -106,7 +107,9 @@ class Mesh(Stage):
         layer = self._segmentation
         return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, layer.corner, self.mip)
 
-    def compute(self, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]) -> dict[int, Surface]:
+    def compute_chunk(
+        self, chunk: Chunk, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]
+    ) -> dict[int, Surface]:
         wanted = np.unique(labels)
         for names in sizes:
             large = [table["roots"][table["sizes"] >= self.dust_threshold] for table in names]
@@ -114,7 +117,7 @@ class Mesh(Stage):
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
         layer = self._segmentation
-        first = self.reach(self.reading()[0], self.bbox).start
+        first = self.reach(self.reading()[0], chunk.bbox).start
         z, y, x = (
             corner + (start - low) * size
             for corner, start, low, size in zip(layer.corner, first, self.bounds.start, layer.voxel_size, strict=True)
@@ -139,10 +142,10 @@ class MeshManifest(Stage):
     Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99.
     """
 
-    reads = (Reads(Mesh, all=True),)
+    reads = (Reads(Mesh, waits_for_all=True),)
     layer = "manifest"
     format = DOCUMENT
-    whole = True
+    single_chunk = True
     selects = ("prefix",)
 
     prefix: str = PrefixParameter(
@@ -161,14 +164,14 @@ class MeshManifest(Stage):
     def bounds(self) -> Bbox:
         return Mesh(root=self.root).bounds
 
-    def compute(self, chunks: Iterator[tuple[Bbox, list[int]]]) -> dict[str, Any]:
+    def compute_chunk(self, chunk: Chunk, meshed: Iterator[dict[str, list[int]]]) -> dict[str, Any]:
         folder = Mesh(root=self.root).files()
         fragments: dict[int, list[str]] = defaultdict(list)
-        for chunk, labels in chunks:
-            for label in labels:
+        for index, own in zip(folder.grid, meshed, strict=True):
+            for label in own["labels"]:
                 if f"{label}:".startswith(self.prefix):
-                    fragments[label].append(folder.fragment_name(label, chunk))
+                    fragments[label].append(folder.fragment_name(label, folder.grid.chunk(index)))
         for done, label in enumerate(sorted(fragments), start=1):
             folder.write_manifest(label, fragments[label])
-            self.report(done, len(fragments), "labels")
+            chunk.report(done, len(fragments), "labels")
         return {"prefix": self.prefix, "labels": sorted(fragments)}

@@ -1,4 +1,4 @@
-"""How far a task is, told to the scheduler and the terminal; and the log that a chunk leaves."""
+"""How far a task is, for the scheduler and the terminal; and the line that a chunk leaves in a log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 import html
 import json
 import logging
+import os
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,7 +27,7 @@ TERMINAL_SECONDS = 10.0
 
 
 class Reporter:
-    """Tells how far a running task is, at most once a second to the scheduler, every ten to the terminal."""
+    """Reports how far a running task is, at most once a second to the scheduler, every ten seconds to the terminal."""
 
     def __init__(self, task: luigi.Task) -> None:
         self.task = task
@@ -34,14 +37,14 @@ class Reporter:
         self.made, self.chunks = 0, 1
 
     def chunk(self, made: int, chunks: int) -> None:
-        """What is told from now on is of the chunk after these, of a task of many."""
+        """Start reporting the next chunk of a task of many."""
         self.made, self.chunks = made, chunks
         if self.at_start is None:
             self.at_start = made / chunks
         self.tell(0, 1, "")
 
     def tell(self, done: int, total: int, what: str) -> None:
-        """Tell that `done` of `total` parts of the chunk are done."""
+        """Report that `done` of `total` parts of the chunk are done."""
         now = time.monotonic()
         last = self.made + done / max(total, 1) >= self.chunks
         if not last and now - self.web < WEB_SECONDS and now - self.terminal < TERMINAL_SECONDS:
@@ -71,6 +74,14 @@ class Reporter:
         return rate if share >= 1 else [*rate, f"{_duration(seconds / gained * (1 - share))} left"]
 
 
+def _process() -> str:
+    """Name of this process's log files: no two processes write to one file."""
+    return f"{_HOST}-{os.getpid()}"
+
+
+_HOST = re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -78,7 +89,7 @@ def _duration(seconds: float) -> str:
 
 
 class ChunkLog:
-    """Seconds that a chunk took, written beside its layer. Logs decide nothing."""
+    """Seconds that a chunk took: a line in a log file of the process. Logs decide nothing."""
 
     def __init__(self, stage: str, bbox: Bbox) -> None:
         self.stage = stage
@@ -95,7 +106,7 @@ class ChunkLog:
         self.seconds[step] = round(time.perf_counter() - start, 4)
 
     def write(self, store: Store, layer: str) -> None:
-        """Leave `logs/<layer>/<bbox>.json`; where that fails, say so and go on."""
+        """Add a line to `logs/<layer>/<host>-<process>.jsonl`; where that fails, warn and go on."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
         content |= {"device": self.device, "seconds": self.seconds}
         if self.skipped:
@@ -103,6 +114,6 @@ class ChunkLog:
         for listener in chunk_listeners:
             listener(content)
         try:
-            store.put(f"logs/{layer}/{self.bbox}.json", json.dumps(content).encode(), durable=False)
+            store.append(f"logs/{layer}/{_process()}.jsonl", f"{json.dumps(content)}\n".encode())
         except OSError as error:
             logger.warning("the log of %s at %s could not be written: %s", self.stage, self.bbox, error)

@@ -19,8 +19,8 @@ class Reads:
         stage: whose layer.
         low: voxels read before the chunk, zyx.
         high: voxels read after it, zyx.
-        clip: leave out what lies outside the volume, in place of zeros.
-        all: nothing starts before the whole input is there.
+        clip: leave out what lies outside the volume, instead of reading zeros.
+        waits_for_all: nothing starts before the whole input is complete.
         level: which of a stage's levels, where it has many.
     """
 
@@ -28,7 +28,7 @@ class Reads:
     low: Triple = (0, 0, 0)
     high: Triple = (0, 0, 0)
     clip: bool = False
-    all: bool = False
+    waits_for_all: bool = False
     level: int = 0
 
     @classmethod

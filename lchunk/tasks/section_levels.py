@@ -13,7 +13,7 @@ from lchunk.operators.graph import Table
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.folder import TABLE
+from lchunk.volumes.tables import TABLE
 
 
 class LocalLevels(Stage):
@@ -41,7 +41,7 @@ class SectionLevels(Stage):
     reads = (Reads(LocalLevels),)
     layer = "section_levels"
     format = TABLE
-    whole = True
+    single_chunk = True
     file = "table"
 
     def compute(self, chunks: Iterator[Table]) -> Table:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lchunk.volumes.folder import TABLE
 from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
+from lchunk.volumes.tables import TABLE
 
 METRES = 1e-9
 ORDER = ("image", "affinities", "probability", "segmentation", "components")
@@ -58,7 +58,7 @@ def viewer_state(store: Store, base: str, at: tuple[float, float, float] = MIDDL
 def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
     source: Any = {"url": f"{base}/{layer.name}/|zarr3:"}
     shown: dict[str, Any] = {"name": layer.name, "visible": layer.name not in HIDDEN}
-    if layer.dtype.itemsize == 8:
+    if layer.labels:
         sources = [source]
         if store.exists(f"{layer.name}/mesh/info"):
             sources.append({"url": f"precomputed://{base}/{layer.name}/mesh"})

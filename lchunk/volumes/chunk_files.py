@@ -1,11 +1,11 @@
-"""Files of a layer, one a chunk: which are there, and which are missing."""
+"""Files of a layer, one or more for each chunk: which exist, and which are missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
@@ -19,7 +19,7 @@ Recipe = dict[str, Any]
 
 
 class ChunkFiles(Protocol):
-    """A layer as its stage sees it, whatever the chunk files hold."""
+    """A layer as the stage that writes it sees it, whatever the chunk files hold."""
 
     @property
     def store(self) -> Store:
@@ -34,19 +34,37 @@ class ChunkFiles(Protocol):
         """Which voxels belong to which file."""
 
     def keys(self, index: Triple) -> list[str]:
-        """The files of a chunk; it is made when all are there."""
+        """The files of a chunk; the chunk is complete when all exist."""
 
     def recipe(self) -> Recipe | None:
         """The recipe of the first write; None while there is no layer."""
 
-    def create(self, recipe: Recipe) -> None:
-        """Write the metadata, recipe included, where it is not there yet."""
+    def create(self, recipe: Recipe) -> Recipe:
+        """Write the metadata, with the recipe, unless another writer was first.
+
+        Returns:
+            The recipe of whoever was first: compare it with your own.
+        """
 
     def write(self, bbox: Bbox, content: Any) -> None:
         """Write one chunk."""
 
-    def read(self, bbox: Bbox, *, fill_missing: bool = False) -> Any:
-        """What lies in a box."""
+
+class Records(Protocol):
+    """A layer whose chunks hold tables or documents. (A layer of voxels is a `Volume`.)"""
+
+    def records(self, bbox: Bbox) -> Iterator[Any]:
+        """The record of every chunk that a box touches, z-major, one at a time.
+
+        Raises:
+            FileNotFoundError: a chunk is missing.
+            ValueError: a file is damaged.
+        """
+
+
+def holds_records(source: Any) -> TypeGuard[Records]:
+    """Whether the chunks of a layer hold records, and not voxels."""
+    return hasattr(source, "records")
 
 
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
@@ -66,16 +84,17 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
         yield from (index for index, wanted in keys.items() if not present.issuperset(wanted))
 
 
-def require(files: ChunkFiles, bbox: Bbox) -> None:
-    """Raise unless every chunk that a box touches is there.
+def absent_chunk(files: ChunkFiles, index: Triple, bbox: Bbox) -> FileNotFoundError:
+    """The error of a reader that found no file for a chunk.
 
-    Raises:
-        FileNotFoundError: a chunk is not.
+    Args:
+        files: the layer.
+        index: of the chunk.
+        bbox: what was to be read.
     """
-    lacking = list(missing(files, bbox.clipped(files.grid.bounds)))
-    if lacking:
-        raise FileNotFoundError(
-            f"layer {files.path} in {files.store.url} must have every chunk of {bbox}, "
-            f"but {len(lacking)} are missing, the first at {files.grid.chunk(lacking[0])}; "
-            "run its stage again, it makes only what is missing"
-        )
+    count = sum(1 for _ in missing(files, bbox.clipped(files.grid.bounds)))
+    return FileNotFoundError(
+        f"layer {files.path} in {files.store.url} must have every chunk of {bbox}, "
+        f"but {max(count, 1)} are missing, the first at {files.grid.chunk(index)}; "
+        "run its stage again, which makes only what is missing"
+    )

@@ -42,6 +42,9 @@ class ForeignVolume:
     channels: int
     cut: Callable[[tuple[slice, slice, slice], bool], npt.NDArray[Any]]
 
+    def fingerprint(self) -> str:
+        return ""
+
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         inside = bbox.clipped(self.bounds)
         if not inside.size:

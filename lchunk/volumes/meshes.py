@@ -3,13 +3,12 @@
 mesh/info                                   what the folder is, and its recipe
 mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment a label and chunk
 mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
-mesh/index/c/<z>/<y>/<x>.json               labels of the chunk: its target, written last
+mesh/index/c/<z>/<y>/<x>.json               labels and checksums of the chunk's fragments: its target, written last
 mesh/<label>:0                              the manifest of a label
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +17,9 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
-from lchunk.volumes.chunk_files import Recipe, require
+from lchunk.volumes.checksum import checksum, refuse_damaged
+from lchunk.volumes.chunk_files import Recipe, absent_chunk
+from lchunk.volumes.documents import create_document, decode_document, encode_document, encode_json, read_json
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
 
@@ -41,16 +42,10 @@ class MeshFolder:
         return [f"{self.path}/index/c/{'/'.join(map(str, index))}.json"]
 
     def recipe(self) -> Recipe | None:
-        try:
-            recipe: Recipe = json.loads(self.store.get(f"{self.path}/info"))["lchunk"]["recipe"]
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return recipe
+        info = read_json(self.store, f"{self.path}/info")
+        return None if info is None else info.get("lchunk", {}).get("recipe", {})
 
-    def create(self, recipe: Recipe) -> None:
-        key = f"{self.path}/info"
-        if self.store.exists(key):
-            return
+    def create(self, recipe: Recipe) -> Recipe:
         chunk = self.grid.chunk_shape[::-1]
         # whole numbers as such: cloud-volume makes the names of the spatial index from them
         size = [int(nm) if nm == int(nm) else nm for nm in self.voxel_size[::-1]]
@@ -62,27 +57,40 @@ class MeshFolder:
             "spatial_index": {"resolution": size, "chunk_size": nanometres},
             "lchunk": {"recipe": recipe},
         }
-        self.store.put(key, json.dumps(info, indent=2).encode())
+        stored: Recipe = create_document(self.store, f"{self.path}/info", info)["lchunk"]["recipe"]
+        return stored
 
     def write(self, bbox: Bbox, content: dict[int, Surface]) -> None:
         """Write the fragments of a chunk, its boxes, and last the index of its labels."""
         index = self.grid.index_of(bbox)
-        boxes = {}
+        boxes, checksums = {}, []
         for label, surface in content.items():
-            self.store.put(self.fragment_key(label, bbox), encode_fragment(*surface))
+            body = encode_fragment(*surface)
+            checksums.append(checksum(body))
+            self.store.put(self.fragment_key(label, bbox), body)
             boxes[str(label)] = [float(side) for side in (*surface[0].min(0), *surface[0].max(0))]
-        self.store.put(f"{self.path}/{self._nanometres(bbox)}.spatial", json.dumps(boxes).encode())
-        self.store.put(self.keys(index)[0], json.dumps({"labels": list(content)}).encode())
+        self.store.put(f"{self.path}/{self._nanometres(bbox)}.spatial", encode_json(boxes))
+        self.store.put(self.keys(index)[0], encode_document({"labels": list(content), "checksums": checksums}))
 
-    def read(self, bbox: Bbox, *, fill_missing: bool = False) -> Iterator[tuple[Bbox, list[int]]]:
-        """Chunk and labels of every chunk that a box touches.
+    def records(self, bbox: Bbox) -> Iterator[dict[str, list[int]]]:
+        """Labels of each chunk that a box touches, z-major, and the checksums of their fragments."""
+        for index in self.grid.meeting(bbox):
+            key = self.keys(index)[0]
+            try:
+                yield decode_document(self.store.get(key))
+            except FileNotFoundError as error:
+                raise absent_chunk(self, index, bbox) from error
+            except ValueError as error:
+                raise ValueError(f"{self.store.url}/{key} must be a whole list of labels, but {error}") from error
+
+    def check_fragment(self, label: int, bbox: Bbox, written: int) -> None:
+        """Raise where a fragment is not what was written.
 
         Raises:
-            FileNotFoundError: a chunk is not there.
+            FileNotFoundError: there is no such file.
+            ChecksumError: it is damaged.
         """
-        require(self, bbox)
-        for index in self.grid.meeting(bbox):
-            yield self.grid.chunk(index), json.loads(self.store.get(self.keys(index)[0]))["labels"]
+        refuse_damaged(self.store.get(self.fragment_key(label, bbox)), written)
 
     def fragment_name(self, label: int, bbox: Bbox) -> str:
         sides = zip(bbox.start[::-1], bbox.stop[::-1], strict=True)
@@ -92,7 +100,7 @@ class MeshFolder:
         return f"{self.path}/{self.fragment_name(label, bbox)}"
 
     def write_manifest(self, label: int, fragments: list[str]) -> None:
-        self.store.put(f"{self.path}/{label}:0", json.dumps({"fragments": sorted(fragments)}).encode())
+        self.store.put(f"{self.path}/{label}:0", encode_json({"fragments": sorted(fragments)}))
 
     def _nanometres(self, bbox: Bbox) -> str:
         """Name of a chunk's box in nanometres xyz, as cloud-volume writes it."""

@@ -16,7 +16,7 @@ from lchunk.volumes.store import Store
 
 @dataclass(frozen=True)
 class Pyramid:
-    """The mips of a layer above `source`, one after the other; a chunk is one chunk file of each."""
+    """The mips of a layer above `source`. Each is an ordinary layer; a chunk is one chunk file of each mip."""
 
     source: Layer
     mips: tuple[Layer, ...]
@@ -39,9 +39,10 @@ class Pyramid:
     def recipe(self) -> Recipe | None:
         return self.mips[-1].recipe() or self.mips[0].recipe()
 
-    def create(self, recipe: Recipe) -> None:
-        for mip in self.mips:
-            mip.create(recipe)
+    def create(self, recipe: Recipe) -> Recipe:
+        """As of one layer; the recipe of the first mip that another writer made otherwise."""
+        stored = (mip.create(recipe) for mip in self.mips)
+        return next((other for other in stored if other != recipe), recipe)
 
     def write(self, bbox: Bbox, content: list[npt.NDArray[Any]]) -> None:
         """Write the chunk's file at each mip where it is missing."""
@@ -49,6 +50,3 @@ class Pyramid:
         for mip, voxels in zip(self.mips, content, strict=True):
             if not self.store.exists(mip.keys(index)[0]):
                 mip.write(mip.grid.chunk(index), voxels)
-
-    def read(self, bbox: Bbox, *, fill_missing: bool = False) -> Any:
-        raise NotImplementedError("read one mip of the layer")

@@ -36,6 +36,9 @@ class Volume(Protocol):
     def channels(self) -> int:
         """0, or the number of channels."""
 
+    def fingerprint(self) -> str:
+        """What tells this content from another, without reading the voxels: asked for often."""
+
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         """Voxels of a box, (z, y, x) or (channel, z, y, x).
 

@@ -16,6 +16,8 @@ from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
 
+LOG_BYTES = 1 << 16
+"""Of the end of each process's log that an estimate reads."""
 LOGS = 200
 """Chunk logs that an estimate looks at, a stage."""
 
@@ -64,7 +66,7 @@ class Job:
         lacking = [other for other in flatten(task.requires()) if not self._is_complete(other)]
         for other in lacking:
             self._visit(other)
-        if isinstance(task, Stage) and task.is_volume:
+        if isinstance(task, Stage) and task.delegates:
             return  # its blocks are what is made
         if not lacking:
             self.ready.append(task)
@@ -106,17 +108,23 @@ def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
 def _amount(regions: list[Stage]) -> Amount:
     first = regions[0]
     chunks = sum(sum(1 for _ in stage.grid.meeting(stage.bbox)) for stage in regions)
-    took = [_voxels_and_seconds(first.store, key) for key in islice(first.store.list(f"logs/{first.log_folder}"), LOGS)]
+    lines = (line for key in first.store.list(f"logs/{first.log_folder}") for line in _last_lines(first.store, key))
+    took = [_voxels_and_seconds(line) for line in islice(lines, LOGS)]
     voxels, seconds = (sum(parts) for parts in zip((0, 0.0), *took, strict=True))
     total = sum(stage.bbox.size for stage in regions)
     return Amount(first.task_family, len(regions), chunks, seconds / voxels * total if voxels else None)
 
 
-def _voxels_and_seconds(store: Store, key: str) -> tuple[int, float]:
-    """What a chunk's log says; nothing where it is broken: logs decide nothing, and are not waited for on the disk."""
+def _last_lines(store: Store, key: str) -> list[bytes]:
+    """The last lines of a process's log."""
+    return store.get(key, -LOG_BYTES).split(b"\n")[1:-1] if store.size(key) > LOG_BYTES else store.get(key).splitlines()
+
+
+def _voxels_and_seconds(line: bytes) -> tuple[int, float]:
+    """What a chunk's log line says; nothing where it is torn: logs decide nothing, and a crash may lose their end."""
     try:
-        log = json.loads(store.get(key))
+        log = json.loads(line)
         return log["voxels"], sum(log["seconds"].values())
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        logger.warning("the log %s/%s is left out: %s", store.url, key, error)
+        logger.warning("a torn line of a log is left out: %s", error)
         return 0, 0.0

@@ -84,7 +84,7 @@ def sizes_in(root: Path) -> dict[int, int]:
     """Every segment's size, as each chunk knows it."""
     stage = SegmentNames(threshold=Segmentation().threshold)
     sizes: dict[int, int] = {}
-    for table in stage.files().read(stage.bounds):
+    for table in stage.files().records(stage.bounds):
         for label, size in zip(table["roots"].tolist(), table["sizes"].tolist(), strict=True):
             assert sizes.setdefault(label, size) == size
     return sizes
@@ -140,7 +140,7 @@ def test_a_level_that_is_gone_or_torn_is_told_by_name_and_made_again(segmented: 
             assert files_of(root) == before
             (root / gone).write_bytes(before[gone][: len(before[gone]) // 2])
             with pytest.raises(ValueError, match=rf"{gone} must be a whole \.table file.*remove it and run its stage"):
-                list(stage.files().read(stage.bounds))
+                list(stage.files().records(stage.bounds))
             for key in made:
                 if key.startswith(made_of_it[layer]) and key != gone:
                     (root / key).unlink()

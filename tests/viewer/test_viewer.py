@@ -22,7 +22,9 @@ def write_layers(folder: Path) -> None:
     bounds = Bbox.of((-10, 200, 300), (16, 16, 16))
     for name, dtype, channels in (("image", "uint8", 0), ("affinities", "uint8", 3), ("segmentation", "uint64", 0)):
         side = (8, 8, 8)
-        layer = Layer(FileStore(folder), name, bounds, (40.0, 4.0, 4.0), np.dtype(dtype), side, side, channels)
+        layer = Layer(
+            FileStore(folder), name, bounds, (40.0, 4.0, 4.0), np.dtype(dtype), side, side, channels, dtype == "uint64"
+        )
         layer.create({"stage": "Test"})
         chunk = layer.grid.chunk((0, 0, 0))
         layer.write(chunk, np.ones((channels, *chunk.shape) if channels else chunk.shape, dtype))

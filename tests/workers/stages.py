@@ -10,6 +10,8 @@ from typing import Any
 import luigi
 import numpy as np
 
+from lchunk.geometry.bbox import Bbox
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 
@@ -27,22 +29,23 @@ class Noted(Stage):
     poison_after: bool = luigi.BoolParameter(significant=False, description="fail after all")
     stubborn: bool = luigi.BoolParameter(significant=False, description="do not let go when interrupted")
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, bbox: Bbox) -> None:
         with open(self.runs, "a") as file:
-            file.write(f"{what} {self.bbox} {os.getpid()}\n")
+            file.write(f"{what} {bbox} {os.getpid()}\n")
 
-    def compute(self, *_: Any) -> Any:
-        self.note("start")
-        if str(self.bbox) in self.poison.split(","):
-            raise ArithmeticError(f"{self.bbox} is poison")
+    def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
+        bbox = chunk.bbox
+        self.note("start", bbox)
+        if str(bbox) in self.poison.split(","):
+            raise ArithmeticError(f"{bbox} is poison")
         for entry in filter(None, self.slow.split(",")):
             region, seconds = entry.split(":")
-            if region == str(self.bbox):
+            if region == str(bbox):
                 self.sleep(float(seconds))
         if self.poison_after:
             raise ArithmeticError("poison, after a while")
-        self.note("end")
-        return np.full(self.bbox.shape, sum(self.bbox.start) % 251 + 1, np.uint8)
+        self.note("end", bbox)
+        return np.full(bbox.shape, sum(bbox.start) % 251 + 1, np.uint8)
 
     def sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds

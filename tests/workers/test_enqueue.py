@@ -168,9 +168,9 @@ def test_a_job_whose_rest_was_given_up_ends_with_the_way_out(
 def test_an_estimate_follows_from_the_logs(queue: FolderQueue) -> None:
     logs = queue.folder.parent / "out/logs/noted"
     logs.mkdir(parents=True)
-    (logs / "a.json").write_text('{"voxels": 64, "seconds": {"compute": 1800, "write": 1800}}')
-    (logs / "torn.json").write_text('{"voxels": 64, "sec')
-    (logs / "foreign.json").write_text("[]")
+    (logs / "a.jsonl").write_text('{"voxels": 64, "seconds": {"compute": 1800, "write": 1800}}\n')
+    (logs / "torn.jsonl").write_text('{"voxels": 64, "sec')
+    (logs / "foreign.jsonl").write_text("[]")
     job = Job.of(Noted())
     (amount,) = amounts(job.ready)
     assert amount.seconds == 4 * 3600

@@ -35,7 +35,8 @@ def test_seconds_of_chunks_reach_cloudwatch(
         Namespace="mouse", MetricName="Ingest", Dimensions=metric["Dimensions"], StartTime=now - timedelta(hours=1),
         EndTime=now + timedelta(hours=1), Period=7200, Statistics=["SampleCount", "Sum"],
     )["Datapoints"]  # fmt: skip
-    written = [json.loads(path.read_text()) for path in (tmp_path / "out/logs/image").iterdir()]
+    (log_file,) = (tmp_path / "out/logs/image").iterdir()
+    written = [json.loads(line) for line in log_file.read_text().splitlines()]
     assert point["SampleCount"] == len(written) == 2
     assert point["Sum"] == pytest.approx(sum(sum(log["seconds"].values()) for log in written))
     assert point["Unit"] == "Seconds"

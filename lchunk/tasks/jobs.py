@@ -1,0 +1,109 @@
+"""The job of making one chunk, as plain data: what is read, what is computed, where it goes. No Luigi, no cfg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.volumes.chunk_files import ChunkFiles, Records, holds_records
+from lchunk.volumes.store import Store
+from lchunk.volumes.volume import Volume
+
+Report = Callable[[int, int, str], None]
+"""Told that some of so many parts of a chunk are done, and what a part is called."""
+
+
+def report_nothing(done: int, total: int, what: str) -> None:
+    """The report of a chunk that nobody watches."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk as `compute_chunk` sees it.
+
+    Args:
+        bbox: its voxels.
+        bounds: those of the whole volume.
+        report: to be called on the way, where a chunk takes long.
+    """
+
+    bbox: Bbox
+    bounds: Bbox
+    report: Report = report_nothing
+
+    @property
+    def start(self) -> Triple:
+        """Its first voxel, zyx from the volume's first voxel."""
+        return triple(a - o for a, o in zip(self.bbox.start, self.bounds.start, strict=True))
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a chunk reads of one source: voxels of a box, or the records of the chunks that the box touches."""
+
+    source: Volume | Records
+    bbox: Bbox
+    fill_missing: bool = False
+
+    def read(self) -> Any:
+        """Read it."""
+        if holds_records(self.source):
+            return self.source.records(self.bbox)
+        volume = cast(Volume, self.source)
+        return volume.read(self.bbox, fill_missing=self.fill_missing)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all chunks of a stage have in common.
+
+    Args:
+        stage: its name, for logs.
+        bounds: of the volume.
+        output: where chunks are written.
+        compute: content of a chunk from the chunk and its inputs, with the first input's halo or without.
+        trivial: content of a box that is known without reading and computing, as under an empty mask; or None.
+        prepare: makes sure, before a chunk is read, that it may be written to the layer; raises where it may not.
+        confirm: makes sure, before a chunk is written, that the files it was made of did not change meanwhile.
+        device: what the log calls the device that computes.
+        logs: the store in which chunks leave their logs.
+        log_folder: the folder there.
+    """
+
+    stage: str
+    bounds: Bbox
+    output: ChunkFiles
+    compute: Callable[..., Any]
+    trivial: Callable[[Bbox], Any]
+    prepare: Callable[[], None]
+    confirm: Callable[[], None]
+    device: Callable[[], str]
+    logs: Store
+    log_folder: str
+
+
+@dataclass(frozen=True)
+class ChunkJob:
+    """The job of one chunk."""
+
+    work: Work
+    chunk: Chunk
+    inputs: tuple[Input, ...]
+
+    def content(self, inputs: list[Any]) -> Any:
+        """What is written, of the inputs."""
+        content = self.work.compute(self.chunk, *inputs)
+        return trimmed(content, self.inputs[0].bbox, self.chunk.bbox) if self.inputs else content
+
+
+def trimmed(content: Any, reached: Bbox, bbox: Bbox) -> Any:
+    """Voxels of a box out of those of a larger one; anything else as it is."""
+    if not isinstance(content, np.ndarray) or content.shape[-3:] == bbox.shape or content.shape[-3:] != reached.shape:
+        return content
+    inner: npt.NDArray[Any] = content[(..., *bbox.slices(reached.start))]
+    return inner

@@ -1,0 +1,145 @@
+"""What a stage's layer is made of, and the checks that no run ever mixes two recipes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from lchunk.recipe import FILES, Mismatch, RecipeMismatchError, compare, digest, refuse
+from lchunk.tasks.wiring import with_upstream
+from lchunk.volumes.chunk_files import Recipe
+
+if TYPE_CHECKING:
+    from lchunk.tasks.stage import Stage
+
+COMPARE_SECONDS = 2.0
+"""How long a layer that was compared with the run need not be compared again."""
+OF_EVERY_STAGE = ("region", "root", "chunk_shape", "inner_chunk", "layer_name", "external")
+
+
+def recipe_of(stage: Stage) -> Recipe:
+    """All that makes a layer what it is: knobs, files, and the digests of the recipes of what it reads.
+
+    Args:
+        stage: for the whole volume. It keeps its recipe for some seconds: then files are looked at again, also in a
+            process that runs for weeks.
+    """
+    now = time.monotonic()
+    if stage.kept_recipe is None or now - stage.kept_recipe[0] > COMPARE_SECONDS:
+        stage.kept_recipe = (now, _recipe_of(stage))
+    return stage.kept_recipe[1]
+
+
+def _recipe_of(stage: Stage) -> Recipe:
+    if stage.external:
+        return {"stage": type(stage).__name__, "external": stage.external} | _ingredients(stage)
+    knobs = {
+        name: parameter.serialize(getattr(stage, name))
+        for name, parameter in stage.get_params()
+        if parameter.significant and name not in OF_EVERY_STAGE and name not in stage.selects
+    }
+    place = stage.geometry
+    recipe: Recipe = {
+        "stage": type(stage).__name__,
+        "knobs": knobs,
+        "dataset": {"bounds": str(place.bounds), "voxel_size": ",".join(map(repr, map(float, place.voxel_size)))},
+        "reads": {up.path: digest(recipe_of(up)) for up in map(stage.upstream, stage.reading())},
+    } | _ingredients(stage)
+    if not stage.single_chunk:
+        recipe[FILES] = {"chunk_shape": list(stage.grid.chunk_shape)}
+        if stage.format is None:
+            recipe[FILES]["inner_chunk"] = list(stage.inner_chunk)
+    return recipe
+
+
+def made_of(stage: Stage) -> dict[str, str]:
+    """Fingerprints of the files that a stage's voxels are made of."""
+    return {stage.external: stage.external_volume.fingerprint()} if stage.external else stage.ingredients()
+
+
+def _ingredients(stage: Stage) -> Recipe:
+    files = made_of(stage)
+    return {"made_of": files} if files else {}
+
+
+def confirming(stage: Stage) -> Callable[[], None]:
+    """What makes sure, when a chunk is computed, that the files it was made of are still those of the recipe."""
+    upstream = [up for up in map(stage.upstream, stage.reading()) if up.external]
+    watched = [(one, recipe_of(one).get("made_of", {})) for one in (stage, *upstream)]
+    watched = [(one, files) for one, files in watched if files]
+
+    def confirm() -> None:
+        for one, files in watched:
+            now = made_of(one)
+            if now != files:
+                changed = next(name for name in sorted({*files, *now}) if files.get(name) != now.get(name))
+                raise RecipeMismatchError(
+                    f"{changed} must not change while {type(stage).__name__} reads it: it was "
+                    f"{files.get(changed, 'absent')}, and is now {now.get(changed, 'absent')}; what was computed "
+                    "from it is dropped; put the file back, or remove the layer and run again"
+                )
+
+    return confirm
+
+
+def check(stage: Stage) -> None:
+    """Raise where a stage, or one upstream, cannot work or would mix two recipes in one layer.
+
+    Raises:
+        RecipeMismatchError: a layer was made otherwise.
+        ValueError, OSError: knobs, files or inputs cannot work.
+    """
+    stages = list(with_upstream(stage, set()))
+    for one in stages:
+        if not one.external:
+            _check_chunk_shapes(one)
+        one.validate()
+    refuse([mismatch for one in stages for mismatch in mismatches(one)], stage.root)
+    for one in stages:
+        one.rehearse()
+
+
+def prepare(stage: Stage) -> None:
+    """Create the layer of a stage, or make sure that it has this run's recipe; again after some seconds.
+
+    Two first writers with other recipes cannot both succeed: the store creates a layer once, and whoever was second
+    compares.
+
+    Raises:
+        RecipeMismatchError: the layer, or one that the stage reads, was made otherwise.
+    """
+    now = time.monotonic()
+    if now - stage.prepared < COMPARE_SECONDS:
+        return
+    files = stage.files()
+    near = [stage, *map(stage.upstream, stage.reading())]
+    if files.recipe() is None or any(mismatch for one in near for mismatch in mismatches(one)):
+        check(stage)
+    wanted = stage.recipe()
+    refuse(list(_differences(stage, files.create(wanted), wanted)), stage.root)
+    stage.prepared = now
+
+
+def mismatches(stage: Stage) -> Iterator[Mismatch]:
+    """How a stage's layer differs from what this run wants; nothing where there is no layer yet."""
+    if stage.external:
+        return
+    stored = stage.files().recipe()
+    if stored is not None:
+        yield from _differences(stage, stored, stage.recipe())
+
+
+def _differences(stage: Stage, stored: Recipe, wanted: Recipe) -> Iterator[Mismatch]:
+    mismatch = compare(stage.path, stage.folders, stored, wanted, stage.named_by)
+    if mismatch is not None:
+        yield mismatch
+
+
+def _check_chunk_shapes(stage: Stage) -> None:
+    for axis, chunk, inner in zip("zyx", stage.chunk_shape, stage.inner_chunk, strict=True):
+        if chunk < 1 or inner < 1 or (stage.format is None and chunk % inner):
+            raise ValueError(
+                f"chunk_shape must be a multiple of inner_chunk on every axis, got {stage.chunk_shape} and "
+                f"{stage.inner_chunk} (zyx): {chunk} along {axis} is not a multiple of {inner}"
+            )

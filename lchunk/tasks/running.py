@@ -1,0 +1,95 @@
+"""What a stage's task does when Luigi, or a worker, runs it: the jobs of its missing chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.tasks import recipes
+from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
+from lchunk.tasks.making import first_places, make, make_all, reasons
+from lchunk.tasks.progress import Reporter
+
+if TYPE_CHECKING:
+    from lchunk.tasks.stage import Stage
+
+PARTIAL_AGE = 24 * 3600.0
+"""Seconds after which a file that a killed writer left is removed."""
+
+
+def run(stage: Stage) -> None:
+    """Make the missing chunks of a region.
+
+    Raises:
+        RuntimeError: some chunks failed; the message says which and why.
+    """
+    stage.reporter = Reporter(stage)
+    set_tracking_url: Any = stage.set_tracking_url  # absent where Luigi does not run the task
+    if set_tracking_url is not None and stage.dataset.viewer:
+        set_tracking_url(f"{stage.dataset.viewer.rstrip('/')}/?at={_middle(stage)}")
+    if stage.delegates:
+        stage.store.sweep(stage.path, PARTIAL_AGE)
+    elif stage.is_chunk:
+        make(job_of(stage, stage.bbox, stage.reporter.tell))
+    else:
+        _make_missing(stage, stage.reporter)
+
+
+def job_of(stage: Stage, bbox: Bbox, report: Report = report_nothing) -> ChunkJob:
+    """The job of one chunk of a stage."""
+    return _jobs(stage, report)(bbox)
+
+
+def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
+    """What makes the job of a chunk; all that is the same for every chunk is made once."""
+    whole = stage.for_volume
+    work = Work(
+        stage=type(stage).__name__, bounds=whole.bounds, output=whole.files(), compute=whole.compute_chunk,
+        trivial=whole.trivial_content, prepare=whole.prepare, confirm=recipes.confirming(whole),
+        device=lambda: whole.computed_on, logs=whole.store,
+        log_folder=whole.log_folder,
+    )  # fmt: skip
+    sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
+
+    def job(bbox: Bbox) -> ChunkJob:
+        inputs = tuple(
+            # the only chunk of a single-chunk stage is read whole: its voxels may be of another mip than the box
+            Input(source, upstream.bounds if upstream.single_chunk else whole.reach(reads, bbox), _fills(upstream))
+            for reads, upstream, source in sources
+        )
+        return ChunkJob(work, Chunk(bbox, work.bounds, report), inputs)
+
+    return job
+
+
+def _fills(upstream: Stage) -> bool:
+    """Whether absent chunks of an external volume are zeros: a choice of the stage in whose place it is read."""
+    return bool(upstream.external and getattr(upstream, "fill_missing", False))
+
+
+def _make_missing(stage: Stage, reporter: Reporter) -> None:
+    """Make the missing chunks of a block."""
+    todo = list(stage.missing())
+    total = sum(1 for _ in stage.grid.meeting(stage.bbox))
+    made = total - len(todo)
+    job = _jobs(stage, reporter.tell)
+
+    def jobs() -> Iterator[ChunkJob]:
+        for index in todo:
+            yield job(stage.grid.chunk(index))
+
+    failed = make_all(jobs(), lambda number: reporter.chunk(made + number, total))
+    missing = sum(1 for _ in stage.missing())
+    reporter.chunk(total - missing, total)
+    if failed:
+        raise RuntimeError(
+            f"{len(failed)} of {total} chunks of {type(stage).__name__} failed, the first at {first_places(failed)}: "
+            f"{reasons(failed)}; {total - missing} chunks are complete; run again when the cause is gone"
+        )
+
+
+def _middle(stage: Stage) -> str:
+    """Where the region's middle is: shares of the volume, zyx, which are the same at every mip."""
+    sides = zip(stage.bbox.start, stage.bbox.stop, stage.bounds.start, stage.bounds.shape, strict=True)
+    return ",".join(f"{((start + stop) / 2 - origin) / size:.6g}" for start, stop, origin, size in sides)

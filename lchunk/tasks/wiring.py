@@ -1,0 +1,83 @@
+"""How a stage is connected to the stages that it reads, and what a region of it requires."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.grid import Grid
+from lchunk.tasks.reads import Reads
+from lchunk.volumes.chunk_files import Records
+from lchunk.volumes.files import open_volume
+from lchunk.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from lchunk.tasks.stage import Stage
+
+
+def whole_chunks(region: Bbox, grid: Grid) -> Bbox:
+    """A region, if it is made of whole chunks.
+
+    Raises:
+        ValueError: it is not; the message names the nearest region that is.
+    """
+    if grid.aligned(region):
+        return region
+    touched = [grid.chunk(index) for index in grid.meeting(region)]
+    instead = Bbox(touched[0].start, touched[-1].stop) if touched else grid.bounds
+    raise ValueError(
+        f"region must be whole chunks of {grid.chunk_shape} over {grid.bounds}, got {region}; the nearest is {instead}"
+    )
+
+
+def source(stage: Stage, reads: Reads) -> Volume | Records:
+    """Where a stage reads an input: the layer of the stage upstream, or the external volume in its place."""
+    upstream = stage.upstream(reads)
+    if upstream.external:
+        return upstream.external_volume
+    files: Any = upstream.files()
+    layer: Volume | Records = files
+    return layer
+
+
+def open_external(stage: Stage) -> Volume:
+    """The volume that is read instead of running a stage."""
+    return open_volume(stage.external)
+
+
+def required(stage: Stage) -> list[Stage]:
+    """What a region requires: the whole its blocks that miss chunks, a block or chunk the regions upstream."""
+    if stage.external:
+        return []
+    if stage.delegates:
+        handed_out = stage.blocks
+        incomplete = {next(handed_out.meeting(stage.grid.chunk(index))) for index in stage.missing()}
+        return [stage.at(handed_out.chunk(index)) for index in sorted(incomplete)]
+    return [upstream for reads in stage.reading() for upstream in _required(stage, reads)]
+
+
+def _required(stage: Stage, reads: Reads) -> Iterator[Stage]:
+    whole = stage.upstream(reads)
+    if whole.external:
+        return
+    if reads.waits_for_all:
+        yield whole
+        return
+    touched = list(whole.blocks.meeting(stage.reach(reads, stage.bbox)))
+    if len(touched) == len(whole.blocks):
+        yield whole
+    else:
+        yield from (whole.at(whole.blocks.chunk(index)) for index in touched)
+
+
+def with_upstream(stage: Stage, seen: set[str]) -> Iterator[Stage]:
+    """A stage and all that it is made from, for the whole volume, upstream first, without what was seen."""
+    whole = stage.for_volume
+    if whole.task_id in seen:
+        return
+    seen.add(whole.task_id)
+    if not stage.external:
+        for reads in stage.reading():
+            yield from with_upstream(stage.upstream(reads), seen)
+    yield whole

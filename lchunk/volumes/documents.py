@@ -1,0 +1,81 @@
+"""JSON objects in a store: metadata that other programs read, and documents of our own with a checksum."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lchunk.volumes.checksum import checksum, refuse_damaged
+from lchunk.volumes.store import Store
+
+CHECKSUM = "crc32c"
+"""Key of a document's checksum: of the document without it, as `_canonical` writes it."""
+
+
+def encode_json(content: Any) -> bytes:
+    """JSON for people and machines. NaN and infinity are not JSON, and are an error.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(content, indent=1, allow_nan=False).encode()
+
+
+def read_json(store: Store, key: str) -> dict[str, Any] | None:
+    """A JSON object; None where there is no such file.
+
+    Raises:
+        ValueError: the file is not a JSON object.
+    """
+    try:
+        body = store.get(key)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise ValueError(
+            f"{store.url}/{key} must be JSON, got {error}; remove it and run the stage that makes it again"
+        ) from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{store.url}/{key} must be a JSON object, got {type(document).__name__}")
+    return document
+
+
+def encode_document(content: dict[str, Any]) -> bytes:
+    """A document with its checksum.
+
+    >>> decode_document(encode_document({"voi": 1.5}))
+    {'voi': 1.5}
+    """
+    plain = json.loads(encode_json(content))  # as it is read again: text keys, lists
+    return encode_json(plain | {CHECKSUM: f"{checksum(_canonical(plain)):08x}"})
+
+
+def decode_document(body: bytes) -> dict[str, Any]:
+    """The content of a document.
+
+    Raises:
+        ValueError: it is not such a document.
+        ChecksumError: it differs from what was written.
+    """
+    content = json.loads(body)
+    if not isinstance(content, dict) or CHECKSUM not in content:
+        raise ValueError(f"a document must be a JSON object with a {CHECKSUM}, got {body[:60]!r}")
+    written = content.pop(CHECKSUM)
+    refuse_damaged(_canonical(content), int(str(written), 16))
+    return content
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def create_document(store: Store, key: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Write a JSON object unless another writer was first. Returns what the file holds then."""
+    there = read_json(store, key)
+    if there is not None:
+        return there
+    if store.create(key, encode_json(content)):
+        return content
+    return read_json(store, key) or {}

@@ -1,0 +1,188 @@
+"""A folder of a local or shared file system as a store of objects."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""Suffix of a file that is being written. Readers never take such a file for an object."""
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links answer."""
+
+
+class FileStore:
+    """Objects as files; keys are paths below the root.
+
+    A put writes a temporary file beside the target, flushes it to the disk, renames it, and flushes the folder: after
+    a kill, a full disk or a power cut the old object is there, or the new one, or none.
+
+    Args:
+        root: the folder. It is created by the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+
+    def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
+        with open(self.root / key, "rb") as file:
+            if start < 0:
+                size = file.seek(0, os.SEEK_END)
+                start = max(0, size + start)
+            file.seek(start)
+            return file.read() if stop is None else file.read(stop - start)
+
+    def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
+        path = os.path.join(self.root, key)
+        partial = _write_partial(path, body, durable=durable)
+        try:
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+        if durable:
+            _flush_folder(os.path.dirname(path))
+
+    def create(self, key: str, body: bytes | memoryview) -> bool:
+        path = os.path.join(self.root, key)
+        if self.exists(key):
+            return False
+        partial = _write_partial(path, body, durable=True)
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            if self.size(key):
+                return False
+            os.replace(partial, path)  # an empty file, left by a crashed disk, is not an object
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            return _create_exclusively(path, body)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+        _flush_folder(os.path.dirname(path))
+        return True
+
+    def append(self, key: str, body: bytes) -> None:
+        path = os.path.join(self.root, key)
+        try:
+            number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        with open(number, "wb", buffering=0) as file:
+            file.write(body)
+
+    def size(self, key: str) -> int:
+        return os.stat(self.root / key).st_size
+
+    def exists(self, key: str) -> bool:
+        try:
+            return self.size(key) > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def remove(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        before = len(os.path.join(self.root, ""))
+        for entry in self._walk(os.path.join(self.root, prefix)):
+            if not entry.name.endswith(PARTIAL) and _holds_bytes(entry):
+                yield entry.path[before:]
+
+    def folders(self) -> tuple[str, ...]:
+        if not self.root.is_dir():
+            return ()
+        return tuple(sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir()))
+
+    def sweep(self, prefix: str, older_than: float) -> None:
+        before = time.time() - older_than
+        for entry in self._walk(self.root / prefix):
+            if entry.name.endswith(PARTIAL) and entry.stat().st_mtime < before:
+                Path(entry.path).unlink(missing_ok=True)
+
+    def _walk(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(entry.path)
+                else:
+                    yield entry
+
+
+def _holds_bytes(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.stat().st_size > 0
+    except FileNotFoundError:
+        return False  # removed since the folder was read
+
+
+def _write_partial(path: str, body: bytes | memoryview, *, durable: bool) -> str:
+    """Write a temporary file beside `path`. Returns its name; after an error nothing is left."""
+    folder, name = os.path.split(path)
+    partial = os.path.join(folder, f".{name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        try:
+            file = open(partial, "wb", buffering=0)  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            _make_folder(folder, durable=durable)
+            file = open(partial, "wb", buffering=0)  # noqa: SIM115
+        with file:
+            _write(file, body)
+            if durable:
+                os.fsync(file.fileno())
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def _create_exclusively(path: str, body: bytes | memoryview) -> bool:
+    """Create a file where the file system has no hard links. Readers may see it while it is incomplete."""
+    try:
+        file = open(path, "xb", buffering=0)  # noqa: SIM115 - closed below
+    except FileExistsError:
+        return False
+    with file:
+        _write(file, body)
+        os.fsync(file.fileno())
+    _flush_folder(os.path.dirname(path))
+    return True
+
+
+def _make_folder(folder: str, *, durable: bool) -> None:
+    """Create a folder and those above it. A new folder is on the disk when the folder above it is flushed."""
+    absent = []
+    while folder and not os.path.isdir(folder):
+        absent.append(folder)
+        folder = os.path.dirname(folder)
+    for path in reversed(absent):
+        os.makedirs(path, exist_ok=True)
+        if durable:
+            _flush_folder(os.path.dirname(path))
+
+
+def _write(file: io.FileIO, body: bytes | memoryview) -> None:
+    left = memoryview(body).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def _flush_folder(folder: str) -> None:
+    """Flush a folder to the disk: a rename, or a new name, is safe after that."""
+    number = os.open(folder or ".", os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

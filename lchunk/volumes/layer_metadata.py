@@ -1,0 +1,123 @@
+"""The metadata of a layer's mips: zarr v3 arrays in an OME-Zarr 0.5 image (https://ngff.openmicroscopy.org/0.5).
+
+    <layer>/zarr.json         the image: which mips there are, with scale and translation; for other programs
+    <layer>/<mip>/zarr.json   the array; under `lchunk` all that lchunk itself needs to know of the mip
+
+The image is derived from its arrays, and written again when a mip is missing in it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation, ZstdCodec
+
+from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.documents import encode_json, read_json
+
+if TYPE_CHECKING:
+    from lchunk.volumes.layer import Layer
+
+
+def compressor_name(dtype: np.dtype[Any]) -> str:
+    """What packs best: zstd for labels and bytes, bit-shuffled lz4 of Blosc for floats."""
+    return "blosc" if dtype.kind == "f" else "zstd"
+
+
+def array_document(layer: Layer, recipe: Recipe) -> bytes:
+    """`zarr.json` of one mip."""
+    channels = (layer.channels,) if layer.channels else ()
+    packed = (
+        BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
+        if compressor_name(layer.dtype) == "blosc"
+        else ZstdCodec(level=3)
+    )
+    files: dict[str, Any] = {}
+    zarr.create_array(
+        files,
+        shape=(*channels, *layer.bounds.shape),
+        shards={"shape": (*channels, *layer.chunk_shape), "index_location": ShardingCodecIndexLocation.start},
+        chunks=(*channels, *layer.inner_chunk),
+        dtype=layer.dtype,
+        compressors=(packed, Crc32cCodec()),
+        fill_value=0,
+        dimension_names=[axis["name"] for axis in _axes(layer)],
+        attributes={"lchunk": own_attributes(layer) | {"recipe": recipe}},
+        zarr_format=3,
+    )
+    body: bytes = files["zarr.json"].to_bytes()
+    return body
+
+
+def own_attributes(layer: Layer) -> dict[str, Any]:
+    """What lchunk notes of a mip beside what zarr holds, without its recipe."""
+    return {
+        "voxel_offset": list(layer.first_voxel),
+        "voxel_size": list(layer.voxel_size),
+        "factor": list(layer.factor),
+        "labels": layer.labels,
+    }
+
+
+def list_in_image(layer: Layer) -> None:
+    """Write the image's metadata unless it lists the mip already; mips whose array is gone are left out."""
+    key = f"{layer.name}/zarr.json"
+    while True:
+        group = read_json(layer.store, key)
+        datasets = [] if group is None else group["attributes"]["ome"]["multiscales"][0]["datasets"]
+        if str(layer.mip) in [dataset["path"] for dataset in datasets]:
+            return
+        there = [d for d in datasets if layer.store.exists(f"{layer.name}/{d['path']}/zarr.json")]
+        body = encode_json(_image(layer, sorted([*there, _dataset(layer)], key=lambda d: int(d["path"]))))
+        if group is None:
+            if layer.store.create(key, body):
+                return
+        else:
+            layer.store.put(key, body)
+
+
+def mips_listed(store: Any, name: str) -> list[int]:
+    """Numbers of the mips that an image's metadata lists."""
+    group = read_json(store, f"{name}/zarr.json")
+    if group is None:
+        return []
+    return [int(dataset["path"]) for dataset in group["attributes"]["ome"]["multiscales"][0]["datasets"]]
+
+
+def _image(layer: Layer, datasets: list[dict[str, Any]]) -> dict[str, Any]:
+    ome = {
+        "version": "0.5",
+        "multiscales": [{"name": layer.name, "axes": _axes(layer), "datasets": datasets}],
+    }
+    finest = [size / factor for size, factor in zip(layer.voxel_size, layer.factor, strict=True)]
+    own = {"voxel_offset": list(layer.first_voxel), "voxel_size": finest}
+    return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, "lchunk": own}}
+
+
+def _axes(layer: Layer) -> list[dict[str, str]]:
+    channel = [{"name": "c", "type": "channel"}] if layer.channels else []
+    return channel + [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+
+
+def _dataset(layer: Layer) -> dict[str, Any]:
+    """Scale and translation of a mip; OME-Zarr's translation is that of the first voxel's centre."""
+    centre = [corner + size / 2 for corner, size in zip(layer.corner, layer.voxel_size, strict=True)]
+    scale, translation = list(layer.voxel_size), centre
+    if layer.channels:
+        scale, translation = [1.0, *scale], [0.5, *translation]
+    transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": translation}]
+    return {"path": str(layer.mip), "coordinateTransformations": transformations}
+
+
+def document_of(layer: Layer) -> dict[str, Any] | None:
+    """`zarr.json` of a mip that exists, parsed."""
+    return read_json(layer.store, f"{layer.path}/zarr.json")
+
+
+def canonical(document: bytes | dict[str, Any]) -> Any:
+    """An array's document without what may differ between two writers of one layer: its attributes."""
+    parsed = json.loads(document) if isinstance(document, bytes) else document
+    return {name: value for name, value in parsed.items() if name != "attributes"}

@@ -1,0 +1,93 @@
+"""A layer whose chunk files hold records, tables or documents, and no voxels. Its recipe is in `layer.json`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.grid import Grid
+from lchunk.volumes.chunk_files import Recipe, absent_chunk
+from lchunk.volumes.documents import create_document, read_json
+from lchunk.volumes.store import Store
+from lchunk.volumes.tables import Format, torn
+
+
+@dataclass(frozen=True)
+class RecordLayer:
+    """Chunk files of one format.
+
+    Args:
+        store: where the folder is.
+        path: the folder.
+        grid: which voxels belong to which file.
+        format: what is in a file.
+        single: name (without suffix) of the only file of a grid of one chunk; empty: `c/z/y/x`.
+    """
+
+    store: Store
+    path: str
+    grid: Grid
+    format: Format
+    single: str = ""
+
+    def keys(self, index: Triple) -> list[str]:
+        name = self.single or "/".join(("c", *map(str, index)))
+        return [f"{self.path}/{name}{self.format.suffix}"]
+
+    def recipe(self) -> Recipe | None:
+        document = read_json(self.store, f"{self.path}/layer.json")
+        return None if document is None else document.get("recipe", {})
+
+    def create(self, recipe: Recipe) -> Recipe:
+        stored: Recipe = create_document(self.store, f"{self.path}/layer.json", {"recipe": recipe})["recipe"]
+        return stored
+
+    def write(self, bbox: Bbox, content: Any) -> None:
+        self.store.put(self.keys(self.grid.index_of(bbox))[0], self.format.encode(content))
+
+    def records(self, bbox: Bbox) -> Iterator[Any]:
+        """See `Records`."""
+        for index in self.grid.meeting(bbox):
+            key = self.keys(index)[0]
+            try:
+                yield self.format.decode(io.BufferedReader(_Object(self.store, key)))
+            except FileNotFoundError as error:
+                raise absent_chunk(self, index, bbox) from error
+            except Exception as error:
+                raise ValueError(torn(f"{self.store.url}/{key}", self.format.suffix, error)) from error
+
+
+class _Object(io.RawIOBase):
+    """An object of a store as a file to seek in: a reader takes only the parts that it wants."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self.store = store
+        self.key = key
+        self.name = f"{store.url}/{key}"
+        self.size = store.size(key)
+        if not self.size:
+            raise FileNotFoundError(f"{self.name} is an empty file, as a crashed disk leaves it")
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.size}[whence]
+        return self.position
+
+    def readinto(self, buffer: Any) -> int:
+        stop = min(self.position + len(buffer), self.size)
+        part = self.store.get(self.key, self.position, stop) if stop > self.position else b""
+        buffer[: len(part)] = part
+        self.position += len(part)
+        return len(part)

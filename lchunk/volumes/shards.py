@@ -1,0 +1,136 @@
+"""Reading boxes out of chunk files: one index, and few ranges, each inner chunk with its checksum.
+
+A chunk file is a zarr v3 shard (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed): an index of
+(offset, bytes) as little-endian uint64 for each inner chunk, z-major, and its CRC-32C; then the inner chunks, packed,
+each followed by its CRC-32C. zarr itself would ask for each inner chunk alone, and take an absent file for zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numcodecs import Zstd
+from numcodecs.blosc import Blosc
+
+from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.volumes.checksum import refuse_damaged
+from lchunk.volumes.store import Store
+
+ABSENT = 2**64 - 1
+"""Offset of an inner chunk that was never written: one outside the volume."""
+CHECKSUM_BYTES = 4
+CLOSE = 1 << 16
+"""Bytes between two ranges that cost less to read than another request does."""
+_ZSTD = Zstd()
+_BLOSC = Blosc()
+
+
+@dataclass(frozen=True)
+class ShardForm:
+    """How the chunk files of a layer are cut and packed.
+
+    Args:
+        dtype: of a voxel, little endian.
+        channels: 0 for (z, y, x), else the length of the first axis, whole in every inner chunk.
+        shape: voxels of a chunk file, zyx.
+        inner: voxels of an inner chunk, zyx; divides `shape`.
+        compressor: "zstd" or "blosc".
+    """
+
+    dtype: np.dtype[Any]
+    channels: int
+    shape: Triple
+    inner: Triple
+    compressor: str
+
+    @property
+    def counts(self) -> Triple:
+        """Inner chunks along each axis."""
+        z, y, x = (side // part for side, part in zip(self.shape, self.inner, strict=True))
+        return z, y, x
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of the index with its checksum."""
+        return 16 * math.prod(self.counts) + CHECKSUM_BYTES
+
+    def unpack(self, packed: memoryview) -> npt.NDArray[Any]:
+        """Voxels of an inner chunk.
+
+        Raises:
+            ValueError: the bytes are damaged.
+        """
+        body, written = packed[:-CHECKSUM_BYTES], packed[-CHECKSUM_BYTES:]
+        refuse_damaged(body, int.from_bytes(written, "little"))
+        codec = _ZSTD if self.compressor == "zstd" else _BLOSC
+        voxels = np.frombuffer(codec.decode(body), self.dtype.newbyteorder("<"))
+        return voxels.reshape((*([self.channels] if self.channels else []), *self.inner))
+
+
+def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.NDArray[Any]) -> None:
+    """Read a box of a chunk file.
+
+    Args:
+        store: where the file is.
+        key: the file.
+        form: of the file.
+        part: the box, in voxels from the file's first.
+        into: (z, y, x) or (channel, z, y, x), as large as `part`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is torn or damaged.
+    """
+    first = tuple(start // side for start, side in zip(part.start, form.inner, strict=True))
+    last = tuple(-(-stop // side) for stop, side in zip(part.stop, form.inner, strict=True))
+    wanted = list(product(*map(range, first, last)))
+    whole = len(wanted) * 2 > math.prod(form.counts)
+    body = memoryview(store.get(key) if whole else store.get(key, 0, form.index_bytes))
+    index = _index(body, form)
+    ranges = {place: _range(index, place) for place in wanted}
+    for place, packed in _bodies(store, key, ranges, body if whole else None):
+        box = Bbox.of(tuple(n * side for n, side in zip(place, form.inner, strict=True)), form.inner)
+        here = box.clipped(part)
+        into[(..., *here.slices(part.start))] = form.unpack(packed)[(..., *here.slices(box.start))]
+
+
+def _index(body: memoryview, form: ShardForm) -> npt.NDArray[np.uint64]:
+    if not body:
+        raise FileNotFoundError("an empty file, as a crashed disk leaves it, holds no chunk")
+    if len(body) < form.index_bytes:
+        raise ValueError(f"it ends after {len(body)} bytes, inside its index of {form.index_bytes}")
+    entries = body[: form.index_bytes - CHECKSUM_BYTES]
+    refuse_damaged(entries, int.from_bytes(body[form.index_bytes - CHECKSUM_BYTES : form.index_bytes], "little"))
+    return np.frombuffer(entries, "<u8").reshape((*form.counts, 2))
+
+
+def _range(index: npt.NDArray[np.uint64], place: tuple[int, ...]) -> tuple[int, int]:
+    offset, size = (int(number) for number in index[place])
+    if offset == ABSENT:
+        raise ValueError(f"its inner chunk {place} was never written")
+    return offset, offset + size
+
+
+def _bodies(
+    store: Store, key: str, ranges: dict[tuple[int, ...], tuple[int, int]], body: memoryview | None
+) -> Iterator[tuple[tuple[int, ...], memoryview]]:
+    """The packed bytes of some inner chunks, in the order of the file; those that lie close are one request."""
+    ordered = sorted(ranges.items(), key=lambda entry: entry[1])
+    begin = 0
+    while begin < len(ordered):
+        end, (start, stop) = begin + 1, ordered[begin][1]
+        while end < len(ordered) and ordered[end][1][0] - stop <= CLOSE:
+            stop = ordered[end][1][1]
+            end += 1
+        span = memoryview(store.get(key, start, stop)) if body is None else body[start:stop]
+        if len(span) < stop - start:
+            raise ValueError(f"it ends after {start + len(span)} bytes, and its index wants {stop}")
+        for place, (low, high) in ordered[begin:end]:
+            yield place, span[low - start : high - start]
+        begin = end
