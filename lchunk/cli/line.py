@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lchunk.cli import looking, queues, running
+from lchunk.cli import looking, queues, running, verifying
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     looking.add_commands(commands)
+    verifying.add_commands(commands)
     running.add_commands(commands)
     queues.add_commands(commands)
     return top

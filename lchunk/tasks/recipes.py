@@ -47,6 +47,7 @@ def _recipe_of(stage: Stage) -> Recipe:
         "reads": {up.path: digest(recipe_of(up)) for up in map(stage.upstream, stage.reading())},
     } | _ingredients(stage)
     if not stage.single_chunk:
+        recipe["bounds"] = str(stage.grid.bounds)
         recipe[FILES] = {"chunk_shape": list(stage.grid.chunk_shape)}
         if stage.format is None:
             recipe[FILES]["inner_chunk"] = list(stage.inner_chunk)

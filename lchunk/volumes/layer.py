@@ -152,11 +152,13 @@ class Layer:
             chunk, (key,) = self.grid.chunk(index), self.keys(index)
             part = chunk.clipped(inside)
             here = Bbox.of(triple(a - b for a, b in zip(part.start, chunk.start, strict=True)), part.shape)
+            into = voxels[(..., *part.slices(inside.start))]
             try:
-                read_shard(self.store, key, self.form, here, voxels[(..., *part.slices(inside.start))])
+                read_shard(self.store, key, self.form, here, into)
             except FileNotFoundError as error:
                 if not fill_missing:
                     raise absent_chunk(self, index, bbox) from error
+                into[...] = 0
             except (ValueError, RuntimeError) as error:
                 raise ValueError(
                     f"{self.store.url}/{key} must be a whole chunk file, but {error}; remove it and run its stage "

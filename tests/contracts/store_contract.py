@@ -1,5 +1,7 @@
 """What every store promises; a backend's test inherits it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,37 @@ class StoreContract:
             store.size("a/b")
         assert not store.exists("a/b")
         store.remove("a/b")
+
+    def test_of_many_creators_one_wins_and_the_others_read_what_it_wrote(self, store: Store) -> None:
+        for round_ in range(20):
+            key, barrier = f"layer{round_}/deep/zarr.json", threading.Barrier(8)
+
+            def create(name: bytes, key: str = key, barrier: threading.Barrier = barrier) -> tuple[bool, bytes]:
+                barrier.wait()
+                won = store.create(key, name * 100)
+                return won, store.get(key)
+
+            with ThreadPoolExecutor(8) as pool:
+                results = list(pool.map(create, [bytes([65 + n]) for n in range(8)]))
+            assert [won for won, _ in results].count(True) == 1
+            winner = next(read for won, read in results if won)
+            assert {read for _, read in results} == {winner}
+            assert list(store.list(f"layer{round_}")) == [key]
+
+    def test_what_exists_is_not_created_again(self, store: Store) -> None:
+        store.put("a", b"first")
+        assert not store.create("a", b"second")
+        assert store.get("a") == b"first"
+
+    def test_an_empty_object_is_created_anew(self, store: Store) -> None:
+        store.put("a", b"")
+        assert store.create("a", b"whole")
+        assert store.get("a") == b"whole"
+
+    def test_lines_are_appended(self, store: Store) -> None:
+        store.append("logs/a/1.jsonl", b"one\n")
+        store.append("logs/a/1.jsonl", b"two\n")
+        assert store.get("logs/a/1.jsonl") == b"one\ntwo\n"
 
     def test_an_empty_object_does_not_count(self, store: Store) -> None:
         store.put("a/empty", b"")

@@ -1,0 +1,232 @@
+"""Reading everything that a dataset's folder holds, to find what is missing, damaged, foreign or mixed.
+
+A run looks only whether a chunk's file exists. This reads each file, and needs no cfg: a layer knows its grid.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.grid import Grid
+from lchunk.recipe import FILES, digest
+from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.documents import read_json
+from lchunk.volumes.layer import open_layer
+from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.store import Store
+from lchunk.volumes.tables import DOCUMENT, TABLE
+
+_MIP = re.compile(r"(?P<name>.+)/(?P<mip>\d+)/zarr\.json")
+_FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT)}
+LOGS = "logs/"
+
+
+class Fault(Enum):
+    """What can be wrong with a file."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    FOREIGN = "foreign"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong.
+
+    Args:
+        fault: what.
+        key: of the file, or of the layer.
+        reason: for people.
+        remove: files to remove so that the next run makes them again; those of a chunk that is damaged.
+    """
+
+    fault: Fault
+    key: str
+    reason: str
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer, a mip, or a folder of records or meshes, with what is needed to read it.
+
+    Args:
+        path: its folder.
+        recipe: what it was made of.
+        grid: its chunks; None for a folder with one file of each kind.
+        keys: files of a chunk.
+        read: reads a file of a chunk, whole; raises ValueError or FileNotFoundError.
+        metadata: files that are no chunks.
+    """
+
+    path: str
+    recipe: Recipe
+    grid: Grid | None
+    keys: Callable[[Triple], list[str]]
+    read: Callable[[Triple | None, str], Any]
+    metadata: frozenset[str]
+
+
+def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lambda files: None) -> Iterator[Finding]:
+    """Read all files of a dataset, or of one layer.
+
+    Args:
+        store: the dataset's folder.
+        layer: a folder in it, with all below; empty: every layer.
+        progress: told the number of files read so far.
+
+    Raises:
+        FileNotFoundError: there is no layer, or not that one.
+    """
+    everything = [key for key in sorted(store.list("")) if not key.startswith(LOGS)]
+    keys = [key for key in everything if not layer or key.startswith(f"{layer}/")]
+    parts = list(_parts(store, everything))
+    digests = {part.path: digest(part.recipe) for part in parts}
+    parts = [part for part in parts if not layer or f"{part.path}/".startswith(f"{layer}/")]
+    if not parts:
+        what = f"layer {layer}" if layer else "a layer"
+        raise FileNotFoundError(f"{store.url} must hold {what}, and does not; look for a typing error in the name")
+    expected: set[str] = set()
+    for part in parts:
+        yield from _mixed(part, digests)
+        expected |= part.metadata
+        for finding in _chunks(store, part, keys, expected):
+            yield finding
+            progress(len(expected))
+        progress(len(expected))
+    for key in keys:
+        if key not in expected:
+            yield Finding(Fault.FOREIGN, key, "no layer has such a file: lchunk did not write it, and never reads it")
+
+
+def _chunks(store: Store, part: Part, keys: list[str], expected: set[str]) -> Iterator[Finding]:
+    """Read all chunks of a part; their files are added to what is expected."""
+    own: list[tuple[Triple | None, list[str]]]
+    if part.grid is None:
+        files = [key for key in keys if key.rsplit("/", 1)[0] == part.path and key not in part.metadata]
+        own = [(None, [key]) for key in files]
+    else:
+        own = [(index, part.keys(index)) for index in part.grid]
+    present = set(keys)
+    for index, files in own:
+        where = part.grid.chunk(index) if part.grid is not None and index is not None else ""
+        for key in files:
+            expected.add(key)
+            if key not in present:
+                yield Finding(Fault.MISSING, key, f"the chunk {where} is not made yet, or its file is empty")
+                continue
+            try:
+                for more in part.read(index, key) or ():
+                    expected.add(more)
+            except Exception as error:  # whatever a reader raises: the file cannot be used
+                yield Finding(Fault.DAMAGED, key, f"{type(error).__name__}: {error}", tuple(files))
+
+
+def _mixed(part: Part, digests: dict[str, str]) -> Iterator[Finding]:
+    """Whether a part was made from what its sources are now."""
+    if not part.recipe.get("stage"):
+        yield Finding(Fault.MIXED, part.path, "it has no recipe: another program, or an older lchunk, made it")
+        return
+    for source, made_from in part.recipe.get("reads", {}).items():
+        if source in digests and digests[source] != made_from:
+            yield Finding(
+                Fault.MIXED, part.path, f"it was made from another {source} than the one that is there now: "
+                f"recipe {made_from}, and now {digests[source]}"
+            )  # fmt: skip
+
+
+def _parts(store: Store, keys: list[str]) -> Iterator[Part]:
+    for key in keys:
+        if match := _MIP.fullmatch(key):
+            yield _voxels(store, match["name"], int(match["mip"]))
+        elif key.endswith("/layer.json"):
+            yield _records(store, key.removesuffix("/layer.json"))
+        elif key.endswith("/info"):
+            yield from _meshes(store, key.removesuffix("/info"), keys)
+
+
+def _voxels(store: Store, name: str, mip: int) -> Part:
+    layer = open_layer(store, name, mip)
+
+    def read(index: Triple | None, key: str) -> None:
+        if index is not None:
+            layer.read(layer.grid.chunk(index))
+
+    metadata = frozenset({f"{name}/zarr.json", f"{layer.path}/zarr.json"})
+    return Part(name if mip == 0 else layer.path, layer.recipe() or {}, layer.grid, layer.keys, read, metadata)
+
+
+def _records(store: Store, path: str) -> Part:
+    recipe: Recipe = (read_json(store, f"{path}/layer.json") or {}).get("recipe", {})
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        suffix = f".{key.rsplit('.', 1)[-1]}"
+        if suffix not in _FORMATS:
+            raise ValueError(f"it must end in {' or '.join(_FORMATS)}")
+        content = _FORMATS[suffix].decode(io.BytesIO(store.get(key)))
+        for column in content:
+            content[column]
+        return _manifests(store, path, content)
+
+    def keys(index: Triple) -> list[str]:
+        name = "/".join(("c", *map(str, index)))
+        return [f"{path}/{name}{suffix}"]
+
+    grid = _grid(recipe)
+    suffix = DOCUMENT.suffix if any(k.endswith(DOCUMENT.suffix) for k in store.list(f"{path}/c")) else TABLE.suffix
+    return Part(path, recipe, grid, keys, read, frozenset({f"{path}/layer.json"}))
+
+
+def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
+    """The manifests that a document of MeshManifest lists: each must exist, and name fragments that exist.
+
+    Raises:
+        FileNotFoundError: after the last of them, where some do not.
+    """
+    if not path.endswith("/manifest") or "labels" not in content:
+        return
+    folder, absent = path.rsplit("/", 1)[0], []
+    for label in content["labels"]:
+        key = f"{folder}/{label}:0"
+        yield key
+        manifest = read_json(store, key)
+        if manifest is None:
+            absent.append(key)
+            continue
+        absent += [name for name in manifest["fragments"] if not store.exists(f"{folder}/{name}")]
+    if absent:
+        raise FileNotFoundError(f"{len(absent)} files that it lists do not exist, the first {absent[0]}")
+
+
+def _meshes(store: Store, path: str, keys: list[str]) -> Iterator[Part]:
+    info = read_json(store, f"{path}/info") or {}
+    recipe = info.get("lchunk", {}).get("recipe", {})
+    grid = _grid(recipe)
+    if grid is None:
+        return
+    zero = (0.0, 0.0, 0.0)
+    folder = MeshFolder(store, path, grid, zero, zero, info.get("mip", 0))
+    spatial = frozenset(key for key in keys if key.startswith(f"{path}/") and key.endswith(".spatial"))
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        bbox = grid.chunk(index or (0, 0, 0))
+        (own,) = folder.records(bbox)
+        yield from (folder.fragment_key(label, bbox) for label in own["labels"])
+        for label, written in zip(own["labels"], own["checksums"], strict=True):
+            folder.check_fragment(label, bbox, written)
+
+    yield Part(path, recipe, grid, folder.keys, read, spatial | {f"{path}/info"})
+
+
+def _grid(recipe: Recipe) -> Grid | None:
+    """The chunks of a layer; None where it is in one piece."""
+    if FILES not in recipe:
+        return None
+    return Grid(Bbox.parse(recipe["bounds"]), triple(recipe[FILES]["chunk_shape"]))
