@@ -71,7 +71,7 @@ def curve_points(store: Store) -> list[dict[str, float]]:
     Raises:
         FileNotFoundError: there are none.
     """
-    points: list[dict[str, float]] = _document(store, CURVE_KEY, "ThresholdCurve")["points"]
+    points: list[dict[str, float]] = _document(store, CURVE_KEY, "ThresholdCurve")
     return points
 
 

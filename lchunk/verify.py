@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -171,8 +171,8 @@ def _records(store: Store, path: str) -> Part:
         if suffix not in _FORMATS:
             raise ValueError(f"it must end in {' or '.join(_FORMATS)}")
         content = _FORMATS[suffix].decode(io.BytesIO(store.get(key)))
-        for column in content:
-            content[column]
+        for column in content if isinstance(content, Mapping) else ():
+            content[column]  # a table reads, and checks, a column when it is asked for
         return _manifests(store, path, content)
 
     def keys(index: Triple) -> list[str]:

@@ -29,7 +29,7 @@ def test_the_command_prints_a_line_a_threshold_and_marks_the_best(
     with pytest.raises(FileNotFoundError, match="ThresholdCurve makes it"):
         arguments.run(arguments)
     (tmp_path / "threshold_curve").mkdir()
-    (tmp_path / "threshold_curve/curve.json").write_text(json.dumps({"points": POINTS}))
+    (tmp_path / "threshold_curve/curve.json").write_text(json.dumps(POINTS))
     arguments.run(arguments)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4

@@ -194,7 +194,7 @@ class ThresholdCurve(Stage):
     def _highest(self) -> float:
         return Agglomeration(root=self.root).highest_threshold
 
-    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *levels: Iterator[Table]) -> dict[str, Any]:
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
         table = added(list(chunks))
         merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
         curve: list[dict[str, float]] = []
@@ -208,7 +208,7 @@ class ThresholdCurve(Stage):
             chunk.report(len(curve), len(thresholds), "thresholds")
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
         logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
-        return {"points": curve}
+        return curve
 
 
 def _together(boxes: list[Merges]) -> Merges:

@@ -9,7 +9,10 @@ from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.store import Store
 
 CHECKSUM = "crc32c"
-"""Key of a document's checksum: of the document without it, as `_canonical` writes it."""
+"""Key of an object's checksum: of the object without it, as `_canonical` writes it."""
+
+Document = dict[str, Any] | list[dict[str, Any]]
+"""A JSON object, or a list of them."""
 
 
 def encode_json(content: Any) -> bytes:
@@ -42,17 +45,19 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
     return document
 
 
-def encode_document(content: dict[str, Any]) -> bytes:
-    """A document with its checksum.
+def encode_document(content: Document) -> bytes:
+    """A document with its checksum; a list has one in each of its objects.
 
     >>> decode_document(encode_document({"voi": 1.5}))
     {'voi': 1.5}
     """
     plain = json.loads(encode_json(content))  # as it is read again: text keys, lists
-    return encode_json(plain | {CHECKSUM: f"{checksum(_canonical(plain)):08x}"})
+    if isinstance(plain, list):
+        return encode_json([_signed(row) for row in plain])
+    return encode_json(_signed(plain))
 
 
-def decode_document(body: bytes) -> dict[str, Any]:
+def decode_document(body: bytes) -> Document:
     """The content of a document.
 
     Raises:
@@ -60,10 +65,18 @@ def decode_document(body: bytes) -> dict[str, Any]:
         ChecksumError: it differs from what was written.
     """
     content = json.loads(body)
-    if not isinstance(content, dict) or CHECKSUM not in content:
-        raise ValueError(f"a document must be a JSON object with a {CHECKSUM}, got {body[:60]!r}")
-    written = content.pop(CHECKSUM)
-    refuse_damaged(_canonical(content), int(str(written), 16))
+    return [_checked(row) for row in content] if isinstance(content, list) else _checked(content)
+
+
+def _signed(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {CHECKSUM: f"{checksum(_canonical(row)):08x}"}
+
+
+def _checked(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict) or CHECKSUM not in row:
+        raise ValueError(f"a document must be a JSON object with a {CHECKSUM}, got {str(row)[:60]!r}")
+    content = {name: value for name, value in row.items() if name != CHECKSUM}
+    refuse_damaged(_canonical(content), int(str(row[CHECKSUM]), 16))
     return content
 
 

@@ -124,7 +124,7 @@ class Layer:
             else:
                 stored = self.recipe() or {}
         if stored == recipe:
-            list_in_image(self)
+            list_in_image(self, recipe)
         return stored
 
     def write(self, bbox: Bbox, content: npt.NDArray[Any]) -> None:

@@ -62,8 +62,11 @@ def own_attributes(layer: Layer) -> dict[str, Any]:
     }
 
 
-def list_in_image(layer: Layer) -> None:
-    """Write the image's metadata unless it lists the mip already; mips whose array is gone are left out."""
+def list_in_image(layer: Layer, recipe: Recipe) -> None:
+    """Write the image's metadata unless it lists the mip already; mips whose array is gone are left out.
+
+    The image repeats the recipe of the finest mip for other programs; lchunk reads it from the array.
+    """
     key = f"{layer.name}/zarr.json"
     while True:
         group = read_json(layer.store, key)
@@ -71,7 +74,9 @@ def list_in_image(layer: Layer) -> None:
         if str(layer.mip) in [dataset["path"] for dataset in datasets]:
             return
         there = [d for d in datasets if layer.store.exists(f"{layer.name}/{d['path']}/zarr.json")]
-        body = encode_json(_image(layer, sorted([*there, _dataset(layer)], key=lambda d: int(d["path"]))))
+        listed = sorted([*there, _dataset(layer)], key=lambda dataset: int(dataset["path"]))
+        finest = group["attributes"]["lchunk"]["recipe"] if group is not None and layer.mip else recipe
+        body = encode_json(_image(layer, finest, listed))
         if group is None:
             if layer.store.create(key, body):
                 return
@@ -79,21 +84,13 @@ def list_in_image(layer: Layer) -> None:
             layer.store.put(key, body)
 
 
-def mips_listed(store: Any, name: str) -> list[int]:
-    """Numbers of the mips that an image's metadata lists."""
-    group = read_json(store, f"{name}/zarr.json")
-    if group is None:
-        return []
-    return [int(dataset["path"]) for dataset in group["attributes"]["ome"]["multiscales"][0]["datasets"]]
-
-
-def _image(layer: Layer, datasets: list[dict[str, Any]]) -> dict[str, Any]:
+def _image(layer: Layer, recipe: Recipe, datasets: list[dict[str, Any]]) -> dict[str, Any]:
     ome = {
         "version": "0.5",
         "multiscales": [{"name": layer.name, "axes": _axes(layer), "datasets": datasets}],
     }
     finest = [size / factor for size, factor in zip(layer.voxel_size, layer.factor, strict=True)]
-    own = {"voxel_offset": list(layer.first_voxel), "voxel_size": finest}
+    own = {"voxel_offset": list(layer.first_voxel), "voxel_size": finest, "recipe": recipe}
     return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome, "lchunk": own}}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,8 @@ class MeshFolder:
         for index in self.grid.meeting(bbox):
             key = self.keys(index)[0]
             try:
-                yield decode_document(self.store.get(key))
+                labels: Any = decode_document(self.store.get(key))
+                yield labels
             except FileNotFoundError as error:
                 raise absent_chunk(self, index, bbox) from error
             except ValueError as error:

@@ -72,6 +72,29 @@ def test_any_grid_gives_the_fragments_of_the_whole(chunk_shape: tuple[int, int, 
     assert np.array_equal(gridded_fragments(affinities, chunk_shape), whole_fragments(affinities))
 
 
+def links_differ(rings: int, reach: int) -> bool:
+    """Whether the links of a chunk that sees so many voxels around it are not those of the whole, anywhere."""
+    for seed in range(6):
+        for levels in (2, 3, 5):
+            affinities = (np.rint(smooth_affinities((14, 24, 26), seed, 1.0) * levels) / levels).astype(np.float32)
+            whole = watershed_links(affinities, low=LOW, high=HIGH, rings=rings)
+            volume = Bbox((0, 0, 0), whole.shape)
+            grid = Grid(volume, (5, 8, 9))
+            for index in grid:
+                chunk = grid.chunk(index)
+                seen = chunk.grown((reach,) * 3).clipped(volume)
+                part = watershed_links(affinities[(slice(None), *seen.slices())], low=LOW, high=HIGH, rings=rings)
+                if not np.array_equal(part[chunk.slices(seen.start)], whole[chunk.slices()]):
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("rings", [1, 2, 3, 4])
+def test_the_halo_is_what_links_depend_on_and_no_voxel_less(rings: int) -> None:
+    assert not links_differ(rings, halo(rings))
+    assert links_differ(rings, halo(rings) - 1)
+
+
 def test_uint8_affinities_are_the_floats_they_stand_for() -> None:
     affinities = np.rint(smooth_affinities((12, 20, 20), 1) * 255).astype(np.uint8)
     assert np.array_equal(

@@ -91,7 +91,7 @@ def test_the_curve_is_what_each_threshold_s_segmentation_scores(
         assert build(ThresholdCurve())
         curves.append((root / "threshold_curve/curve.json").read_bytes())
     assert len(set(curves)) == 1
-    curve = json.loads(curves[0])["points"]
+    curve = json.loads(curves[0])
     assert [point["threshold"] for point in curve] == list(thresholds)
     for point in curve:
         configure("Segmentation", threshold=point["threshold"], layer_name=f"at{point['threshold']}")
@@ -111,7 +111,7 @@ def test_a_curve_past_the_end_of_the_tree_is_refused(
     configure("ThresholdCurve", thresholds="")
     assert build(ThresholdCurve())
     (curve,) = ThresholdCurve().files().records(ThresholdCurve().bounds)
-    assert [point["threshold"] for point in curve["points"]] == pytest.approx([0.05 * n for n in range(1, 13)])
+    assert [point["threshold"] for point in curve] == pytest.approx([0.05 * n for n in range(1, 13)])
 
 
 # affinities made of boundary maps, the smaller of two voxels: nearly every one is tied with a neighbour
@@ -149,7 +149,7 @@ def test_real_em_is_segmented_the_same_by_every_grid_and_as_well_as_by_waterz(
         configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)))
         assert build(Segmentation(), ThresholdCurve())
         segmentations.append(zarr.open_array(root / "segmentation/0", mode="r")[:])
-        curves.append(json.loads((root / "threshold_curve/curve.json").read_bytes())["points"])
+        curves.append(json.loads((root / "threshold_curve/curve.json").read_bytes()))
     assert all(np.array_equal(segmentations[0], other) for other in segmentations[1:])
     assert all(curves[0] == other for other in curves[1:])
     zyx = np.ascontiguousarray(affinities[::-1].astype(np.float32) / (255 if affinities.dtype == np.uint8 else 1))
