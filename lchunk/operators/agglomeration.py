@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import (
     COUNT,
     FIRST,
@@ -159,7 +159,7 @@ def _left(graph: Graph, forest: _Forest, edges: Numbers, names: Numbers, away: n
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _top(tops: Any, node: Any) -> Any:
     """The node that stands for a node's cluster; the way to it is halved."""
     while tops[node] != node:
@@ -168,7 +168,7 @@ def _top(tops: Any, node: Any) -> Any:
     return node
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
     one, other = forest.smallest[keep], forest.smallest[lose]
     made = forest.made[0]
@@ -181,7 +181,7 @@ def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
     forest.made[0] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _follow_links(forest: Any, links: Any, away: Any) -> None:
     """Join what is one inside the box; what is one with something outside it waits."""
     for row in range(len(links)):
@@ -197,7 +197,7 @@ def _follow_links(forest: Any, links: Any, away: Any) -> None:
             forest.waiting[_top(forest.tops, np.int32(b))] = True
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _contracted(edges: Any, tops: Any) -> Any:
     """Name the edges by clusters and add up those of one pair: the edge of each pair, by a hash of it."""
     between = empty_places(len(edges))
@@ -217,12 +217,12 @@ def _contracted(edges: Any, tops: Any) -> Any:
     return between
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _pair(a: Any, b: Any) -> Any:
     return np.int64(min(a, b)) << 32 | np.int64(max(a, b))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _add(edges: Any, to: Any, edge: Any) -> None:
     """Add an edge to another; it is no more, which is a count of 0."""
     edges[to, SUM] += edges[edge, SUM]
@@ -231,7 +231,7 @@ def _add(edges: Any, to: Any, edge: Any) -> None:
     edges[edge, COUNT] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _merge(forest: Any, edges: Any, between: Any, rising: Any, least: float) -> None:
     """Merge in place, the strongest edge first: the last of `rising`, or of the edges that have changed since.
 
@@ -312,7 +312,7 @@ def _merge(forest: Any, edges: Any, between: Any, rising: Any, least: float) -> 
             half = after
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _append(chains: Any, following: Any, node: Any, half: Any) -> None:
     """Put a half-edge at the end of a node's chain."""
     if chains[node, 0] < 0:
@@ -324,7 +324,7 @@ def _append(chains: Any, following: Any, node: Any, half: Any) -> None:
     following[half] = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _without_old(edges: Any) -> Any:
     """The places of the edges that are left, and how many they are."""
     used = 0
@@ -337,13 +337,13 @@ def _without_old(edges: Any) -> Any:
     return between, used
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _before(means: Any, queue: Any, place: int, mean: float, tie: int) -> Any:
     """Whether the entry at a place is stronger: a larger mean, or the same and a smaller first voxel."""
     return means[place] > mean or (means[place] == mean and queue[place, 0] < tie)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _sink(means: Any, queue: Any, count: int) -> None:
     """Let the entry at the top of the queue, strongest first, sink to where it belongs."""
     place = 0
@@ -359,7 +359,7 @@ def _sink(means: Any, queue: Any, count: int) -> None:
     means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _rise(means: Any, queue: Any, place: int) -> None:
     """Let an entry of the queue rise to where it belongs."""
     mean, tie, edge = means[place], queue[place, 0], queue[place, 1]
@@ -372,7 +372,7 @@ def _rise(means: Any, queue: Any, place: int) -> None:
     means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _shortened(tops: Any) -> Any:
     """The top of each node, found once for all."""
     for node in range(len(tops)):

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.operators.compiled import njit
 from lchunk.operators.lattice import Lattice
 
 Voxels = npt.NDArray[Any]
@@ -175,7 +175,7 @@ def quantise(voxels: npt.NDArray[np.floating], output: Voxels) -> None:
         _quantise(voxels, np.float32(np.iinfo(output.dtype).max), output)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _quantise(voxels: Voxels, most: np.float32, output: Voxels) -> None:
     for c in range(voxels.shape[0]):
         for z in range(voxels.shape[1]):
@@ -190,7 +190,7 @@ def _quantise(voxels: Voxels, most: np.float32, output: Voxels) -> None:
 # gets the same bits wherever the box around it lies.
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _add_float32(slab, target, prediction, source, shape, channels, wz, wy, wx):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     nonsense = 0
     for c in range(channels.size):
@@ -205,7 +205,7 @@ def _add_float32(slab, target, prediction, source, shape, channels, wz, wy, wx):
     return nonsense == 0
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _add_bfloat16(slab, target, prediction, source, shape, channels, wz, wy, wx):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     nonsense = 0
     line = np.empty(shape[2], np.float32)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-import numba
 import numpy as np
 
 from lchunk.operators.agglomeration import Merges
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import Labels, Numbers, Table
 from lchunk.operators.labels import relabelled
 
@@ -99,7 +99,7 @@ def _enlarge(total: Numbers, ends: Labels, labels: Labels, sizes: Numbers) -> No
         np.maximum.at(total, at[known], sizes[known])
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _followed(merged: Any, into: Any) -> Any:
     """Ends of chains; a label only becomes a smaller one, so that one pass in ascending order follows them all."""
     ends = into.copy()

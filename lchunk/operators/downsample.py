@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
+from lchunk.operators.compiled import njit
 
 
 def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
@@ -67,7 +67,7 @@ def _filled_up(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
     return np.pad(voxels, [(0, 0)] * (voxels.ndim - 3) + [(0, side) for side in more], mode="edge")
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _modes(labels: Any, factor: Any) -> Any:
     depth, height, width = labels.shape
     fz, fy, fx = factor
@@ -86,7 +86,7 @@ def _modes(labels: Any, factor: Any) -> Any:
     return modes
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _mode(box: Any) -> Any:
     most = 1
     winner = box[-1]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import Table
 from lchunk.operators.pair_places import longer, mixed
 
@@ -53,7 +53,7 @@ def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
     return {"truth": truth[first], "segment": segment[first], "voxels": total}
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _count_pairs(truth: Any, segmentation: Any) -> Any:
     """Rows of truth and segment, in the order of their first voxels, and the voxels of each."""
     rows, voxels = np.empty((1 << 10, 2), np.uint64), np.zeros(1 << 10, np.int64)
@@ -80,7 +80,7 @@ def _count_pairs(truth: Any, segmentation: Any) -> Any:
     return rows[:used], voxels[:used]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _place(places: Any, rows: Any, u: Any, v: Any) -> Any:
     """Where the number of a pair's row is, or belongs."""
     mask = np.uint64(len(places) - 1)

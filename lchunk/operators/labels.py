@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
+from lchunk.operators.compiled import njit
 
 Labels = npt.NDArray[np.uint64]
 
@@ -63,7 +63,7 @@ def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
     return others
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def look_up(table: Any, labels: Any, into: Any) -> None:
     """Write the entry of a table of each label; numpy's `take` makes 64-bit indices of small labels first.
 
@@ -78,7 +78,7 @@ def look_up(table: Any, labels: Any, into: Any) -> None:
                 into[z, y, x] = table[labels[z, y, x]]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def firsts_and_sizes(labels: Any, count: int) -> Any:
     """Where each label below a count comes first, and how many voxels it has; a run of voxels is added at once.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import PAIR
 
 FREE = -1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def mixed(number: Any) -> Any:
     """A 64-bit number whose every bit depends on all of `number`'s (the finaliser of MurmurHash3, Appleby)."""
     bits = np.uint64(number)
@@ -24,7 +24,7 @@ def mixed(number: Any) -> Any:
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def empty_places(count: int) -> Any:
     """Room for the rows of some pairs, at most two thirds full."""
     size = 16
@@ -33,7 +33,7 @@ def empty_places(count: int) -> Any:
     return np.full(size, FREE, np.int32)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def place_of(places: Any, rows: Any, pair: Any) -> Any:
     """Where the number of a pair's row is, or belongs."""
     mask = np.uint64(len(places) - 1)
@@ -43,7 +43,7 @@ def place_of(places: Any, rows: Any, pair: Any) -> Any:
     return place
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def longer(values: Any) -> Any:
     """The same values in an array of twice the length."""
     doubled = np.empty((2 * len(values), *values.shape[1:]), values.dtype)

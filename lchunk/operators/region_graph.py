@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.affinities import as_float, check_affinities
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import COUNT, HIGH_FACES, ONE, PAIR, SUM, Graph, Labels, distinct
 from lchunk.operators.labels import firsts_and_sizes
 from lchunk.operators.pair_places import FREE, empty_places, longer, place_of
@@ -93,7 +93,7 @@ def _links(around: npt.NDArray[np.uint32], linked: Sequence[npt.NDArray[np.bool_
     return np.unique(np.concatenate(pairs), axis=0)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _edges(around: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
     """Rows of pair, sum, count, first, in the order of their first voxels; a pair of numbers u < v is u · 2^32 + v."""
     table, places = np.zeros((1 << 12, 4), np.int64), empty_places(1 << 12)
@@ -128,7 +128,7 @@ def _edges(around: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
     return table[:used]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _placed(table: Any, used: int) -> Any:
     """Places of the rows in use, with room for as many as the table has."""
     places = empty_places(len(table))

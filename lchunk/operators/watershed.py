@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import cc3d
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.affinities import as_float, check_affinities
+from lchunk.operators.compiled import njit
 from lchunk.operators.pair_places import longer
 
 RINGS = 16
@@ -74,7 +74,7 @@ def label_links(links: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
 # Directions 0 to 5 are -z, -y, -x, +z, +y, +x; the opposite of k is (k + 3) % 6. Where one must be chosen, the last is.
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _best_edges(edges: Any, low: Any, high: Any) -> Any:
     """Directions of each voxel's strongest edges and of those at or above `high`; 0 for background."""
     depth, height, width = edges.shape[1:]
@@ -102,14 +102,14 @@ def _best_edges(edges: Any, low: Any, high: Any) -> Any:
     return best
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(inline=True)
 def _steps(shape: Any) -> Any:
     """Distance to the neighbour in each direction, in a flat array."""
     rows = shape[1] * shape[2]
     return (-rows, -shape[2], -1, rows, shape[2], 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _kept(best: Any, rings: int) -> Any:
     """The one direction that each voxel keeps; 0 for a plateau that no outlet is near, and for background.
 
@@ -167,7 +167,7 @@ def _kept(best: Any, rings: int) -> Any:
     return kept.reshape(best.shape)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _links(edges: Any, best: Any, kept: Any, high: Any) -> Any:
     steps = _steps(best.shape)
     best_flat, kept_flat = best.ravel(), kept.ravel()

@@ -1,0 +1,109 @@
+"""The one way to compile a function with numba, and where the compiled code is kept.
+
+numba keys its cache on the one file that a function is in. A function that calls another module's function, or uses its
+constant, holds a copy of it, and would go on with the old copy after that module changed. Here the cache folder's name
+holds a digest of every file that compiled code can come from, so a changed file means a new folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+
+SOURCES = Path(__file__).parent, Path(__file__).parent.parent / "geometry"
+"""Folders that compiled code can come from: the operators, and what they may import."""
+
+config: Any = numba.config  # its attributes are made at run time
+FOLDER = "lchunk-numba-"
+KEPT = 4
+UNUSED = 24 * 3600.0
+"""Seconds after which a folder beyond the newest `KEPT` is removed."""
+
+_decorating = threading.Lock()
+
+
+def njit(function: Callable[..., Any] | None = None, *, inline: bool = False) -> Any:
+    """Compile a function to machine code that runs without the GIL and is kept on disk.
+
+    Args:
+        function: what to compile; None where the decorator has arguments.
+        inline: copy the function into its callers.
+    """
+    if function is None:
+        return functools.partial(njit, inline=inline)
+    with _decorating, _numba_caches_in(cache_folder()) as cached:
+        return numba.njit(cache=cached, nogil=True, inline="always" if inline else "never")(function)
+
+
+@contextlib.contextmanager
+def _numba_caches_in(folder: Path | None) -> Iterator[bool]:
+    """Point numba's cache at a folder while a function is decorated; other packages' functions keep their own."""
+    before = config.CACHE_DIR
+    if folder is not None:
+        config.CACHE_DIR = str(folder)
+    try:
+        yield folder is not None
+    finally:
+        config.CACHE_DIR = before
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The folder for code compiled from these sources.
+
+    It is made in the first place that can be written: `NUMBA_CACHE_DIR`, beside the sources, the user's cache folder.
+    A folder in /tmp is not used unless `NUMBA_CACHE_DIR` names it: cache files run as code, and others can write there.
+
+    Returns:
+        None where nothing can be kept: each process then compiles anew.
+    """
+    name = FOLDER + _digest()
+    own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    bases = [config.CACHE_DIR, SOURCES[0] / "__pycache__", os.path.isabs(own) and f"{own}/lchunk"]
+    folders = (Path(base) / name for base in bases if base)
+    return next(filter(_usable, folders), None)
+
+
+def _digest() -> str:
+    """A short name of all sources, and of what compiles them."""
+    whole = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for folder in SOURCES:
+        for path in sorted(folder.rglob("*.py")):
+            body = path.read_bytes()
+            whole.update(f"{path.relative_to(folder)} {len(body)} ".encode() + body)
+    return whole.hexdigest()[:16]
+
+
+def _usable(folder: Path) -> bool:
+    """Make a cache folder, or mark it as in use; False where it cannot be written."""
+    try:
+        new = not folder.is_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        os.utime(folder)
+        if new:
+            _remove_unused(folder.parent)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_unused(base: Path) -> None:
+    """Remove the folders of older sources, but none that a process may still be filling."""
+    with contextlib.suppress(OSError):  # another process may be removing them too
+        folders = sorted(((path.stat().st_mtime, path) for path in base.glob(f"{FOLDER}*")), reverse=True)
+        for used, path in folders[KEPT:]:
+            if used < time.time() - UNUSED:
+                shutil.rmtree(path, ignore_errors=True)
