@@ -9,12 +9,11 @@ not see whole stays for whoever sees more. Links are edges stronger than any mea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.compiled import njit
 from lchunk.operators.graph import (
     COUNT,
     FIRST,
@@ -28,7 +27,7 @@ from lchunk.operators.graph import (
     ends_of,
     pairs_of,
 )
-from lchunk.operators.pair_places import empty_places, longer, place_of
+from lchunk.operators.merging import Forest, contracted, follow_links, merge_strongest, new_forest, shortened
 
 MOST_EDGES = 1 << 30
 """Edges that one box may hold: about 150 GB."""
@@ -69,7 +68,7 @@ def agglomerate_graph(
         graph: of a box.
         outside: nodes that are labels outside the box; default: none is.
         threshold: merge what has a score, 1 - mean affinity, below it; in [0, 1].
-        overwrite: use the memory of the graph's edges, which are no more thereafter.
+        overwrite: reuse the memory of the graph's edges, which are invalid afterwards.
 
     Returns:
         The merges, and the graph that is left: edges between labels that the box does not see whole, and links to
@@ -83,37 +82,14 @@ def agglomerate_graph(
     if len(graph.edges) > MOST_EDGES:
         raise ValueError(f"a box must have at most {MOST_EDGES} edges to be merged at once, got {len(graph.edges)}")
     away = np.zeros(len(graph.nodes), np.bool_) if outside is None else outside
-    forest = _forest(away | (graph.faces > 0), graph.sizes)
+    forest = new_forest(away | (graph.faces > 0), graph.sizes)
     edges = graph.edges if overwrite else graph.edges.copy()
-    _follow_links(forest, graph.links, away)
-    between = _contracted(edges, forest.tops)
+    follow_links(forest, graph.links, away)
+    between = contracted(edges, forest.tops)
     least = (1 - threshold) * ONE
-    _merge(forest, edges, between, _rising(edges, least), least)
-    names = forest.smallest[_shortened(forest.tops)].astype(np.int64)
+    merge_strongest(forest, edges, between, _rising(edges, least), least)
+    names = forest.smallest[shortened(forest.tops)].astype(np.int64)
     return _merges(forest, graph.nodes), _left(graph, forest, edges, names, away)
-
-
-class _Forest(NamedTuple):
-    """Clusters of nodes as they grow, and their merges, in the order made; by the top node of each."""
-
-    tops: Any
-    smallest: Any
-    waiting: Any  # for whoever sees more
-    sizes: Any
-    merged: Any
-    into: Any
-    mean: Any
-    grown: Any
-    made: Any
-
-
-def _forest(waiting: npt.NDArray[np.bool_], sizes: Numbers) -> _Forest:
-    count = len(sizes)
-    ends = np.arange(count, dtype=np.int32)
-    return _Forest(
-        ends, ends.copy(), waiting, sizes.astype(np.int64), np.empty_like(ends), np.empty_like(ends),
-        np.empty(count, np.float32), np.empty(count, np.int64), np.zeros(1, np.int64),
-    )  # fmt: skip
 
 
 def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
@@ -129,14 +105,14 @@ def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
     return left[order].astype(np.int32)
 
 
-def _merges(forest: _Forest, nodes: Labels) -> Merges:
+def _merges(forest: Forest, nodes: Labels) -> Merges:
     made = forest.made[0]
     order = np.argsort(forest.merged[:made])
     merged, into = forest.merged[:made][order], forest.into[:made][order]
     return Merges(nodes[merged], nodes[into], forest.mean[:made][order], forest.grown[:made][order])
 
 
-def _left(graph: Graph, forest: _Forest, edges: Numbers, names: Numbers, away: npt.NDArray[np.bool_]) -> Graph:
+def _left(graph: Graph, forest: Forest, edges: Numbers, names: Numbers, away: npt.NDArray[np.bool_]) -> Graph:
     """What the next level needs: edges between what waits, links, and what the labels at the faces have become."""
     waiting = forest.waiting[forest.tops]
     u, v = ends_of(edges[:, PAIR])
@@ -157,224 +133,3 @@ def _left(graph: Graph, forest: _Forest, edges: Numbers, names: Numbers, away: n
         graph.nodes[kept], sizes, graph.faces[kept], left,
         np.unique(place[links], axis=0).astype(np.uint32),
     )  # fmt: skip
-
-
-@njit
-def _top(tops: Any, node: Any) -> Any:
-    """The node that stands for a node's cluster; the way to it is halved."""
-    while tops[node] != node:
-        tops[node] = tops[tops[node]]
-        node = tops[node]
-    return node
-
-
-@njit
-def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
-    one, other = forest.smallest[keep], forest.smallest[lose]
-    made = forest.made[0]
-    forest.tops[lose] = keep
-    forest.sizes[keep] += forest.sizes[lose]
-    forest.waiting[keep] |= forest.waiting[lose]
-    forest.smallest[keep] = min(one, other)
-    forest.merged[made], forest.into[made] = max(one, other), min(one, other)
-    forest.mean[made], forest.grown[made] = mean, forest.sizes[keep]
-    forest.made[0] += 1
-
-
-@njit
-def _follow_links(forest: Any, links: Any, away: Any) -> None:
-    """Join what is one inside the box; what is one with something outside it waits."""
-    for row in range(len(links)):
-        a, b = links[row]
-        if not (away[a] or away[b]):
-            keep, lose = _top(forest.tops, np.int32(a)), _top(forest.tops, np.int32(b))
-            if keep != lose:
-                _join(forest, keep, lose, np.inf)
-    for row in range(len(links)):
-        a, b = links[row]
-        if away[a] or away[b]:
-            forest.waiting[_top(forest.tops, np.int32(a))] = True
-            forest.waiting[_top(forest.tops, np.int32(b))] = True
-
-
-@njit
-def _contracted(edges: Any, tops: Any) -> Any:
-    """Name the edges by clusters and add up those of one pair: the edge of each pair, by a hash of it."""
-    between = empty_places(len(edges))
-    for edge in range(len(edges)):
-        pair = edges[edge, PAIR]
-        a, b = _top(tops, np.int32(pair >> 32)), _top(tops, np.int32(pair & 0xFFFFFFFF))
-        if a == b:
-            edges[edge, COUNT] = 0
-            continue
-        pair = _pair(a, b)
-        edges[edge, PAIR] = pair
-        place = place_of(between, edges, pair)
-        if between[place] >= 0:
-            _add(edges, between[place], edge)
-        else:
-            between[place] = edge
-    return between
-
-
-@njit(inline=True)
-def _pair(a: Any, b: Any) -> Any:
-    return np.int64(min(a, b)) << 32 | np.int64(max(a, b))
-
-
-@njit(inline=True)
-def _add(edges: Any, to: Any, edge: Any) -> None:
-    """Add an edge to another; it is no more, which is a count of 0."""
-    edges[to, SUM] += edges[edge, SUM]
-    edges[to, COUNT] += edges[edge, COUNT]
-    edges[to, FIRST] = min(edges[to, FIRST], edges[edge, FIRST])
-    edges[edge, COUNT] = 0
-
-
-@njit
-def _merge(forest: Any, edges: Any, between: Any, rising: Any, least: float) -> None:
-    """Merge in place, the strongest edge first: the last of `rising`, or of the edges that have changed since.
-
-    Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave. Entries of `between` for
-    clusters that are no more stay, as nobody asks for them.
-    """
-    chains = np.full((len(forest.tops), 3), -1, np.int32)  # first, last, and one less than how many half-edges
-    following = np.full(2 * len(edges), -1, np.int32)
-    used = 0
-    for edge in range(len(edges)):
-        if edges[edge, COUNT] > 0:
-            used += 1
-            _append(chains, following, edges[edge, PAIR] >> 32, 2 * edge)
-            _append(chains, following, edges[edge, PAIR] & 0xFFFFFFFF, 2 * edge + 1)
-    means, queue = np.empty(1024, np.float64), np.empty((1024, 2), np.int64)
-    changed = 0
-    has_changed = np.zeros(len(edges), np.bool_)
-    unchanged = len(rising)
-    while True:
-        while unchanged > 0 and (has_changed[rising[unchanged - 1]] or edges[rising[unchanged - 1], COUNT] == 0):
-            unchanged -= 1
-        if unchanged == 0 and changed == 0:
-            break
-        from_queue = unchanged == 0
-        if not from_queue:
-            edge = rising[unchanged - 1]
-            mean = edges[edge, SUM] / edges[edge, COUNT]
-            from_queue = changed > 0 and _before(means, queue, 0, mean, edges[edge, FIRST])
-        if from_queue:
-            mean, tie, edge = means[0], queue[0, 0], queue[0, 1]
-            changed -= 1
-            means[0] = means[changed]
-            queue[0] = queue[changed]
-            _sink(means, queue, changed)
-            count = edges[edge, COUNT]
-            if count == 0 or edges[edge, SUM] / count != mean or edges[edge, FIRST] != tie:
-                continue
-        else:
-            unchanged -= 1
-        if mean <= least:
-            break
-        keep, lose = edges[edge, PAIR] >> 32, edges[edge, PAIR] & 0xFFFFFFFF
-        if forest.waiting[keep] or forest.waiting[lose]:
-            forest.waiting[keep] = forest.waiting[lose] = True
-            continue
-        if chains[keep, 2] < chains[lose, 2]:
-            keep, lose = lose, keep
-        edges[edge, COUNT] = 0
-        _join(forest, keep, lose, mean / ONE)
-        half = chains[lose, 0]
-        while half >= 0:
-            after = following[half]
-            moved = np.int64(half >> 1)
-            if edges[moved, COUNT] > 0:
-                old = edges[moved, PAIR]
-                other = old & 0xFFFFFFFF if old >> 32 == lose else old >> 32
-                pair = _pair(keep, other)
-                place = place_of(between, edges, pair)
-                if between[place] >= 0:
-                    joined = np.int64(between[place])
-                    _add(edges, joined, moved)
-                    has_changed[joined] = True
-                    mean = edges[joined, SUM] / edges[joined, COUNT]
-                    if mean > least:
-                        if changed == len(means):
-                            means, queue = longer(means), longer(queue)
-                        means[changed] = mean
-                        queue[changed, 0], queue[changed, 1] = edges[joined, FIRST], joined
-                        changed += 1
-                        _rise(means, queue, changed - 1)
-                else:
-                    between[place] = moved
-                    used += 1
-                    edges[moved, PAIR] = pair
-                    _append(chains, following, keep, half)
-                    if 3 * used > 2 * len(between):
-                        between, used = _without_old(edges)
-            half = after
-
-
-@njit(inline=True)
-def _append(chains: Any, following: Any, node: Any, half: Any) -> None:
-    """Put a half-edge at the end of a node's chain."""
-    if chains[node, 0] < 0:
-        chains[node, 0] = half
-    else:
-        following[chains[node, 1]] = half
-    chains[node, 1] = half
-    chains[node, 2] += 1
-    following[half] = -1
-
-
-@njit
-def _without_old(edges: Any) -> Any:
-    """The places of the edges that are left, and how many they are."""
-    used = 0
-    for edge in range(len(edges)):
-        used += edges[edge, COUNT] > 0
-    between = empty_places(2 * used)
-    for edge in range(len(edges)):
-        if edges[edge, COUNT] > 0:
-            between[place_of(between, edges, edges[edge, PAIR])] = edge
-    return between, used
-
-
-@njit(inline=True)
-def _before(means: Any, queue: Any, place: int, mean: float, tie: int) -> Any:
-    """Whether the entry at a place is stronger: a larger mean, or the same and a smaller first voxel."""
-    return means[place] > mean or (means[place] == mean and queue[place, 0] < tie)
-
-
-@njit
-def _sink(means: Any, queue: Any, count: int) -> None:
-    """Let the entry at the top of the queue, strongest first, sink to where it belongs."""
-    place = 0
-    mean, tie, edge = means[0], queue[0, 0], queue[0, 1]
-    while 2 * place + 1 < count:
-        below = 2 * place + 1
-        if below + 1 < count and _before(means, queue, below + 1, means[below], queue[below, 0]):
-            below += 1
-        if not _before(means, queue, below, mean, tie):
-            break
-        means[place], queue[place, 0], queue[place, 1] = means[below], queue[below, 0], queue[below, 1]
-        place = below
-    means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
-
-
-@njit
-def _rise(means: Any, queue: Any, place: int) -> None:
-    """Let an entry of the queue rise to where it belongs."""
-    mean, tie, edge = means[place], queue[place, 0], queue[place, 1]
-    while place > 0:
-        above = (place - 1) // 2
-        if _before(means, queue, above, mean, tie):
-            break
-        means[place], queue[place, 0], queue[place, 1] = means[above], queue[above, 0], queue[above, 1]
-        place = above
-    means[place], queue[place, 0], queue[place, 1] = mean, tie, edge
-
-
-@njit
-def _shortened(tops: Any) -> Any:
-    """The top of each node, found once for all."""
-    for node in range(len(tops)):
-        tops[node] = _top(tops, node)
-    return tops

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lchunk.operators.compiled import njit
 from lchunk.operators.graph import Table
-from lchunk.operators.pair_places import longer, mixed
+from lchunk.operators.pair_hash import longer, mixed
 
 COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)

@@ -13,7 +13,7 @@ from lchunk.operators.affinities import as_float, check_affinities
 from lchunk.operators.compiled import njit
 from lchunk.operators.graph import COUNT, HIGH_FACES, ONE, PAIR, SUM, Graph, Labels, distinct
 from lchunk.operators.labels import firsts_and_sizes
-from lchunk.operators.pair_places import FREE, empty_places, longer, place_of
+from lchunk.operators.pair_hash import FREE, empty_places, longer, place_of
 
 
 def region_graph(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from lchunk.operators.affinities import as_float, check_affinities
 from lchunk.operators.compiled import njit
-from lchunk.operators.pair_places import longer
+from lchunk.operators.pair_hash import longer
 
 RINGS = 16
 """Deep enough for affinities made of real boundary maps in uint8: what is deeper is a hundredth of the fragments."""

@@ -23,10 +23,10 @@ from lchunk.volumes.tables import TABLE
 
 
 class RegionGraph(Stage):
-    """Sum the affinities between touching fragments. A chunk owns the edges to the voxels before it.
+    """Sum the affinities between touching fragments; a chunk owns the edges to the voxels before it.
 
     Reads  `local_fragments` of the chunk, and the faces of the chunks before it; `affinities` (3, z, y, x).
-    Writes `region_graph`, a table a chunk: nodes, the fragments with their sizes in voxels, and bits for the faces
+    Writes `region_graph`, a table for each chunk: nodes, the fragments with their sizes in voxels, and bits for the faces
            that they touch; pair: those that touch, with sum (fixed point), count and first voxel of their affinities;
            links: parts of one fragment on both sides of a face.
 
@@ -56,9 +56,9 @@ class RegionGraph(Stage):
 class Agglomeration(MergeTree):
     """Merge fragments by mean affinity, the strongest pair first, into a tree that any threshold cuts.
 
-    Reads  level 0: `region_graph`, a chunk; level n: two boxes of level n - 1.
-    Writes `agglomeration/n`, a table a box: merged, into, mean, size: the merges that the box decides, which are those
-           of the whole graph; and the graph that is left for the next level, as in `region_graph`.
+    Reads  level 0: `region_graph` of a chunk; level n: two boxes of level n - 1.
+    Writes `agglomeration/n`, a table for each box: merged, into, mean, size: the merges that the box decides, which are
+           those of the whole graph; and the graph that the next level needs, as in `region_graph`.
 
     Equal means are merged in the order of their first voxels, so that every grid gives one tree.
     """
@@ -67,7 +67,10 @@ class Agglomeration(MergeTree):
     leaf = RegionGraph
 
     highest_threshold: float = RangeParameter(
-        least=0, most=1, default=0.7, description="the tree can be cut anywhere up to it; lower is faster and smaller"
+        least=0,
+        most=1,
+        default=0.7,
+        description="highest threshold that Segmentation can use later; lower is faster and smaller",
     )
 
     @property
@@ -76,18 +79,18 @@ class Agglomeration(MergeTree):
 
 
 class SegmentNames(Naming):
-    """Say which segment each fragment belongs to.
+    """Find the segment that each fragment belongs to.
 
     Reads  `agglomeration`, the same level; the labels of the level below; the names of the level above.
-    Writes `segmentation/names/n`, a table a box: labels that come up to the box, their roots, which is the smallest
-           fragment of the segment, and the segment's size in voxels.
+    Writes `segmentation/names/n`, a table for each box: the labels that reach the box; their roots, the smallest
+           fragment of the segment; and the size of the segment in voxels.
     """
 
     layer = "segmentation"
     leaf = RegionGraph
     tree = Agglomeration
 
-    threshold: float = RangeParameter(least=0, most=1, default=0.7, description="that of Segmentation")
+    threshold: float = RangeParameter(least=0, most=1, default=0.7, description="the threshold of Segmentation")
 
     @property
     def cut_at(self) -> float:
@@ -99,13 +102,13 @@ class SegmentNames(Naming):
 
 
 class Segmentation(Stage):
-    """Give every voxel the label of its segment: fragments merged while their mean affinity is strong enough.
+    """Label every voxel with its segment: fragments merged while their mean affinity is high enough.
 
     Reads  `local_fragments`, `segmentation/names`.
     Writes `segmentation` (z, y, x) uint64, 0 for background.
 
-    One segmentation of the whole volume: no seams, and the same voxels for every grid. Another threshold is another
-    cut of the same tree of merges: give it a layer of its own with --Segmentation-layer-name.
+    One segmentation of the whole volume, without seams, and the same voxels for every grid. Another threshold is another
+    cut of the same tree of merges: write it to a layer of its own with --Segmentation-layer-name.
     """
 
     reads = (Reads(LocalFragments), Reads(SegmentNames))

@@ -1,4 +1,4 @@
-"""Connected components over a grid: labels a chunk, what touches across chunks, one union, labels of the whole."""
+"""Connected components over a grid: labels of each chunk, pairs that touch across chunks, a union, final labels."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SOURCES: dict[str, type[Stage]] = {"probability": Inference, "segmentation": Seg
 
 
 class LocalComponents(Stage):
-    """Number what hangs together inside each chunk.
+    """Label the connected components inside each chunk.
 
-    Reads  the layer named by `of`: `probability` (z, y, x), foreground above the threshold; or labels, whose voxels
-           hang together where they have one label.
-    Writes `local_components`, a table a chunk: labels (z, y, x), 0 for background, of the smallest unsigned type that
+    Reads  the layer named by `of`: `probability` (z, y, x), foreground above the threshold; or labels, where voxels
+           are connected if they have the same label.
+    Writes `local_components`, a table for each chunk: labels (z, y, x), 0 for background, of the smallest unsigned type that
            holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its voxels; its
            voxels; what they hold; low0 to low2, high0 to high2: the labels in the chunk's first and last planes.
     """
@@ -40,9 +40,7 @@ class LocalComponents(Stage):
     layer = "local_components"
     format = TABLE
 
-    of: str = luigi.ChoiceParameter(
-        choices=tuple(SOURCES), default="probability", description="layer whose components are wanted"
-    )
+    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="probability", description="layer to label")
     threshold: float = RangeParameter(
         least=0, most=1, default=0.5, description="a voxel is foreground where its probability is above it"
     )
@@ -83,10 +81,10 @@ class LocalComponents(Stage):
 
 
 class ComponentPairs(Stage):
-    """List which components of a chunk and of the chunks before it touch.
+    """List which components of a chunk touch components of the chunks before it.
 
     Reads  `local_components`: the faces, of every chunk around.
-    Writes `component_pairs`, a table a chunk: nodes, the components with their sizes in voxels, and bits for the faces
+    Writes `component_pairs`, a table for each chunk: nodes, the components with their sizes in voxels, and bits for the faces
            that they touch; links: places of two nodes that are one component. As in `region_graph`, without edges.
     """
 
@@ -117,11 +115,11 @@ class ComponentPairs(Stage):
 
 
 class ComponentUnion(MergeTree):
-    """Join what touches, level by level.
+    """Join components that touch, level by level.
 
-    Reads  level 0: `component_pairs`, a chunk; level n: two boxes of level n - 1.
-    Writes `component_union/n`, a table a box: merged, into, mean (infinite), size: what becomes what; and the links
-           and labels at faces that are left for the next level.
+    Reads  level 0: `component_pairs` of a chunk; level n: two boxes of level n - 1.
+    Writes `component_union/n`, a table for each box: merged, into, mean (infinite), size: which label becomes which;
+           and the links and labels at faces that the next level needs.
     """
 
     layer = "component_union"
@@ -129,11 +127,11 @@ class ComponentUnion(MergeTree):
 
 
 class ComponentNames(Naming):
-    """Say which component of the volume each component of a chunk belongs to.
+    """Find the component of the whole volume that each component of a chunk belongs to.
 
     Reads  `component_union`, the same level; the labels of the level below; the names of the level above.
-    Writes `components/names/n`, a table a box: labels that come up to the box, their roots, which is the smallest label
-           of the component, and its size in voxels.
+    Writes `components/names/n`, a table for each box: the labels that reach the box; their roots, the smallest label of
+           the component; and the size of the component in voxels.
     """
 
     layer = "components"
@@ -172,7 +170,7 @@ class ConnectedComponents(Stage):
 
 
 class _Planes:
-    """The first and last planes of a chunk; what its labels stand for is read once."""
+    """The first and last planes of a chunk; the ids of its labels are read once."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

@@ -1,4 +1,4 @@
-"""Coarser levels of a layer."""
+"""Coarser mips of a layer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Downsample(Stage):
     """
 
     of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")
-    mips: int = CountParameter(default=2, least=1, description="how many coarser levels")
+    mips: int = CountParameter(default=2, least=1, description="number of coarser mips")
     factor: Triple = TripleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
 
     def reading(self) -> tuple[Reads, ...]:

@@ -1,4 +1,4 @@
-"""The watershed over a grid: links and labels, a chunk at a time."""
+"""The watershed over a grid: links and labels, one chunk at a time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from lchunk.volumes.tables import TABLE
 
 
 class LocalFragments(Stage):
-    """Follow each voxel's strongest affinity, and number what hangs together inside each chunk.
+    """Compute the watershed: follow each voxel's strongest affinity, and label fragments inside each chunk.
 
     Reads  `affinities` (3, z, y, x).
-    Writes `local_fragments`, a table a chunk: labels (z, y, x) uint32, 0 for background; the id of each label, which
+    Writes `local_fragments`, a table for each chunk: labels (z, y, x) uint32, 0 for background; the id of each label, which
            is 1 + the smallest linear index, in the volume, of its voxels; linked0 to linked2: where the chunk's first
            planes along z, y, x are linked to the voxels before them; high0 to high2: the ids in its last planes.
 
-    What a voxel follows depends on voxels at most `rings` + 3 away, so no grid changes it.
+    The edge that a voxel follows depends on voxels at most `rings` + 3 away, so the result is the same for every grid.
     """
 
     layer = "local_fragments"

@@ -1,10 +1,10 @@
-"""Up and down a pyramid of boxes: what a box decides, what it hands on, and what all of it comes to.
+"""Reductions over a pyramid of boxes: merges go up, level by level, and final names come down.
 
     level 2     one box, the volume        merges go up: a box merges what it sees whole,
-    level 1     boxes of two chunks        and hands on what touches its faces
-    level 0     chunks                     names come down: what each label became
+    level 1     boxes of two chunks        and passes on whatever touches its faces
+    level 0     chunks                     names come down: the final label of each label
 
-No box holds more than a surface of the volume. Everything is a file of its own, and can be made again alone.
+No box holds more than a surface of the volume. Each box is a file of its own, and can be made again alone.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Leveled(Stage):
     leaf: ClassVar[type[Stage]]
 
     level: int = CountParameter(
-        default=LAST, least=LAST, description="0 for chunks, each next one of boxes twice as large; -1: where it ends"
+        default=LAST, least=LAST, description="0: chunks; each next level: boxes twice as large; -1: the last level"
     )
 
     @functools.cached_property
@@ -99,7 +99,7 @@ class Leveled(Stage):
 
 
 class MergeTree(Leveled):
-    """Going up: merge what a box sees whole."""
+    """Going up: merge labels that a box sees whole."""
 
     @property
     def end(self) -> int:
@@ -124,7 +124,7 @@ class MergeTree(Leveled):
 
 
 class Naming(Leveled):
-    """Going down: what the labels that come up to a box become.
+    """Going down: the final labels of the labels that reach a box.
 
     Class attributes:
         tree: the stage that merged them.

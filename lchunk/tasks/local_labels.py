@@ -1,4 +1,4 @@
-"""Labels that each chunk gave by itself, as labels of the volume."""
+"""From labels of single chunks to labels of the whole volume."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def named_voxels(
     """The voxels of a box.
 
     Args:
-        chunks: of the grid, those that meet the box, z-major; columns labels (z, y, x) and ids, by label.
-        names: of the same chunks, what their ids become.
+        chunks: tables of the chunks that the box touches, z-major; columns labels (z, y, x), and ids by label.
+        names: tables of the same chunks: the final label of each id.
         grid: of the chunks.
-        bbox: what to give back.
-        dust_threshold: what has fewer voxels in the volume is background.
+        bbox: the box to return.
+        dust_threshold: objects of fewer voxels, in the whole volume, become background.
     """
     voxels = np.empty(bbox.shape, np.uint64)
     for index, chunk, table in zip(grid.meeting(bbox), chunks, names, strict=True):
@@ -34,8 +34,8 @@ def named_voxels(
         place = np.searchsorted(ends.labels, ids[known])
         if (np.append(ends.labels, np.uint64(0))[place] != ids[known]).any():
             raise ValueError(
-                f"names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two "
-                "files is of another run; remove its layer and run again"
+                f"the names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two "
+                "files comes from another run; remove its layer and run again"
             )
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
         box = grid.chunk(index)

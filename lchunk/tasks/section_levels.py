@@ -1,4 +1,4 @@
-"""How bright each section of the image is: histograms over whole sections."""
+"""Histograms of grey values over whole sections of the image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LocalLevels(Stage):
     """Count the grey values of each section inside each chunk.
 
     Reads  `image` (z, y, x) uint8.
-    Writes `local_levels`, a table a chunk: levels (z, 256), 0 for black, which does not count.
+    Writes `local_levels`, a table for each chunk: levels (z, 256); the count of black, which is no tissue, is 0.
     """
 
     reads = (Reads(Ingest),)
@@ -32,7 +32,7 @@ class LocalLevels(Stage):
 
 
 class SectionLevels(Stage):
-    """Add the counts up over whole sections, so that a contrast made from them shows no seam.
+    """Add up the counts over whole sections, so that a contrast made from them shows no seam.
 
     Reads  `local_levels`.
     Writes `section_levels/table`: levels (z, 256) from the volume's first section on.
@@ -53,7 +53,7 @@ class SectionLevels(Stage):
 
 
 def levels_of(table: Table, bbox: Bbox, bounds: Bbox) -> npt.NDArray[np.int64]:
-    """The levels of a box's sections, of a table of the whole volume; nothing is known of sections outside it."""
+    """The levels of a box's sections, from the table of the whole volume; zeros for sections outside it."""
     levels = np.zeros((bbox.shape[0], LEVELS), np.int64)
     inside = bbox.clipped(bounds)
     if inside.size:
