@@ -26,7 +26,7 @@ class RegionGraph(Stage):
     """Sum the affinities between touching fragments; a chunk owns the edges to the voxels before it.
 
     Reads  `local_fragments` of the chunk, and the faces of the chunks before it; `affinities` (3, z, y, x).
-    Writes `region_graph`, a table for each chunk: nodes, the fragments with their sizes in voxels, and bits for the faces
+    Writes `region_graph`, one table per chunk: nodes, the fragments with their sizes in voxels, and bits for the faces
            that they touch; pair: those that touch, with sum (fixed point), count and first voxel of their affinities;
            links: parts of one fragment on both sides of a face.
 
@@ -107,7 +107,7 @@ class Segmentation(Stage):
     Reads  `local_fragments`, `segmentation/names`.
     Writes `segmentation` (z, y, x) uint64, 0 for background.
 
-    One segmentation of the whole volume, without seams, and the same voxels for every grid. Another threshold is another
+    One segmentation of the whole volume, without seams, the same voxels for every grid. Another threshold is another
     cut of the same tree of merges: write it to a layer of its own with --Segmentation-layer-name.
     """
 

@@ -32,9 +32,9 @@ class LocalComponents(Stage):
 
     Reads  the layer named by `of`: `probability` (z, y, x), foreground above the threshold; or labels, where voxels
            are connected if they have the same label.
-    Writes `local_components`, a table for each chunk: labels (z, y, x), 0 for background, of the smallest unsigned type that
-           holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its voxels; its
-           voxels; what they hold; low0 to low2, high0 to high2: the labels in the chunk's first and last planes.
+    Writes `local_components`, one table per chunk: labels (z, y, x), 0 for background, of the smallest unsigned
+           type that holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its
+           voxels; its voxels; what they hold; low0 to low2, high0 to high2: labels in the chunk's first and last planes.
     """
 
     layer = "local_components"
@@ -84,8 +84,9 @@ class ComponentPairs(Stage):
     """List which components of a chunk touch components of the chunks before it.
 
     Reads  `local_components`: the faces, of every chunk around.
-    Writes `component_pairs`, a table for each chunk: nodes, the components with their sizes in voxels, and bits for the faces
-           that they touch; links: places of two nodes that are one component. As in `region_graph`, without edges.
+    Writes `component_pairs`, one table per chunk: nodes, the components with their sizes in voxels, and bits for
+           the faces that they touch; links: places of two nodes that are one component. As in `region_graph`, without
+           edges.
     """
 
     reads = (Reads.halo(LocalComponents, 1, clip=True),)

@@ -22,8 +22,8 @@ class LocalFragments(Stage):
     """Compute the watershed: follow each voxel's strongest affinity, and label fragments inside each chunk.
 
     Reads  `affinities` (3, z, y, x).
-    Writes `local_fragments`, a table for each chunk: labels (z, y, x) uint32, 0 for background; the id of each label, which
-           is 1 + the smallest linear index, in the volume, of its voxels; linked0 to linked2: where the chunk's first
+    Writes `local_fragments`, one table per chunk: labels (z, y, x) uint32, 0 for background; the id of each label,
+           1 + the smallest linear index, in the volume, of its voxels; linked0 to linked2: where the chunk's first
            planes along z, y, x are linked to the voxels before them; high0 to high2: the ids in its last planes.
 
     The edge that a voxel follows depends on voxels at most `rings` + 3 away, so the result is the same for every grid.
