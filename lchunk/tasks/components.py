@@ -34,7 +34,7 @@ class LocalComponents(Stage):
            are connected if they have the same label.
     Writes `local_components`, one table per chunk: labels (z, y, x), 0 for background, of the smallest unsigned
            type that holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its
-           voxels; its voxels; what they hold; low0 to low2, high0 to high2: labels in the chunk's first and last planes.
+           voxels; its voxels; what they hold; low0 to low2, high0 to high2: labels in its first and last planes.
     """
 
     layer = "local_components"
