@@ -211,8 +211,7 @@ def _meshes(store: Store, path: str, keys: list[str]) -> Iterator[Part]:
     grid = _grid(recipe)
     if grid is None:
         return
-    zero = (0.0, 0.0, 0.0)
-    folder = MeshFolder(store, path, grid, zero, zero, info.get("mip", 0))
+    folder = MeshFolder(store, path, grid, (1.0, 1.0, 1.0), info.get("mip", 0))  # no voxel size is needed to read
     spatial = frozenset(key for key in keys if key.startswith(f"{path}/") and key.endswith(".spatial"))
 
     def read(index: Triple | None, key: str) -> Iterator[str]:

@@ -105,7 +105,7 @@ class Mesh(Stage):
 
     def files(self) -> MeshFolder:
         layer = self._segmentation
-        return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, layer.corner, self.mip)
+        return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, self.mip)
 
     def compute_chunk(
         self, chunk: Chunk, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]
@@ -117,14 +117,15 @@ class Mesh(Stage):
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
         layer = self._segmentation
-        first = self.reach(self.reading()[0], chunk.bbox).start
+        # not 0 for a mip whose first voxel begins before the volume does
         z, y, x = (
-            corner + (start - low) * size
-            for corner, start, low, size in zip(layer.corner, first, self.bounds.start, layer.voxel_size, strict=True)
+            corner - start * size
+            for corner, start, size in zip(layer.corner, layer.bounds.start, layer.voxel_size, strict=True)
         )
         return mesh_labels(
             labels,
-            corner=(z, y, x),
+            start=self.reach(self.reading()[0], chunk.bbox).start,
+            origin=(z, y, x),
             voxel_size=layer.voxel_size,
             wanted=wanted,
             simplification=self.simplification,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.store import Store
@@ -16,16 +18,49 @@ Document = dict[str, Any] | list[dict[str, Any]]
 
 
 def encode_json(content: Any) -> bytes:
-    """JSON for people and machines. NaN and infinity are not JSON, and are an error.
+    """The bytes of a JSON document, for people and machines.
+
+    Args:
+        content: what `json.dumps` takes; where there is no number, None.
 
     Raises:
-        ValueError: a number is not finite.
+        ValueError: a number is infinite or not a number, which JSON has no word for.
     """
-    return json.dumps(content, indent=1, allow_nan=False).encode()
+    try:
+        return json.dumps(content, indent=1, allow_nan=False).encode()
+    except ValueError:
+        for place, number in _not_finite(content, ""):
+            raise ValueError(
+                f"a JSON document must hold finite numbers, got {number} at {place or 'its top'}; "
+                "write None where there is no number"
+            ) from None
+        raise
+
+
+def parse_json(body: bytes | str, name: str) -> Any:
+    """The content of a JSON document.
+
+    Args:
+        body: its bytes.
+        name: what a message calls it, such as its URL.
+
+    Raises:
+        ValueError: it is not JSON, or has a number that is not finite.
+    """
+
+    def refuse(number: str) -> NoReturn:
+        raise ValueError(f"it holds {number}")
+
+    try:
+        return json.loads(body, parse_constant=refuse)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be JSON with finite numbers, but {error}; remove it and run its stage again"
+        ) from error
 
 
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
-    """A JSON object; None where there is no such file.
+    """A JSON object in a store; None where there is no such file.
 
     Raises:
         ValueError: the file is not a JSON object.
@@ -34,12 +69,7 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
         body = store.get(key)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise ValueError(
-            f"{store.url}/{key} must be JSON, got {error}; remove it and run the stage that makes it again"
-        ) from error
+    document = parse_json(body, f"{store.url}/{key}")
     if not isinstance(document, dict):
         raise ValueError(f"{store.url}/{key} must be a JSON object, got {type(document).__name__}")
     return document
@@ -92,3 +122,15 @@ def create_document(store: Store, key: str, content: dict[str, Any]) -> dict[str
     if store.create(key, encode_json(content)):
         return content
     return read_json(store, key) or {}
+
+
+def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:
+    """Numbers that JSON has no word for, each with the keys that lead to it."""
+    if isinstance(content, float) and not math.isfinite(content):
+        yield place, content
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from _not_finite(value, f"{place}/{key}")
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _not_finite(value, f"{place}/{number}")

@@ -1,7 +1,7 @@
 """A mesh folder that Neuroglancer opens as it is: single-resolution fragments and manifests.
 
 mesh/info                                   what the folder is, and its recipe
-mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment a label and chunk
+mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment per label and chunk
 mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
 mesh/index/c/<z>/<y>/<x>.json               labels and checksums of the chunk's fragments: its target, written last
 mesh/<label>:0                              the manifest of a label
@@ -21,6 +21,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import create_document, decode_document, encode_document, encode_json, read_json
+from lchunk.volumes.spatial_index import SpatialIndex
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
 
@@ -30,13 +31,12 @@ Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 
 @dataclass(frozen=True)
 class MeshFolder:
-    """The mesh folder of a segmentation at one mip; `corner` is the low corner of its bounds in nanometres zyx."""
+    """The mesh folder of a segmentation at one mip."""
 
     store: Store
     path: str
     grid: Grid
     voxel_size: VoxelSize
-    corner: VoxelSize
     mip: int
 
     def keys(self, index: Triple) -> list[str]:
@@ -47,15 +47,11 @@ class MeshFolder:
         return None if info is None else info.get("lchunk", {}).get("recipe", {})
 
     def create(self, recipe: Recipe) -> Recipe:
-        chunk = self.grid.chunk_shape[::-1]
-        # whole numbers as such: cloud-volume makes the names of the spatial index from them
-        size = [int(nm) if nm == int(nm) else nm for nm in self.voxel_size[::-1]]
-        nanometres = [side * nm for side, nm in zip(chunk, size, strict=True)]
         info = {
             "@type": "neuroglancer_legacy_mesh",
             "mip": self.mip,
-            "chunk_size": list(chunk),
-            "spatial_index": {"resolution": size, "chunk_size": nanometres},
+            "chunk_size": list(self.grid.chunk_shape[::-1]),
+            "spatial_index": self._spatial_index.info(),
             "lchunk": {"recipe": recipe},
         }
         stored: Recipe = create_document(self.store, f"{self.path}/info", info)["lchunk"]["recipe"]
@@ -70,7 +66,8 @@ class MeshFolder:
             checksums.append(checksum(body))
             self.store.put(self.fragment_key(label, bbox), body)
             boxes[str(label)] = [float(side) for side in (*surface[0].min(0), *surface[0].max(0))]
-        self.store.put(f"{self.path}/{self._nanometres(bbox)}.spatial", encode_json(boxes))
+        for name in self._spatial_index.names(index):
+            self.store.put(f"{self.path}/{name}", encode_json(boxes))
         self.store.put(self.keys(index)[0], encode_document({"labels": list(content), "checksums": checksums}))
 
     def records(self, bbox: Bbox) -> Iterator[dict[str, list[int]]]:
@@ -104,18 +101,9 @@ class MeshFolder:
     def write_manifest(self, label: int, fragments: list[str]) -> None:
         self.store.put(f"{self.path}/{label}:0", encode_json({"fragments": sorted(fragments)}))
 
-    def _nanometres(self, bbox: Bbox) -> str:
-        """Name of a chunk's box in nanometres xyz, as cloud-volume writes it."""
-        sides = []
-        for axis in (2, 1, 0):
-            low = self.corner[axis] + (bbox.start[axis] - self.grid.bounds.start[axis]) * self.voxel_size[axis]
-            high = low + bbox.shape[axis] * self.voxel_size[axis]
-            sides.append(f"{_number(low)}-{_number(high)}")
-        return "_".join(sides)
-
-
-def _number(nanometres: float) -> str:
-    return str(round(nanometres)) if abs(nanometres - round(nanometres)) < 1e-6 else f"{nanometres:.3f}".rstrip("0")
+    @property
+    def _spatial_index(self) -> SpatialIndex:
+        return SpatialIndex(self.grid, self.voxel_size)
 
 
 def encode_fragment(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -> bytes:

@@ -1,4 +1,6 @@
-"""Meshes: where they are, which way they face, and that the pieces of chunks close."""
+"""Meshes: where they are, which way they face, and that the pieces of chunks close, bit by bit."""
+
+from __future__ import annotations
 
 from collections import Counter
 
@@ -8,35 +10,73 @@ from scipy.ndimage import gaussian_filter
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.meshing import mesh_labels
+from lchunk.operators.meshing import Surface, mesh_labels
 
 SIZE = (30.0, 10.0, 8.0)
+ODD_SIZES = [(3.7, 3.3, 4.1), (33.33, 4.17, 4.17), (10 / 3, 10 / 3, 10 / 3), (40.1234567, 0.7, 1e3 / 7)]
+STARTS = [(0, 0, 0), (-10, 201, -3), (10**5, 10**5 + 1, 10**5 + 7), (-300_000, 2_400_000, 2_400_001)]
+SHAPE = (20, 24, 28)
 
 
-def ball(shape: tuple[int, int, int] = (20, 24, 28)) -> np.ndarray:
+def ball(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     grids = np.meshgrid(*[np.linspace(-1.3, 1.3, side) for side in shape], indexing="ij")
     return np.where(sum(g * g for g in grids) < 1, 7, 0).astype(np.uint64)
 
 
+def foam(shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
+    wobble = gaussian_filter(np.random.default_rng(seed).random(shape), 2)
+    return np.where(wobble > np.median(wobble), 7, 0).astype(np.uint64)
+
+
 def volume_of(vertices: np.ndarray, triangles: np.ndarray) -> float:
-    a, b, c = vertices[triangles].astype(float).transpose(1, 0, 2)
+    a, b, c = (vertices.astype(float) - vertices[0])[triangles].transpose(1, 0, 2)
     return float((a * np.cross(b, c)).sum() / 6)
 
 
 def open_edges(vertices: np.ndarray, triangles: np.ndarray) -> int:
-    """Edges that are not shared by two triangles, once equal vertices are one."""
-    _, same = np.unique(vertices.round(3), axis=0, return_inverse=True)
+    """Edges that are not shared by two triangles, once vertices of equal bits are one."""
+    _, same = np.unique(np.ascontiguousarray(vertices).view(np.uint32) + 0, axis=0, return_inverse=True)
     welded = same.reshape(-1)[triangles]
-    edges = Counter()
+    edges: Counter[tuple[int, int]] = Counter()
     for one, other in ((0, 1), (1, 2), (2, 0)):
         edges.update(zip(welded[:, one].tolist(), welded[:, other].tolist(), strict=True))
     return sum(edges[edge] != edges[edge[::-1]] for edge in edges)
 
 
+def joined(pieces: list[Surface]) -> Surface:
+    """The pieces in one list; nothing is welded."""
+    first = np.cumsum([0] + [len(vertices) for vertices, _ in pieces])
+    triangles = [piece[1] + start for piece, start in zip(pieces, first, strict=False)]
+    return np.concatenate([vertices for vertices, _ in pieces]), np.concatenate(triangles)
+
+
+def pieces_of(
+    labels: np.ndarray,
+    chunk_shape: tuple[int, int, int],
+    simplification: int,
+    *,
+    start: tuple[int, int, int] = (0, 0, 0),
+    voxel_size: tuple[float, float, float] = SIZE,
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> list[Surface]:
+    """The surface of label 7 in every chunk of a volume that begins at `start`."""
+    around = np.pad(labels, 1)
+    grid = Grid(Bbox.of(start, labels.shape), chunk_shape)
+    pieces: list[Surface] = []
+    for chunk in map(grid.chunk, grid):
+        seen = chunk.grown([int(a == b) for a, b in zip(chunk.start, start, strict=True)], (1, 1, 1))
+        surfaces = mesh_labels(
+            around[seen.slices([side - 1 for side in start])], start=seen.start, voxel_size=voxel_size, origin=origin,
+            wanted=np.array([7], np.uint64), simplification=simplification,
+        )  # fmt: skip
+        pieces.extend(surfaces.values())
+    return pieces
+
+
 def test_an_object_spans_its_voxels_in_nanometres_xyz() -> None:
     labels = np.zeros((20, 20, 20), np.uint64)
     labels[4:9, 10:16, 2:5] = 3
-    surfaces = mesh_labels(labels, corner=(0, 0, 0), voxel_size=SIZE, wanted=np.array([3], np.uint64), simplification=0)
+    surfaces = mesh_labels(labels, start=(0, 0, 0), voxel_size=SIZE, wanted=np.array([3], np.uint64), simplification=0)
     vertices, triangles = surfaces[3]
     assert vertices.min(0).tolist() == [2 * 8, 10 * 10, 4 * 30]
     assert vertices.max(0).tolist() == [5 * 8, 16 * 10, 9 * 30]
@@ -44,48 +84,98 @@ def test_an_object_spans_its_voxels_in_nanometres_xyz() -> None:
     assert open_edges(vertices, triangles) == 0
 
 
-def test_the_corner_moves_it() -> None:
+def test_start_and_origin_move_it() -> None:
     labels = np.pad(np.ones((2, 2, 2), np.uint64), 1)
     surfaces = mesh_labels(
-        labels, corner=(-300.0, 40.0, 16.0), voxel_size=SIZE, wanted=np.array([1], np.uint64), simplification=0
-    )
-    assert surfaces[1][0].min(0).tolist() == [16 + 8, 40 + 10, -300 + 30]
+        labels, start=(-10, 4, 2), voxel_size=SIZE, origin=(15.0, 0.0, 0.5), wanted=np.array([1], np.uint64),
+        simplification=0,
+    )  # fmt: skip
+    assert surfaces[1][0].min(0).tolist() == [16.5 + 8, 40 + 10, -285 + 30]
 
 
 @pytest.mark.parametrize("simplification", [0, 100])
-@pytest.mark.parametrize("chunk_shape", [(20, 24, 28), (10, 12, 14), (7, 9, 28)])
+@pytest.mark.parametrize("chunk_shape", [SHAPE, (10, 12, 14), (7, 9, 28)])
 def test_the_pieces_of_chunks_make_one_closed_surface(chunk_shape: tuple[int, int, int], simplification: int) -> None:
-    rng = np.random.default_rng(0)
-    wobble = gaussian_filter(rng.random((20, 24, 28)), 2)
-    for labels in (ball(), np.where(wobble > np.median(wobble), 7, 0).astype(np.uint64)):
-        pieces = pieces_of(labels, chunk_shape, simplification)
-        vertices = np.concatenate([piece[0] for piece in pieces])
-        first = np.cumsum([0] + [len(piece[0]) for piece in pieces])
-        triangles = np.concatenate([piece[1] + start for piece, start in zip(pieces, first, strict=False)])
+    for labels in (ball(), foam()):
+        vertices, triangles = joined(pieces_of(labels, chunk_shape, simplification))
         assert open_edges(vertices, triangles) == 0
         true = (labels > 0).sum() * np.prod(SIZE)
         assert volume_of(vertices, triangles) == pytest.approx(true, rel=0.25)
 
 
-def pieces_of(labels: np.ndarray, chunk_shape: tuple[int, int, int], simplification: int) -> list:
-    around = np.pad(labels, 1)
-    grid = Grid(Bbox((0, 0, 0), labels.shape), chunk_shape)
-    pieces = []
-    for chunk in map(grid.chunk, grid):
-        seen = chunk.grown([int(start == 0) for start in chunk.start], (1, 1, 1))
-        corner = tuple(start * size for start, size in zip(seen.start, SIZE, strict=True))
-        surfaces = mesh_labels(
-            around[seen.slices((-1, -1, -1))], corner=corner, voxel_size=SIZE, wanted=np.array([7], np.uint64),
-            simplification=simplification,
-        )  # fmt: skip
-        pieces.extend(surfaces.values())
-    return pieces
+@pytest.mark.parametrize("simplification", [0, 100])
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("voxel_size", ODD_SIZES)
+def test_pieces_fit_bit_by_bit_at_any_voxel_size_and_place(
+    voxel_size: tuple[float, float, float], start: tuple[int, int, int], simplification: int
+) -> None:
+    labels, origin = foam(), (voxel_size[0] / 2, 0.0, -voxel_size[2] / 3)
+    where = {"start": start, "voxel_size": voxel_size, "origin": origin}
+    ((whole, whole_triangles),) = pieces_of(labels, SHAPE, 0, **where)
+    for chunk_shape in ((7, 9, 28), (9, 11, 13)):
+        pieces = pieces_of(labels, chunk_shape, simplification, **where)
+        vertices, triangles = joined(pieces)
+        assert open_edges(vertices, triangles) == 0
+        if not simplification:
+            bits = [np.unique(np.ascontiguousarray(v).view(np.uint32), axis=0) for v in (vertices, whole)]
+            assert np.array_equal(*bits)  # the vertices of the whole volume's mesh, and no other
+        else:
+            assert len(triangles) < len(whole_triangles)
+
+
+@pytest.mark.parametrize("voxel_size", ODD_SIZES)
+def test_vertices_are_half_voxels_scaled_in_float64_and_rounded_once(voxel_size: tuple[float, float, float]) -> None:
+    start = (-5, 10**5, 123_457)
+    ((vertices, _),) = pieces_of(ball(), SHAPE, 0, start=start, voxel_size=voxel_size)
+    for axis, (first, size) in enumerate(zip(start[::-1], voxel_size[::-1], strict=True)):
+        halves = np.arange(2 * first, 2 * (first + 30))
+        possible = np.array([n * (size / 2) for n in halves.tolist()]).astype(np.float32)
+        assert np.isin(vertices[:, axis], possible).all()
+
+
+def test_vertices_on_the_array_s_faces_are_not_moved() -> None:
+    start, size, shape = (50, 60, 70), (3.7, 3.3, 4.1), (9, 12, 14)
+    plain, simplified = (
+        mesh_labels(
+            foam(shape), start=start, voxel_size=size, wanted=np.array([7], np.uint64), simplification=n, max_error=1e6
+        )[7]
+        for n in (0, 100)
+    )
+    assert len(simplified[1]) < len(plain[1]) / 2
+    ends = zip(start, shape, size, strict=True)
+    low, high = np.array([((a + 0.5) * s, (a + n - 0.5) * s) for a, n, s in ends][::-1]).T.astype(np.float32)
+    on_faces = [{tuple(v) for v in vertices.tolist() if ((v == low) | (v == high)).any()} for vertices, _ in
+                (plain, simplified)]  # fmt: skip
+    assert len(on_faces[0]) > 100
+    assert on_faces[0] == on_faces[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 2), (2, 2, 2), (1, 5, 5), (5, 1, 1)])
+@pytest.mark.parametrize("voxel_size", [(40.0, 4.0, 4.0), (8.0, 8.0, 8.0), (33.33, 4.17, 4.17)])
+def test_simplification_never_leaves_a_small_object_flat(
+    shape: tuple[int, int, int], voxel_size: tuple[float, float, float]
+) -> None:
+    labels = np.pad(np.full(shape, 7, np.uint64), 2)
+    labels[0, 0, 0] = 2**64 - 9
+    surfaces = mesh_labels(labels, start=(0, 0, 0), voxel_size=voxel_size, wanted=np.unique(labels))
+    assert list(surfaces) == [7, 2**64 - 9]
+    assert volume_of(*surfaces[7]) > 0
+    assert open_edges(*surfaces[7]) == 0
+
+
+def test_an_object_that_keeps_a_volume_is_simplified() -> None:
+    size = (8.0, 8.0, 8.0)
+    plain, simplified = (
+        mesh_labels(ball(), start=(0, 0, 0), voxel_size=size, wanted=np.array([7], np.uint64), simplification=n)
+        for n in (0, 100)
+    )
+    assert len(simplified[7][1]) < len(plain[7][1]) / 10
 
 
 def test_only_wanted_labels_get_a_mesh() -> None:
     labels = np.arange(1, 28, dtype=np.uint64).reshape(3, 3, 3) * np.uint64(10**12)
     wanted = np.array([5, 10**12 * 14, 10**12 * 2], np.uint64)
-    assert list(mesh_labels(np.pad(labels, 1), corner=(0, 0, 0), voxel_size=SIZE, wanted=wanted)) == [
+    assert list(mesh_labels(np.pad(labels, 1), start=(0, 0, 0), voxel_size=SIZE, wanted=wanted)) == [
         2 * 10**12,
         14 * 10**12,
     ]

@@ -1,0 +1,121 @@
+"""Names of the files that list the labels of each chunk for cloud-volume, in nanometres xyz.
+
+cloud-volume computes the names that it reads, with float32 and float64 mixed, and writes as many decimals as the
+resolution has (`SpatialIndex.index_file_paths_for_bbox` and `Bbox.to_filename` of cloud-volume 12). The names here
+are made by the same steps, from numbers that keep these steps free of rounding trouble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from lchunk.geometry.bbox import Triple
+from lchunk.geometry.grid import Grid
+from lchunk.volumes.volume import VoxelSize
+
+MOST_DECIMALS = 6
+"""Of a voxel size in nanometres; more change only names, by less than a nanometre in a volume of a millimetre."""
+
+NUDGE = 1 + 2.0**-32
+"""Makes a side of a chunk larger than rounding in float64 makes it smaller, by less than float32 sees."""
+
+
+@dataclass(frozen=True)
+class SpatialIndex:
+    """The index of a grid of chunks.
+
+    Args:
+        grid: the chunks, in voxels zyx.
+        voxel_size: nanometres zyx.
+    """
+
+    grid: Grid
+    voxel_size: VoxelSize
+
+    def info(self) -> dict[str, Any]:
+        """What the folder's `info` says of the index, xyz."""
+        return {"resolution": self._resolution(), "chunk_size": self._chunk_size()}
+
+    def names(self, index: Triple) -> list[str]:
+        """The files of a chunk: one, or more where the volume does not begin at a whole nanometre.
+
+        For a query of the whole volume cloud-volume cuts the decimals off the corner, elsewhere it keeps them. The
+        chunk's labels are then needed under both names; behind the last chunk of an axis it may also ask for one more.
+        """
+        decimals = self._decimals()
+        exact, cut = [], []
+        sides = zip(
+            index[::-1], self.grid.counts[::-1], self.grid.bounds.start[::-1], self.grid.bounds.stop[::-1],
+            self._resolution(), self._chunk_size(), strict=True,
+        )  # fmt: skip
+        for number, count, start, stop, size, step in sides:
+            low, high = start * size, stop * size
+            exact.append([_side(_advanced(low, step, number), step, high, decimals)])
+            cut.append([_side(x, step, high, decimals) for x in _queried(low, high, step, number, number == count - 1)])
+        return list(dict.fromkeys("_".join(sides) + ".spatial" for axes in (exact, cut) for sides in product(*axes)))
+
+    def _resolution(self) -> list[float]:
+        """Voxel size xyz; whole numbers as such, because cloud-volume counts the decimals that are written."""
+        sizes = [round(size, MOST_DECIMALS) for size in self.voxel_size[::-1]]
+        return [int(size) if size == int(size) else size for size in sizes]
+
+    def _decimals(self) -> int:
+        return max(len(str(size).partition(".")[2]) for size in self._resolution())
+
+    def _chunk_size(self) -> list[float]:
+        """Sides of a chunk xyz. Where there are decimals, a little more than a float32 above the true side.
+
+        cloud-volume counts chunks with the side as float32, and steps from one to the next with the side as float64:
+        a side that float32 rounds down, or whose steps add up to less than the whole, gives one chunk too many.
+        """
+        sides = [side * size for side, size in zip(self.grid.chunk_shape[::-1], self._resolution(), strict=True)]
+        return [_above(side) for side in sides] if self._decimals() else sides
+
+
+def _above(side: float) -> float:
+    near = np.float32(side)
+    while float(near) < side * NUDGE:  # compared as float64
+        near = np.nextafter(near, np.float32(np.inf))
+    return float(near) * NUDGE
+
+
+def _advanced(low: float, step: float, steps: int) -> float:
+    """Where cloud-volume is after some steps: it adds them one by one."""
+    for _ in range(steps):
+        low += step
+    return low
+
+
+def _queried(low: float, high: float, step: float, number: int, last: bool) -> Iterator[float]:
+    """Where the cells of a query of the whole volume begin that stand for a chunk; its numbers are cut to whole ones.
+
+    Args:
+        low: where the volume begins, nanometres.
+        high: where it ends.
+        step: side of a chunk.
+        number: of the chunk on this axis.
+        last: whether it is the last on this axis; it gets the cells after it too.
+    """
+    side = float(np.float32(step))
+    end = math.trunc(high)
+    for _ in range(2):  # cloud-volume grows the box to whole chunks twice
+        end = math.trunc(math.ceil(math.trunc(end - low) / side) * side + low)
+    x = _advanced(float(math.trunc(low)), step, number)
+    while x < end:
+        yield x
+        if not last:
+            return
+        x += step
+
+
+def _side(x: float, step: float, high: float, decimals: int) -> str:
+    ends = sorted((x, min(x + step, high)))
+    if not decimals:
+        return "-".join(str(round(end)) for end in ends)
+    return "-".join(f"{round(np.float32(end), decimals):.{decimals}f}" for end in ends)
