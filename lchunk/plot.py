@@ -7,8 +7,8 @@ def draw_curve(points: list[dict[str, float]], path: str) -> None:
     """Draw VOI by threshold, and split against merge.
 
     Args:
-        points: of each threshold, its scores.
-        path: file to write; its suffix says in which format.
+        points: the scores of each threshold.
+        path: file to write; its suffix sets the format.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -30,6 +30,6 @@ def draw_curve(points: list[dict[str, float]], path: str) -> None:
     by_threshold.legend()
     against.plot(merge, split, marker=".")
     against.plot(merge[best], split[best], "o", color="black")
-    against.annotate(f"  {thresholds[best]:g}: {voi[best]:.3f}", (merge[best], split[best]), va="bottom")
+    against.annotate(f"  {thresholds[best]:.12g}: {voi[best]:.3f}", (merge[best], split[best]), va="bottom")
     against.set(xlabel="VOI merge (bits)", ylabel="VOI split (bits)", title="Smallest sum marked")
     figure.savefig(path, dpi=150)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from lchunk.volumes.chunk_files import missing
+from lchunk.volumes.documents import decode_document
 from lchunk.volumes.layer import Layer, layer_names, open_layer
 from lchunk.volumes.store import Store
 
@@ -24,7 +24,7 @@ CURVE_KEY = "threshold_curve/curve.json"
 
 
 def status_lines(store: Store) -> Iterator[str]:
-    """One line a layer and mip, then meshes, then scores.
+    """One line per layer and mip, then meshes, then scores.
 
     Raises:
         FileNotFoundError: there is no layer.
@@ -35,18 +35,18 @@ def status_lines(store: Store) -> Iterator[str]:
     for name in layers:
         yield from _mesh_lines(store, name)
     if store.exists(SCORES_KEY):
-        yield from _totals(json.loads(store.get(SCORES_KEY)))
+        yield from _totals(_json(store, SCORES_KEY))
 
 
 def score_lines(store: Store) -> Iterator[str]:
-    """Scores of clefts where there are some; scores of a segmentation, then the worst splits and merges.
+    """The scores of clefts, if any; the scores of a segmentation, then its worst splits and merges.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there are no scores.
     """
     clefts = store.exists(CLEFTS_KEY)
     if clefts:
-        for name, value in json.loads(store.get(CLEFTS_KEY)).items():
+        for name, value in _json(store, CLEFTS_KEY).items():
             yield f"{'clefts, ' + name.replace('_', ' ') + ':':26} {'none' if value is None else f'{value:.6f}'}"
     if clefts and not store.exists(SCORES_KEY):
         return
@@ -69,20 +69,25 @@ def curve_points(store: Store) -> list[dict[str, float]]:
     """The scores of each threshold.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: there is no curve.
     """
     points: list[dict[str, float]] = _document(store, CURVE_KEY, "ThresholdCurve")
     return points
 
 
 def curve_lines(points: list[dict[str, float]]) -> Iterator[str]:
-    """A table of scores by threshold; the smallest VOI has a mark."""
+    """A table of scores by threshold; the smallest VOI is marked."""
     best = min(points, key=_voi)
     yield f"{'threshold':>9} {'VOI split':>10} {'VOI merge':>10} {'VOI':>8} {'ARE':>8} {'CREMI':>8}"
     for point in points:
         numbers = f"{point['voi_split']:10.4f} {point['voi_merge']:10.4f} {_voi(point):8.4f}"
         errors = f"{point['adapted_rand_error']:8.4f} {point['cremi_score']:8.4f}"
-        yield f"{point['threshold']:9g} {numbers} {errors}{'  smallest VOI' if point is best else ''}"
+        yield f"{_short(point['threshold']):>9} {numbers} {errors}{'  smallest VOI' if point is best else ''}"
+
+
+def _short(number: float) -> str:
+    """A number with every digit that a person wrote, without the noise of float64 in the last ones."""
+    return f"{number:.12g}"
 
 
 def _voi(point: dict[str, float]) -> float:
@@ -92,9 +97,18 @@ def _voi(point: dict[str, float]) -> float:
 def _document(store: Store, key: str, stage: str) -> Any:
     if not store.exists(key):
         raise FileNotFoundError(
-            f"{store.url}/{key} must be there, and is not; luigi --module lchunk.tasks {stage} makes it"
+            f"{store.url}/{key} must exist, but is missing; luigi --module lchunk.tasks {stage} makes it"
         )
-    return json.loads(store.get(key))
+    return _json(store, key)
+
+
+def _json(store: Store, key: str) -> Any:
+    try:
+        return decode_document(store.get(key))
+    except ValueError as error:
+        raise ValueError(
+            f"{store.url}/{key} must be a whole document, but {error}; remove it and run its stage again"
+        ) from error
 
 
 def _totals(scores: dict[str, float]) -> Iterator[str]:
@@ -108,7 +122,7 @@ def _layer_lines(store: Store, name: str) -> Iterator[str]:
         layer = open_layer(store, name, mip)
         done = len(layer.grid) - sum(1 for _ in missing(layer, layer.bounds))
         shape = "x".join(map(str, (*_channels(layer), *layer.bounds.shape)))
-        size = "x".join(f"{nm:g}" for nm in layer.voxel_size)
+        size = "x".join(map(_short, layer.voxel_size))
         yield f"{name:14} mip {mip}  {shape:>16} {layer.dtype!s:7} {size} nm  {done}/{len(layer.grid)} chunks"
         mip += 1
 
@@ -121,6 +135,6 @@ def _mesh_lines(store: Store, name: str) -> Iterator[str]:
     labels: set[int] = set()
     for key in store.list(f"{name}/mesh/manifest"):
         if not key.endswith("layer.json"):
-            labels.update(json.loads(store.get(key))["labels"])
+            labels.update(_json(store, key)["labels"])
     if labels:
         yield f"{name + '/mesh':14} meshes of {len(labels)} segments"

@@ -1,6 +1,5 @@
 """The lchunk command."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -22,13 +21,13 @@ def test_status_tells_layers_chunks_meshes_and_scores(
     manifest = tmp_path / "segmentation/mesh/manifest"
     manifest.mkdir(parents=True)
     (manifest / "layer.json").write_text("{}")
-    (manifest / "1.json").write_text(json.dumps({"prefix": "1", "labels": [1, 12]}))
-    (manifest / "2.json").write_text(json.dumps({"prefix": "2", "labels": [2]}))
+    (manifest / "1.json").write_bytes(encode_document({"prefix": "1", "labels": [1, 12]}))
+    (manifest / "2.json").write_bytes(encode_document({"prefix": "2", "labels": [2]}))
     (tmp_path / "evaluation").mkdir()
     scores = dict.fromkeys(
         ("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25
     )
-    (tmp_path / "evaluation/scores.json").write_text(json.dumps(scores))
+    (tmp_path / "evaluation/scores.json").write_bytes(encode_document(scores))
     run(monkeypatch, "status", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["affinities", "image", "segmentation"]
@@ -41,12 +40,12 @@ def test_status_tells_layers_chunks_meshes_and_scores(
 def test_scores_tell_the_worst_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match=r"scores\.json must be there, and is not; .* Evaluation makes it"):
+    with pytest.raises(SystemExit, match=r"scores\.json must exist, but is missing; .* Evaluation makes it"):
         run(monkeypatch, "scores", str(tmp_path))
     (tmp_path / "evaluation").mkdir()
     totals = dict.fromkeys(("rand_split", "rand_merge", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25)
     worst = {"splits": [{"truth": 7, "voi": 0.5, "parts": 3, "largest": 12}], "merges": []}
-    (tmp_path / "evaluation/scores.json").write_text(json.dumps(totals | {"voi_split": 2.0, "worst": worst}))
+    (tmp_path / "evaluation/scores.json").write_bytes(encode_document(totals | {"voi_split": 2.0, "worst": worst}))
     run(monkeypatch, "scores", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert lines[2] == "VOI split:           2.000000"
@@ -73,7 +72,9 @@ def test_scores_of_clefts_alone_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "cleft_evaluation").mkdir()
-    (tmp_path / "cleft_evaluation/scores.json").write_text(json.dumps({"cremi_score": 12.5, "found_to_truth": None}))
+    (tmp_path / "cleft_evaluation/scores.json").write_bytes(
+        encode_document({"cremi_score": 12.5, "found_to_truth": None})
+    )
     run(monkeypatch, "scores", str(tmp_path))
     assert capsys.readouterr().out.splitlines() == [
         "clefts, cremi score:       12.500000", "clefts, found to truth:    none",

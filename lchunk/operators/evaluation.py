@@ -1,7 +1,12 @@
-"""Scores of a segmentation against ground truth, from a sparse contingency table that adds up over chunks."""
+"""Scores of a segmentation against ground truth, from a sparse contingency table that adds up over chunks.
+
+Counts are added as whole numbers of any size, and what is no whole number is added in the order of the labels: no
+score depends on the order of rows or chunks, and rounding never takes one out of its range.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,19 +19,23 @@ from lchunk.operators.pair_hash import longer, mixed
 
 COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)
-"""CREMI's labels from here on say that nothing is known, or of clefts that there is none."""
+"""From this label on, CREMI says that nothing is known, or for clefts that there is none."""
+
+HALF = np.uint64(32)
+LOW = np.uint64(2**32 - 1)
+"""Half the bits of a uint64, and the lower half of them."""
 
 
 def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Table:
-    """Voxels that each pair of labels shares; those whose truth is not labelled do not count.
+    """Voxels that each pair of labels shares; voxels whose truth is not labelled do not count.
 
     Args:
         truth: (z, y, x) labels; 0, and the last three numbers of uint64 as CREMI has it, are not labelled.
-        segmentation: (z, y, x) labels, 0 is a label as any other.
+        segmentation: (z, y, x) labels, 0 is a label like any other.
 
     Returns:
-        Columns truth, segment and voxels, a row a pair, ordered by truth, then segment. Tables of boxes that tile a
-        volume add up to the table of the volume.
+        Columns truth, segment and voxels, one row per pair, ordered by truth, then segment. Tables of boxes that tile
+        a volume add up to the table of the volume.
 
     Raises:
         ValueError: the shapes differ.
@@ -39,18 +48,42 @@ def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Tabl
 
 
 def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
-    """Contingency tables added up: a row a pair.
+    """Contingency tables added up: one row per pair, ordered by truth, then segment.
+
+    Raises:
+        ValueError: voxels are not whole numbers, or negative.
 
     >>> one = {"truth": np.array([1]), "segment": np.array([2]), "voxels": np.array([5])}
     >>> {name: column.tolist() for name, column in added([one, one]).items()}
     {'truth': [1], 'segment': [2], 'voxels': [10]}
     """
-    truth, segment, voxels = (np.concatenate([table[name] for table in tables]) for name in COLUMNS)
-    order = np.lexsort((segment, truth))
-    truth, segment = truth[order], segment[order]
-    first = np.flatnonzero(np.append(True, (truth[1:] != truth[:-1]) | (segment[1:] != segment[:-1]))[: len(truth)])
-    total = np.add.reduceat(voxels[order], first) if len(first) else voxels
-    return {"truth": truth[first], "segment": segment[first], "voxels": total}
+    for table in tables:
+        _check_counts(table["voxels"])
+    # as uint64 before they are joined: numpy joins signed and unsigned numbers as floats, which round large labels
+    truth, segment, voxels = (
+        np.concatenate([np.asarray(table[name]).astype(np.uint64) for table in tables]) for name in COLUMNS
+    )
+    if not voxels.all():
+        truth, segment, voxels = (column[voxels > 0] for column in (truth, segment, voxels))
+    if (truth[1:] < truth[:-1]).any() or ((truth[1:] == truth[:-1]) & (segment[1:] <= segment[:-1])).any():
+        order = np.lexsort((segment, truth))
+        truth, segment, voxels = truth[order], segment[order], voxels[order]
+    first = _firsts((truth[1:] != truth[:-1]) | (segment[1:] != segment[:-1]), len(truth))
+    total = np.add.reduceat(voxels, first) if len(first) else voxels
+    return {"truth": truth[first], "segment": segment[first], "voxels": total.astype(np.int64)}
+
+
+def _check_counts(voxels: npt.NDArray[Any]) -> None:
+    voxels = np.asarray(voxels)
+    if voxels.dtype.kind not in "ui":
+        raise ValueError(f"voxels must be whole numbers, got {voxels.dtype}; convert the counts to int64")
+    if voxels.size and voxels.min() < 0:
+        raise ValueError(f"voxels must be at least 0 in every row, got {voxels.min()}; a count cannot be negative")
+
+
+def _firsts(differs: npt.NDArray[np.bool_], rows: int) -> npt.NDArray[np.int64]:
+    """The rows of a sorted column that differ from the row before, the first one included."""
+    return np.flatnonzero(np.append(True, differs)[:rows])
 
 
 @njit
@@ -90,43 +123,47 @@ def _place(places: Any, rows: Any, u: Any, v: Any) -> Any:
     return place
 
 
-def scores(table: Table) -> dict[str, float]:
+def scores(table: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
     """Rand and variation of information of a contingency table.
 
-    With p the voxels that a pair shares, s those of a segment and t those of a true body: Rand split
+    With p the voxels that a pair shares, s those of a segment, t those of a true body and n all voxels: Rand split
     sum p² / sum t², Rand merge sum p² / sum s² (Arganda-Carreras et al. 2015, pairs with themselves counted, as
-    waterz prints them); VOI split H(s, t) - H(t), VOI merge H(s, t) - H(s), bits (Meila 2007); adapted Rand
-    error 1 - 2 (P - n) / ((T - n) + (S - n)) as scikit-image's, with P, T, S those sums and n the voxels; CREMI
-    score sqrt(VOI · adapted Rand error) (cremi.org).
+    waterz prints them); VOI split sum p/n log2(t/p), VOI merge sum p/n log2(s/p), bits (Meila 2007); adapted Rand
+    error 1 - 2 (P - n) / ((T - n) + (S - n)) = (T + S - 2 P) / (T + S - 2 n) as scikit-image's, with P, T, S the sums
+    of squares; CREMI score sqrt(VOI · adapted Rand error) (cremi.org).
+
+    Args:
+        table: columns truth, segment and voxels; rows in any order, of at most 2^63 - 1 voxels in all per label.
 
     Returns:
-        `rand_split`, `rand_merge`, `voi_split`, `voi_merge`, `adapted_rand_error`, `cremi_score`, `voxels`.
+        `rand_split`, `rand_merge` and `adapted_rand_error` in [0, 1]; `voi_split`, `voi_merge` and `cremi_score` at
+        least 0; `voxels`, a whole number. A perfect segmentation has exactly 1 for Rand and exactly 0 for the others.
 
     Raises:
-        ValueError: the table is empty.
+        ValueError: the table is empty, or its voxels are no counts.
     """
-    shared = table["voxels"].astype(np.float64)
+    table = added([table])
+    shared = table["voxels"]
     if not len(shared):
         raise ValueError("ground truth must label a voxel inside the bounds, got none; check its offset and voxel size")
-    total = shared.sum()
-    true, segment = _totals(table["truth"], shared), _totals(table["segment"], shared)
-    pairs, true_pairs, segment_pairs = (float((n * n).sum()) for n in (shared, true, segment))
-    split = _entropy(shared, total) - _entropy(true, total)
-    merge = _entropy(shared, total) - _entropy(segment, total)
-    both = (true_pairs - total) + (segment_pairs - total)
-    error = 1 - 2 * (pairs - total) / both if both else 0.0
+    total = sum_of(shared)
+    (true, of_true), (segment, of_segment) = (_by_label(table[name], shared) for name in ("truth", "segment"))
+    pairs, true_pairs, segment_pairs = map(sum_of_squares, (shared, true, segment))
+    split, merge = (float(_open_bits(shared, whole).sum()) / total for whole in (true[of_true], segment[of_segment]))
+    both = true_pairs + segment_pairs - 2 * total
+    error = (true_pairs + segment_pairs - 2 * pairs) / both if both else 0.0
     return {
         "rand_split": pairs / true_pairs,
         "rand_merge": pairs / segment_pairs,
         "voi_split": split,
         "voi_merge": merge,
         "adapted_rand_error": error,
-        "cremi_score": float(np.sqrt((split + merge) * error)),
-        "voxels": float(total),
+        "cremi_score": math.sqrt((split + merge) * error),
+        "voxels": total,
     }
 
 
-def worst(table: Table, most: int = 10) -> dict[str, list[dict[str, float]]]:
+def worst(table: Mapping[str, npt.NDArray[Any]], most: int = 10) -> dict[str, list[dict[str, float]]]:
     """Where to look: the true bodies that are split worst, and the segments that merge worst.
 
     A body's share of VOI split is what the segments of its voxels leave open, weighed by its voxels; the shares of all
@@ -138,38 +175,79 @@ def worst(table: Table, most: int = 10) -> dict[str, list[dict[str, float]]]:
 
     Returns:
         `splits`: truth, voi (bits), parts (segments of it), largest (the segment that has most of it);
-        `merges`: segment, voi, parts (bodies in it), largest (the body that has most of it). Largest share first.
+        `merges`: segment, voi, parts (bodies in it), largest (the body that has most of it). Largest share first,
+        equal shares by label; of equal parts the smallest label is the largest part.
     """
-    shared = table["voxels"].astype(np.float64)
+    table = added([table])
     return {
-        "splits": _worst("truth", table["truth"], table["segment"], shared, most),
-        "merges": _worst("segment", table["segment"], table["truth"], shared, most),
+        "splits": _worst("truth", table["truth"], table["segment"], table["voxels"], most),
+        "merges": _worst("segment", table["segment"], table["truth"], table["voxels"], most),
     }
 
 
 def _worst(
-    name: str, labels: npt.NDArray[Any], parts: npt.NDArray[Any], shared: npt.NDArray[np.float64], most: int
+    name: str, labels: npt.NDArray[Any], parts: npt.NDArray[Any], shared: npt.NDArray[Any], most: int
 ) -> list[dict[str, float]]:
-    known, place = np.unique(labels, return_inverse=True)
-    whole = np.bincount(place, shared)
-    bits = np.bincount(place, -shared * np.log2(shared / whole[place])) / shared.sum()
+    if (labels[1:] < labels[:-1]).any():
+        order = np.argsort(labels, kind="stable")  # keeps the order of the parts
+        labels, parts, shared = labels[order], parts[order], shared[order]
+    whole, place = _by_label(labels, shared)
+    bits = np.bincount(place, _open_bits(shared, whole[place]))
     pieces = np.bincount(place)
+    total = sum_of(shared)
     rows: list[dict[str, float]] = []
     for row in np.argsort(-bits, kind="stable")[:most]:
         if bits[row] <= 0:
             break
-        own = place == row
-        largest = parts[own][np.argmax(shared[own])]
+        own = slice(*np.searchsorted(place, (row, row + 1)))
         rows.append(
-            {name: int(known[row]), "voi": float(bits[row]), "parts": int(pieces[row]), "largest": int(largest)}
+            {
+                name: int(labels[own][0]),
+                "voi": float(bits[row]) / total,
+                "parts": int(pieces[row]),
+                "largest": int(parts[own][np.argmax(shared[own])]),
+            }
         )
     return rows
 
 
-def _totals(labels: npt.NDArray[Any], voxels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.bincount(np.unique(labels, return_inverse=True)[1], voxels).astype(np.float64)
+def _by_label(
+    labels: npt.NDArray[Any], voxels: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Voxels of each label, by label, and which of them each row belongs to."""
+    if (labels[1:] < labels[:-1]).any():
+        order = np.argsort(labels)
+        whole, ordered = _by_label(labels[order], voxels[order])
+        place = np.empty_like(ordered)
+        place[order] = ordered
+        return whole, place
+    differs = labels[1:] != labels[:-1]
+    whole = np.add.reduceat(voxels, _firsts(differs, len(labels)))
+    return whole, np.cumsum(np.append(False, differs))
 
 
-def _entropy(voxels: npt.NDArray[np.float64], total: float) -> float:
-    share = voxels / total
-    return max(0.0, float(-(share * np.log2(share)).sum()))
+def _open_bits(shared: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """What a voxel of the whole leaves open about its part, bits, times the voxels of the part: never below 0."""
+    bits: npt.NDArray[np.float64] = shared * np.log1p((whole - shared) / shared) / math.log(2)
+    return bits
+
+
+def sum_of(counts: npt.NDArray[Any]) -> int:
+    """The sum of counts below 2^64, exact where it is larger.
+
+    >>> sum_of(np.array([2**63, 2**63, 5], np.uint64)) == 2**64 + 5
+    True
+    """
+    numbers = counts.astype(np.uint64, copy=False)
+    return (int((numbers >> HALF).sum()) << 32) + int((numbers & LOW).sum())
+
+
+def sum_of_squares(counts: npt.NDArray[Any]) -> int:
+    """The sum of the squares of counts below 2^64, exact.
+
+    >>> sum_of_squares(np.array([10**15, 3])) == 10**30 + 9
+    True
+    """
+    numbers = counts.astype(np.uint64, copy=False)
+    high, low = numbers >> HALF, numbers & LOW
+    return (sum_of(high * high) << 64) + (sum_of(high * low) << 33) + sum_of(low * low)

@@ -111,7 +111,7 @@ class Evaluation(Stage):
         table = added(list(chunks))
         result: dict[str, Any] = dict(scores(table))
         for name, value in result.items():
-            logger.info("%s: %.6f", name.replace("_", " "), value)
+            logger.info("%s: %s", name.replace("_", " "), value)
         return result | {"worst": worst(table, self.worst)}
 
 
@@ -147,7 +147,7 @@ class CleftEvaluation(Stage):
     def compute(self, chunks: Iterator[Table]) -> dict[str, float | None]:
         result = cleft_scores(list(chunks), self.geometry.voxel_size)
         for name, value in result.items():
-            logger.info("%s: %s", name.replace("_", " "), "none" if value is None else f"{value:.6f}")
+            logger.info("%s: %s", name.replace("_", " "), "none" if value is None else value)
         return result
 
 
@@ -198,16 +198,17 @@ class ThresholdCurve(Stage):
         table = added(list(chunks))
         merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
         curve: list[dict[str, float]] = []
-        thresholds = sorted(self.thresholds) or [n / 20 for n in range(1, 21) if n / 20 <= self._highest]
+        steps = [n / 20 for n in range(1, 21) if n / 20 <= self._highest]
+        thresholds = sorted(self.thresholds) or steps or [self._highest]
         for threshold in thresholds:
             segments = table["segment"]
             for level in merges:
                 cut = above_threshold(level, threshold)
                 segments = relabelled(segments, cut.merged, roots_of(cut))
-            curve.append({"threshold": threshold} | scores(added([table | {"segment": segments}])))
+            curve.append({"threshold": threshold} | scores(table | {"segment": segments}))
             chunk.report(len(curve), len(thresholds), "thresholds")
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
-        logger.info("smallest VOI at threshold %g: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
+        logger.info("smallest VOI at threshold %s: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
         return curve
 
 

@@ -1,5 +1,7 @@
 """Cleft distances: against the distance transform of the whole volume."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
@@ -50,6 +52,41 @@ def test_nothing_found_has_no_distance_and_misses_everything() -> None:
     assert scores["cremi_score"] is None
     assert scores["false_negatives"] == scores["true_voxels"] > 0
     assert scores["false_positives"] == scores["found_voxels"] == 0
+
+
+def test_no_number_depends_on_the_grid_or_on_the_order_of_chunks() -> None:
+    """Voxel sizes whose distances float64 cannot hold, far from the origin."""
+    truth, found = two_volumes(1)
+    start, size = (7, 10**6, -(10**6)), (10 / 3, 4.1, 4.1)
+    results = []
+    for grid in (SHAPE, (5, 17, 50), (4, 4, 7), (1, 40, 3)):
+        chunks = Grid(Bbox.of(start, SHAPE), grid)
+        parts = [
+            cleft_points(truth[c.slices(start)], found[c.slices(start)], c.start) for c in map(chunks.chunk, chunks)
+        ]
+        results += [cleft_scores(parts, size), cleft_scores(parts[::-1], size)]
+        results.append(cleft_scores(parts[1::2] + parts[::2], size))
+    assert all(result == results[0] for result in results)
+    near = cleft_scores([cleft_points(truth, found, (0, 0, 0))], size)
+    assert results[0] == near
+
+
+def test_a_distance_of_exactly_the_limit_is_not_beyond_it() -> None:
+    truth, found = (np.zeros((1, 1, 70), np.uint64) for _ in range(2))
+    truth[0, 0, 0] = found[0, 0, 60] = 1  # 60 voxels of 10/3 nm are 200 nm, and more in float64
+    limit = cleft_scores([cleft_points(truth, found, (0, 0, 0))], (10 / 3, 10 / 3, 200 / 60 * (1 + 1e-15)))
+    assert limit["found_to_truth"] == 200
+    assert limit["false_positives"] == limit["false_negatives"] == 0
+
+
+@pytest.mark.parametrize("kind", ["nothing found", "all found", "all wrong"])
+def test_every_result_is_strict_json(kind: str) -> None:
+    truth, found = two_volumes(0)
+    found = {"nothing found": found * 0, "all found": (truth != BEYOND), "all wrong": (truth == BEYOND)}[kind]
+    scores = cleft_scores([cleft_points(truth, found, (0, 0, 0))], VOXEL_SIZE)
+    assert "-" not in json.dumps(scores, allow_nan=False)
+    assert (scores["cremi_score"] == 0) == (kind == "all found")
+    assert (scores["cremi_score"] is None) == (kind == "nothing found")
 
 
 def test_no_true_cleft_is_an_error() -> None:

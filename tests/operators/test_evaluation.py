@@ -1,9 +1,15 @@
 """Scores: against scikit-image, waterz and published values."""
 
+import json
+from fractions import Fraction
+from math import log2
+
 import h5py
 import numpy as np
 import pytest
 import waterz
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.geometry.bbox import Bbox
@@ -90,6 +96,98 @@ def test_the_same_labelling_has_no_error() -> None:
     result = scores(contingency(truth, truth * np.uint64(7)))
     assert (result["rand_split"], result["rand_merge"]) == (1, 1)
     assert (result["voi_split"], result["voi_merge"], result["adapted_rand_error"]) == (0, 0, 0)
+
+
+LABELS = st.integers(1, 6) | st.integers(2**64 - 9, 2**64 - 4) | st.integers(2**53 - 2, 2**53 + 2)
+COUNTS = st.integers(1, 9) | st.integers(1, 10**9) | st.integers(10**15, 10**16)
+
+
+def table_of(rows: dict[tuple[int, int], int]) -> dict[str, np.ndarray]:
+    truth, segment = np.array(list(rows), np.uint64).reshape(-1, 2).T
+    return {"truth": truth, "segment": segment, "voxels": np.array(list(rows.values()), np.int64)}
+
+
+@settings(deadline=None)
+@given(voxels=st.lists(COUNTS, min_size=1, max_size=300), data=st.randoms())
+def test_a_perfect_segmentation_under_other_names_scores_exactly_perfect(voxels: list[int], data: object) -> None:
+    names = list(range(2**53, 2**53 + len(voxels)))
+    data.shuffle(names)  # type: ignore[attr-defined]
+    result = scores(table_of({(n + 1, name): v for n, (name, v) in enumerate(zip(names, voxels, strict=True))}))
+    assert result == {
+        "rand_split": 1.0, "rand_merge": 1.0, "voi_split": 0.0, "voi_merge": 0.0, "adapted_rand_error": 0.0,
+        "cremi_score": 0.0, "voxels": sum(voxels),
+    }  # fmt: skip
+    assert "-" not in json.dumps(result, allow_nan=False)  # no -0.0 either
+    assert worst(table_of({(1, 1): 2**60, (2, 2): 1})) == {"splits": [], "merges": []}
+
+
+@settings(deadline=None)
+@given(rows=st.dictionaries(st.tuples(LABELS, LABELS), COUNTS, min_size=1, max_size=40), data=st.randoms())
+def test_scores_are_exact_within_their_laws_and_of_any_order(rows: dict[tuple[int, int], int], data: object) -> None:
+    result = scores(table_of(rows))
+    true, segment = (dict.fromkeys(labels, 0) for labels in zip(*rows, strict=True))
+    for (t, s), n in rows.items():
+        true[t] += n
+        segment[s] += n
+    pairs, ts, ss = (sum(n * n for n in counts.values()) for counts in (rows, true, segment))
+    total = sum(rows.values())
+    assert result["voxels"] == total
+    assert result["rand_split"] == float(Fraction(pairs, ts))
+    assert result["rand_merge"] == float(Fraction(pairs, ss))
+    both = ts + ss - 2 * total
+    assert result["adapted_rand_error"] == (float(Fraction(ts + ss - 2 * pairs, both)) if both else 0)
+    split = sum(n / total * log2(Fraction(true[t], n)) for (t, _), n in rows.items())
+    merge = sum(n / total * log2(Fraction(segment[s], n)) for (_, s), n in rows.items())
+    assert (result["voi_split"], result["voi_merge"]) == pytest.approx((split, merge), rel=1e-9, abs=1e-12)
+    assert min(result.values()) >= 0
+    assert max(result[name] for name in ("rand_split", "rand_merge", "adapted_rand_error")) <= 1
+    assert (result["voi_split"] == 0) == (len(true) == len(rows))
+    shuffled = list(rows.items())
+    data.shuffle(shuffled)  # type: ignore[attr-defined]
+    cut = len(shuffled) // 2
+    parts = [table_of(dict(shuffled[:cut])), table_of(dict(shuffled[cut:]))]
+    assert scores(table_of(dict(shuffled))) == result
+    assert scores(added(parts)) == scores(added(parts[::-1])) == result
+    assert worst(table_of(dict(shuffled)), 99) == worst(table_of(rows), 99)
+    json.dumps([result, worst(table_of(rows), 99)], allow_nan=False)
+
+
+def test_a_petavoxel_volume_is_counted_exactly() -> None:
+    result = scores(table_of({(1, 1): 10**15, (1, 2): 1, (2, 3): 3 * 10**15}))
+    assert result["voxels"] == 4 * 10**15 + 1
+    assert result["rand_split"] == (10**30 + 1 + 9 * 10**30) / ((10**15 + 1) ** 2 + 9 * 10**30)
+    assert 0 < result["voi_split"] < 1e-13
+    assert result["voi_merge"] == 0
+
+
+def test_labels_of_different_types_keep_all_their_digits() -> None:
+    one = {"truth": np.array([2**53 + 1]), "segment": np.array([7], np.uint8), "voxels": np.array([5], np.uint16)}
+    other = {name: np.array([value], np.uint64) for name, value in zip(one, (2**64 - 4, 2**63 + 1, 6), strict=True)}
+    found = added([one, other])
+    assert found["truth"].tolist() == [2**53 + 1, 2**64 - 4]
+    assert found["segment"].tolist() == [7, 2**63 + 1]
+    assert found["voxels"].tolist() == [5, 6]
+
+
+def test_pairs_without_voxels_do_not_count() -> None:
+    rows = {(1, 1): 5, (1, 2): 0, (2, 2): 3, (4, 4): 0}
+    assert scores(table_of(rows)) == scores(table_of({(1, 1): 5, (2, 2): 3}))
+    with pytest.raises(ValueError, match="must label a voxel"):
+        scores(table_of({(1, 1): 0}))
+
+
+def test_equal_shares_come_in_the_order_of_labels() -> None:
+    rows = {(9, 4): 5, (9, 2): 5, (2**63, 8): 5, (2**63, 7): 5, (3, 11): 1, (3, 10): 1}
+    splits = worst(table_of(rows))["splits"]
+    assert [(row["truth"], row["largest"]) for row in splits] == [(9, 2), (2**63, 7), (3, 10)]
+
+
+@pytest.mark.parametrize(
+    ("voxels", "reason"), [(np.array([1.5]), "whole numbers, got float64"), (np.array([-1]), "at least 0.* got -1")]
+)
+def test_counts_that_are_none_are_refused(voxels: np.ndarray, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"voxels must be {reason}"):
+        scores({"truth": np.array([1]), "segment": np.array([1]), "voxels": voxels})
 
 
 def test_nothing_labelled_is_an_error() -> None:
