@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lchunk import cli
+from lchunk.volumes.documents import encode_document
 from tests.viewer.test_viewer import write_layers
 
 
