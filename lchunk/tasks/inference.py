@@ -186,16 +186,20 @@ class Inference(Stage):
         """Of the input, of the output; opened once for all chunks."""
         if self.region is not None:
             return self.for_volume.masks  # type: ignore[attr-defined, no-any-return]
-        voxel_size = self.geometry.voxel_size
         return (
-            Mask(self.input_mask, self.input_mask_inverse, voxel_size) if self.input_mask else None,
-            Mask(self.output_mask, self.output_mask_inverse, voxel_size) if self.output_mask else None,
+            Mask(self.input_mask, self.input_mask_inverse, self.geometry) if self.input_mask else None,
+            Mask(self.output_mask, self.output_mask_inverse, self.geometry) if self.output_mask else None,
         )
 
     def ingredients(self) -> dict[str, str]:
+        masks = {
+            f"{name}_fingerprint": mask.fingerprint()
+            for name, mask in zip(("input_mask", "output_mask"), self.masks, strict=True)
+            if mask is not None
+        }
         if self.framework == "identity":
-            return {}
-        return {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
+            return masks
+        return masks | {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
 
     # ---- what cannot work
 
@@ -213,7 +217,7 @@ class Inference(Stage):
         self._stretch  # noqa: B018 - its fractions must fit each other
         for mask in self.masks:
             if mask is not None:
-                mask.check(self.bounds)
+                mask.check()
         if self.framework == "identity":
             return
         if not self.model:

@@ -32,8 +32,8 @@ from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TriplePar
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import ChunkFiles, Recipe, missing
-from lchunk.volumes.files import open_volume
 from lchunk.volumes.folder import Folder, Format
+from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.store import Store, open_store
 from lchunk.volumes.volume import Volume
