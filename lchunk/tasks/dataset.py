@@ -106,7 +106,7 @@ def _geometry(root: str, layer: str, image: str, bounds: Bbox | None, voxel_size
     if size is None:
         why = f": {volume.note}" if volume.note else ""
         raise ValueError(
-            f"voxel_size must be given where the image has none, got nothing for {image}{why}; "
+            f"voxel_size must be given where the image has none, got none for {image}{why}; "
             "set it in [Dataset], nanometres z,y,x"
         )
     if bounds is not None and not volume.bounds.contains(bounds):

@@ -81,7 +81,7 @@ def _file(path: Path) -> Iterator[Any]:
             file = h5py.File(path)
     except BlockingIOError as error:
         raise RefusedVolumeError(
-            f"{path} must not be open for writing in another program, got: {reason(error)}; close it there"
+            f"{path} must not be open for writing in another program, got an error: {reason(error)}; close it there"
         ) from error
     with file:
         yield file

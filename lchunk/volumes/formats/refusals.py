@@ -41,11 +41,11 @@ def readable(what: object, rule: str, instead: str) -> Iterator[None]:
     except (RefusedVolumeError, AbsentVoxelsError, MemoryError):
         raise
     except PermissionError as error:
-        raise RefusedVolumeError(f"{what} must be readable, got: {error}; change its permissions") from error
+        raise RefusedVolumeError(f"{what} must be readable, got an error: {error}; change its permissions") from error
     except Exception as error:
         if isinstance(error, OSError) and _number(error) in TRANSIENT:
             raise
-        raise RefusedVolumeError(f"{what} must be {rule}, got: {reason(error)}; {instead}") from error
+        raise RefusedVolumeError(f"{what} must be {rule}, got an error: {reason(error)}; {instead}") from error
 
 
 def reason(error: BaseException) -> str:
