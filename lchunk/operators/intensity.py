@@ -40,5 +40,6 @@ def eight_bits(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray
 
 
 def _scaled(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
-    shares = (voxels.astype(np.float64) - low) * (255.0 / (high - low))
+    # one rounding alone: the product of whole numbers is exact
+    shares = (voxels.astype(np.float64) - low) * 255.0 / (high - low)
     return np.rint(np.clip(shares, 0, 255)).astype(np.uint8)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from numcodecs import BZ2, LZMA, Blosc, GZip, Zstd
 
 from lchunk.volumes.formats.axes import arrange, usual_names
+from lchunk.volumes.formats.blosc import blosc_length
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, from_attributes, overruled, size_of, start_of, unit_of
@@ -28,12 +29,21 @@ from lchunk.volumes.formats.zarr_metadata import document
 ATTRIBUTES = "attributes.json"
 _TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
 _FEW = 256
+
+
+def _blosc(body: bytes) -> bytes:
+    if blosc_length(body[:16]) != len(body):
+        raise ValueError(f"{len(body)} bytes of {blosc_length(body[:16])}")
+    unpacked: bytes = Blosc().decode(body)
+    return unpacked
+
+
 _DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "raw": lambda body: body,
     "gzip": GZip().decode,
     "bzip2": BZ2().decode,
     "xz": LZMA().decode,
-    "blosc": Blosc().decode,
+    "blosc": _blosc,
     "zstd": Zstd().decode,
 }
 

@@ -109,9 +109,10 @@ def _cut_of(
         there = data.stat().st_size
         if int(header.get("byte skip", header.get("byteskip", 0))) == -1:
             offset = there - size
-        if offset < 0 or there - offset < size:
+        if offset < 0 or there - offset != size:
             raise RefusedVolumeError(
-                f"{data} must hold {size} bytes of voxels, got {max(0, there - max(0, offset))}; the file is cut off"
+                f"{data} must hold {size} bytes of voxels, got {max(0, there - max(0, offset))}; the file is cut off, "
+                "or its header is wrong: " + _INSTEAD
             )
 
         def mapped(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:

@@ -15,6 +15,7 @@ import zarr
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.formats.axes import arrange, usual_names
+from lchunk.volumes.formats.blosc import blosc_length
 from lchunk.volumes.formats.ome import Level, is_image, level_of, level_paths, only_image
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
@@ -59,6 +60,11 @@ def _array(url: str, path: Path, options: Options) -> OpenedVolume:
     with readable(path, "a zarr array that zarr can read", "copy it again"):
         array: Any = zarr.open_array(ZarrStore(open_store(str(path)), ""), mode="r")
         attributes, named = dict(array.attrs), getattr(array.metadata, "dimension_names", None)
+        sides = array.shards or array.chunks
+    if not sides or min(sides) < 1:
+        raise RefusedVolumeError(
+            f"chunks of {path} must have voxels along each axis, got {sides}; correct its metadata"
+        )
     level = _level_at(path, url)
     if level is not None:
         names: Sequence[str] = level.axes
@@ -124,14 +130,31 @@ def _absent(array: Any, path: Path, part: tuple[slice, ...]) -> list[tuple[str, 
     """Keys and boxes of the chunk files of a part that are not there: zarr itself would read its fill value."""
     sides = array.shards or array.chunks
     places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, sides, strict=True)]
-    folder, absent = str(path), []
+    folder, blosc = str(path), _is_blosc(array)
+    absent: list[tuple[str, tuple[slice, ...]]] = []
     for place in itertools.product(*places):
         key = array.metadata.encode_chunk_key(place)
         if not os.path.exists(f"{folder}/{key}"):
             absent.append((key, tuple(slice(p * s, (p + 1) * s) for p, s in zip(place, sides, strict=True))))
-        elif os.path.getsize(f"{folder}/{key}") == 0:
-            raise RefusedVolumeError(f"{path}/{key} must be a whole chunk, got a file of 0 bytes; copy it again")
+        else:
+            _check_length(f"{folder}/{key}", blosc)
     return absent
+
+
+def _is_blosc(array: Any) -> bool:
+    """Whether a chunk file is packed by Blosc as a whole, which decodes a part of it without an error."""
+    codecs = array.compressors
+    return array.shards is None and bool(codecs) and "blosc" in type(codecs[-1]).__name__.lower()
+
+
+def _check_length(file: str, blosc: bool) -> None:
+    size = os.path.getsize(file)
+    wanted = size or 1
+    if blosc and size:
+        with open(file, "rb") as chunk:
+            wanted = blosc_length(chunk.read(16))
+    if size != wanted:
+        raise RefusedVolumeError(f"{file} must be a whole chunk of {wanted} bytes, got {size}; copy it again")
 
 
 def _chunk_files(array: Any, path: Path) -> list[Path]:

@@ -37,3 +37,10 @@ def same(url: str, voxels: npt.NDArray[Any], **expected: Any) -> OpenedVolume:
             found,
         )
     return volume
+
+
+def read_whole(url: str) -> npt.NDArray[Any]:
+    """Open, check and read a volume, as a run does."""
+    volume = open_volume(url)
+    volume.inspect()
+    return volume.read(volume.bounds)

@@ -191,6 +191,6 @@ def test_n5_blocks_that_are_absent_torn_or_unknown(tmp_path: Path) -> None:
     block.write_bytes(body[:-20])
     with pytest.raises(ValueError, match=r"1/2/0 must be a whole N5 block"):
         volume.read(volume.bounds)
+    (tmp_path / "attributes.json").write_text('{"n5": "2.0.0"}')
     with pytest.raises(ValueError, match="must be an N5 dataset, got a group of a"):
-        (tmp_path / "attributes.json").write_text('{"n5": "2.0.0"}')
         open_volume(str(tmp_path))
