@@ -56,7 +56,10 @@ def open_nrrd(url: str, path: Path, options: Options) -> OpenedVolume:
 
 def _dtype(header: Mapping[str, Any]) -> np.dtype[Any]:
     dtype = np.dtype(nrrd.reader._TYPEMAP_NRRD2NUMPY[header["type"]])
-    order = {"big": ">", "little": "<"}.get(str(header.get("endian", "little")).lower(), "<")
+    endian = str(header.get("endian", "little")).lower()
+    if endian not in ("big", "little"):
+        raise ValueError(f"endian {endian}")
+    order = ">" if endian == "big" else "<"
     ordered: np.dtype[Any] = dtype.newbyteorder(order)
     return ordered
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -237,6 +238,21 @@ def test_torn_chunks_and_metadata_are_named(tmp_path: Path) -> None:
     for broken in ("{", "[]", json.dumps(metadata | {"data_type": "strange"}), json.dumps(metadata | {"codecs": []})):
         (tmp_path / "a.zarr/zarr.json").write_text(broken)
         with pytest.raises(ValueError, match="must "):
+            read_whole(f"{tmp_path}/a.zarr")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_part_of_a_chunk_that_blosc_would_decode_is_refused(tmp_path: Path, zarr_format: Any) -> None:
+    packed = numcodecs.Blosc() if zarr_format == 2 else zarr.codecs.BloscCodec()
+    array = zarr.create_array(
+        tmp_path / "a.zarr", data=VOXELS, chunks=(6, 40, 37), zarr_format=zarr_format, compressors=packed
+    )
+    same(f"{tmp_path}/a.zarr", VOXELS)
+    chunk = tmp_path / "a.zarr" / array.metadata.encode_chunk_key((0, 0, 0))
+    body = chunk.read_bytes()
+    for length in (8, 40, len(body) - 1):
+        chunk.write_bytes(body[:length])
+        with pytest.raises(ValueError, match=r"must be a whole chunk of .* bytes, got"):
             read_whole(f"{tmp_path}/a.zarr")
 
 
