@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lchunk.volumes.chunk_files import Recipe
 
+MADE_OF = "made_of"
+"""Part of a recipe: fingerprints of files that decide voxels, by what a person calls them."""
 FILES = "files"
 """Part of a recipe: how a layer is cut into files. It must match, but does not affect voxel values."""
 
@@ -63,11 +65,12 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
     differences = []
     if stored.get("stage") != stage:
         differences.append(f"it was made by {stored.get('stage', 'another program or version')}, not by {stage}")
-    if stored.get("external") != wanted.get("external"):
-        differences.append(f"it was made from {stored.get('external')!r}, this run reads {wanted.get('external')!r}")
-    if stored.get("format") != wanted.get("format"):
-        differences.append("its files have the format of another version of lchunk")
-    made_of, now = stored.get("made_of", {}), wanted.get("made_of", {})
+    read, reads = stored.get("reads", {}), wanted.get("reads", {})
+    for name in sorted({*read, *reads}):
+        one, other = read.get(name, "nothing"), reads.get(name, "nothing")
+        if one != other and (is_external(one) or is_external(other)):
+            differences.append(f"{name} was read from {_source(one)}, and is now read from {_source(other)}")
+    made_of, now = stored.get(MADE_OF, {}), wanted.get(MADE_OF, {})
     for name in sorted({*made_of, *now}):
         if made_of.get(name) != now.get(name):
             differences.append(f"{name} was {made_of.get(name, 'absent')}, and is now {now.get(name, 'absent')}")
@@ -78,6 +81,15 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
                 option = f"{prefix}-{knob}".replace("_", "-")
                 differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
     return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage)
+
+
+def is_external(source: str) -> bool:
+    """Whether a recipe's source is an external volume, which is described, and not a layer, which has a digest."""
+    return ": " in source
+
+
+def _source(source: str) -> str:
+    return source if is_external(source) or source == "nothing" else "a layer of this dataset"
 
 
 def _shown(knobs: Recipe, knob: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.recipe import FILES, digest
+from lchunk.recipe import FILES, digest, is_external
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer import open_layer
@@ -135,7 +135,7 @@ def _mixed(part: Part, digests: dict[str, str]) -> Iterator[Finding]:
         yield Finding(Fault.MIXED, part.path, "it has no recipe: another program, or an older lchunk, made it")
         return
     for source, made_from in part.recipe.get("reads", {}).items():
-        if source in digests and digests[source] != made_from:
+        if source in digests and not is_external(made_from) and digests[source] != made_from:
             yield Finding(
                 Fault.MIXED, part.path, f"it was made from another {source} than the one that is there now: "
                 f"recipe {made_from}, and now {digests[source]}"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import luigi
+from luigi.task_register import Register, TaskClassException
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.recipe import MADE_OF
 from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TripleParameter
-from lchunk.volumes.files import open_volume
-from lchunk.volumes.layer import open_layer
+from lchunk.volumes.formats import open_volume
+from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
 from lchunk.volumes.volume import VoxelSize
 
@@ -21,7 +24,8 @@ class Dataset(luigi.Config):
     root: str = luigi.Parameter(default="data/lchunk", description="folder of all layers: a path or file://…")
     image: str = luigi.Parameter(
         default="",
-        description="URL of the input: file.h5:/dataset, a TIFF stack, a folder of TIFF sections, zarr or OME-Zarr",
+        description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "
+        "TIFF, PNG or JPEG sections; docs/inputs.md has the options after #",
     )
     ground_truth: str = luigi.Parameter(default="", description="URL of the true labels, for Evaluation")
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")
@@ -44,45 +48,82 @@ class Dataset(luigi.Config):
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a dataset lies: voxels, and nanometres zyx of one."""
+    """Where a dataset lies.
+
+    Args:
+        bounds: voxels that are worked on.
+        voxel_size: nanometres zyx.
+        image: voxels of the whole image, of which `bounds` may be a part.
+    """
 
     bounds: Bbox
     voxel_size: VoxelSize
+    image: Bbox
 
 
 def geometry(root: str, image_layer: str) -> Geometry:
     """Bounds and voxel size of the dataset in a folder.
 
-    They are those of the cfg; where it has none, of the ingested image; where that is not made yet, of the input.
+    They are those of the image that stages read: the volume that `Ingest-external` names; else the layer that `Ingest`
+    writes, while it was made of the image in the cfg; else that image. `[Dataset] bounds` takes a part of it, and
+    `[Dataset] voxel_size` overrules its voxel size.
+
+    Args:
+        root: the dataset's folder.
+        image_layer: name of the image's layer where `Ingest-layer-name` gives no other.
 
     Raises:
-        FileNotFoundError: the input is not there.
+        FileNotFoundError: the image is absent.
         ValueError: it cannot be read, has no voxel size, or does not hold the bounds of the cfg.
     """
     dataset = Dataset()
-    return _geometry(root, image_layer, dataset.image, dataset.bounds, dataset.voxel_size)
+    layer, external = _ingested(root)
+    where = "" if external else layer or image_layer
+    return _geometry(root, where, external or dataset.image, dataset.bounds, dataset.voxel_size)
+
+
+def _ingested(root: str) -> tuple[str, str]:
+    """The layer name and the external volume of `Ingest`, as its cfg section and the command line give them."""
+    try:
+        ingest: Any = Register.get_task_cls("Ingest")
+    except TaskClassException:  # a library that imports this module alone
+        return "", ""
+    stage = ingest(root=root)
+    return stage.layer_name, stage.external
 
 
 @functools.lru_cache(maxsize=16)
-def _geometry(root: str, image_layer: str, image: str, bounds: Bbox | None, voxel_size: tuple[float, ...]) -> Geometry:
-    try:
-        layer = open_layer(open_store(root), image_layer)
-    except FileNotFoundError:
-        pass
-    else:
-        z, y, x = voxel_size or layer.voxel_size
-        return Geometry(bounds or layer.bounds, (z, y, x))
+def _geometry(root: str, layer: str, image: str, bounds: Bbox | None, voxel_size: tuple[float, ...]) -> Geometry:
+    if bounds is not None and not bounds.size:
+        raise ValueError(f"bounds must hold at least one voxel, got {bounds}")
+    made = _layer_of(root, layer, image) if layer else None
+    if made is not None:
+        z, y, x = voxel_size or made.voxel_size
+        return Geometry(bounds or made.bounds, (z, y, x), made.bounds)
     if not image:
         raise ValueError("image must be the URL of the input, got nothing; set it in [Dataset] or with --Dataset-image")
     volume = open_volume(image)
     size = tuple(voxel_size) or volume.voxel_size
     if size is None:
+        why = f": {volume.note}" if volume.note else ""
         raise ValueError(
-            f"voxel_size must be given where the image has none, as {image}; set it in [Dataset], nanometres z,y,x"
+            f"voxel_size must be given where the image has none, got none for {image}{why}; "
+            "set it in [Dataset], nanometres z,y,x"
         )
     if bounds is not None and not volume.bounds.contains(bounds):
-        raise ValueError(f"bounds must lie inside the image, {volume.bounds}, got {bounds}")
-    if bounds is not None and not bounds.size:
-        raise ValueError(f"bounds must hold at least one voxel, got {bounds}")
+        raise ValueError(
+            f"bounds must lie inside the image, {volume.bounds}, got {bounds}; correct them in [Dataset], "
+            "or leave them out for the whole image"
+        )
     z, y, x = size
-    return Geometry(bounds or volume.bounds, (z, y, x))
+    return Geometry(bounds or volume.bounds, (z, y, x), volume.bounds)
+
+
+def _layer_of(root: str, name: str, image: str) -> Layer | None:
+    """The layer of the image, where it was made of the image in the cfg (or that names none)."""
+    try:
+        layer = open_layer(open_store(root), name)
+    except FileNotFoundError:
+        return None
+    made_of = ((layer.recipe() or {}).get(MADE_OF) or {}).get("image")
+    return layer if not image or made_of in (None, image) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,15 @@ from lchunk.operators.graph import Table
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
+from lchunk.tasks.external_values import Kind
+from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import top_level
 from lchunk.tasks.parameters import CountParameter, NumbersParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.files import open_volume
 from lchunk.volumes.tables import DOCUMENT, TABLE
-from lchunk.volumes.volume import Volume
 
 logger = logging.getLogger("luigi-interface")
 
@@ -36,26 +37,22 @@ class AgainstTruth(Stage):
     format = TABLE
 
     def ingredients(self) -> dict[str, str]:
-        return {"ground_truth": self.dataset.ground_truth}
+        return {"ground_truth": self.dataset.ground_truth, "ground_truth_fingerprint": self.truth.fingerprint()}
 
     def validate(self) -> None:
-        truth, voxel_size = self.truth, self.geometry.voxel_size
-        if truth.channels or truth.dtype.kind not in "ui":
-            raise ValueError(f"ground_truth must be (z, y, x) whole numbers, got {truth.dtype} in {truth.url}")
-        if truth.voxel_size and not np.allclose(truth.voxel_size, voxel_size, rtol=1e-3):
-            raise ValueError(
-                f"ground_truth must have the voxel size of the dataset, {voxel_size} nm, got {truth.voxel_size}"
-            )
-        if not truth.bounds.clipped(self.bounds).size:
-            raise ValueError(f"ground_truth must overlap the dataset's bounds, {self.bounds}, got {truth.bounds}")
+        self.truth.sample()
 
-    @property
-    def truth(self) -> Volume:
-        """The dataset's ground truth."""
+    @cached_property
+    def truth(self) -> CheckedVolume:
+        """The dataset's ground truth, opened once for all chunks; it may cover a part of the volume."""
+        if self.region is not None:
+            return self.for_volume.truth  # type: ignore[attr-defined, no-any-return]
         url = self.dataset.ground_truth
         if not url:
             raise ValueError("ground_truth must be the URL of true labels, got nothing; set it in [Dataset]")
-        return open_volume(url)
+        place = self.geometry
+        expected = Expected("ground_truth", Kind.LABELS, self.bounds, place.image, place.voxel_size, partial=True)
+        return checked_external(expected, url)
 
 
 class Contingency(AgainstTruth):

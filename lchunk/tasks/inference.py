@@ -21,6 +21,7 @@ from lchunk.operators.footprint import Footprint
 from lchunk.operators.inference import Net, infer
 from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.recipe import file_digest
+from lchunk.tasks.external_values import Kind
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
@@ -154,6 +155,14 @@ class Inference(Stage):
         return Selection(self.net_channels, self.keep, threshold)
 
     @property
+    def external_kind(self) -> Kind:
+        return Kind.SHARES
+
+    @property
+    def external_channels(self) -> int | None:
+        return 3 if self.predicts == "affinities" else None
+
+    @property
     def most_blocks(self) -> int:
         # blocks of several chunks, so that a device has the next chunk while the last one is written
         return min(super().most_blocks, max(FEW_BLOCKS, len(self.grid) // CHUNKS_A_BLOCK))
@@ -186,16 +195,20 @@ class Inference(Stage):
         """Of the input, of the output; opened once for all chunks."""
         if self.region is not None:
             return self.for_volume.masks  # type: ignore[attr-defined, no-any-return]
-        voxel_size = self.geometry.voxel_size
         return (
-            Mask(self.input_mask, self.input_mask_inverse, voxel_size) if self.input_mask else None,
-            Mask(self.output_mask, self.output_mask_inverse, voxel_size) if self.output_mask else None,
+            Mask(self.input_mask, self.input_mask_inverse, self.geometry) if self.input_mask else None,
+            Mask(self.output_mask, self.output_mask_inverse, self.geometry) if self.output_mask else None,
         )
 
     def ingredients(self) -> dict[str, str]:
+        masks = {
+            f"{name}_fingerprint": mask.fingerprint()
+            for name, mask in zip(("input_mask", "output_mask"), self.masks, strict=True)
+            if mask is not None
+        }
         if self.framework == "identity":
-            return {}
-        return {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
+            return masks
+        return masks | {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
 
     # ---- what cannot work
 
@@ -213,7 +226,7 @@ class Inference(Stage):
         self._stretch  # noqa: B018 - its fractions must fit each other
         for mask in self.masks:
             if mask is not None:
-                mask.check(self.bounds)
+                mask.check()
         if self.framework == "identity":
             return
         if not self.model:

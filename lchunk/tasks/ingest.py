@@ -2,45 +2,97 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+from functools import cached_property
 from typing import Any
 
 import luigi
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.intensity import eight_bits
+from lchunk.recipe import MADE_OF
 from lchunk.tasks.jobs import Chunk
+from lchunk.tasks.parameters import NumbersParameter
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
-from lchunk.volumes.files import open_volume
+from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, open_volume
+
+FINGERPRINT = "the content of image"
 
 
 class Ingest(Stage):
     """Copy the input image into the layer `image`, whatever its format.
 
-    Reads  `[Dataset] image`.
+    Reads  `[Dataset] image` (z, y, x): uint8, or any other type of number with `intensity_range`.
     Writes `image` (z, y, x) uint8, 0 for black.
 
-    With `--Ingest-external URL` nothing is copied, and stages read that volume in place.
+    With `--Ingest-external URL` nothing is copied, and stages read that volume in place; it must be uint8.
     """
 
     layer = IMAGE_LAYER
 
     fill_missing: bool = luigi.BoolParameter(
-        default=False, description="chunks that a zarr input does not have are black, not an error"
+        default=False,
+        description="absent chunks, blocks and sections of the input are black, not an error; "
+        "#fill_missing=yes after a URL does the same for any volume",
+    )
+    intensity_range: tuple[float, ...] = NumbersParameter(
+        least=-math.inf,
+        most=math.inf,
+        default=(),
+        description="low,high: the intensities that become 0 and 255, for images that are not uint8; "
+        "`python -m lchunk.volumes.formats.intensity IMAGE` prints percentiles of the whole volume",
     )
 
+    @cached_property
+    def volume(self) -> OpenedVolume:
+        """The input, opened once for all chunks."""
+        if self.region is not None:
+            return self.for_volume.volume  # type: ignore[attr-defined, no-any-return]
+        return open_volume(self.dataset.image)
+
     def ingredients(self) -> dict[str, str]:
-        return {"image": self.dataset.image}
+        return {"image": self.dataset.image, FINGERPRINT: self._fingerprint()}
+
+    def _fingerprint(self) -> str:
+        """The input's; where it was moved away after it was copied, what the layer remembers."""
+        with contextlib.suppress(AbsentVoxelsError):
+            return self.volume.fingerprint()
+        stored = self.files().recipe() or {}
+        return str(stored.get(MADE_OF, {}).get(FINGERPRINT, "absent"))
 
     def validate(self) -> None:
-        image = self.external or self.dataset.image
-        if not self.external and self.files().recipe() is not None:
-            return  # it is being copied, or is: the recipe tells whether it is the same
-        volume = open_volume(image)
-        if volume.channels or volume.dtype != self.dtype:
-            shape = "(channel, z, y, x)" if volume.channels else "(z, y, x)"
-            raise ValueError(f"image must be (z, y, x) uint8, got {shape} {volume.dtype} in {image}; convert it first")
+        if self.external:
+            return
+        if self.intensity_range and (len(self.intensity_range) != 2 or len(set(self.intensity_range)) != 2):
+            raise ValueError(
+                f"intensity_range must be two different numbers low,high, got {self.intensity_range}; "
+                "set Ingest-intensity-range"
+            )
+        if self.files().recipe() is not None:
+            return  # it is being copied, or was: the recipe shows whether it is the same
+        volume = self.volume
+        if volume.channels:
+            raise ValueError(
+                f"image must be (z, y, x), got {volume.channels} channels of {volume.bounds.shape} voxels in "
+                f"{self.dataset.image}; pick one with #channel=0 after its URL, or name its axes, as in #axes=zyxc"
+            )
+        if volume.dtype == bool or (volume.dtype != self.dtype and not self.intensity_range):
+            raise ValueError(
+                f"image must be uint8, or have an intensity range, got {volume.dtype} in {self.dataset.image}; "
+                "set Ingest-intensity-range to low,high, the intensities that become black and white "
+                f"(python -m lchunk.volumes.formats.intensity '{self.dataset.image}' prints percentiles)"
+            )
         if not volume.bounds.contains(self.bounds):
-            raise ValueError(f"bounds must lie inside the image, {volume.bounds}, got {self.bounds}")
+            raise ValueError(
+                f"bounds must lie inside the image, {volume.bounds}, got {self.bounds}; correct [Dataset] bounds"
+            )
+        volume.inspect()
 
     def compute_chunk(self, chunk: Chunk) -> npt.NDArray[Any]:
-        return np.asarray(open_volume(self.dataset.image).read(chunk.bbox, fill_missing=self.fill_missing))
+        voxels = self.volume.read(chunk.bbox, fill_missing=self.fill_missing)
+        if not self.intensity_range:
+            return np.asarray(voxels)
+        low, high = self.intensity_range
+        return eight_bits(voxels, low, high)

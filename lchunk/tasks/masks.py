@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.operators.masking import coarsened, erase, mask_factor
-from lchunk.volumes.files import open_volume
-from lchunk.volumes.volume import Volume
+from lchunk.tasks.dataset import Geometry
+from lchunk.tasks.external_values import Kind
+from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
+from lchunk.volumes.formats import open_volume
 
 
 @dataclass(frozen=True)
@@ -22,37 +24,44 @@ class Mask:
     Args:
         url: (z, y, x) whole numbers or truth values, its voxel size a whole multiple of that of the voxels.
         inverse: erases where it is not 0.
-        voxel_size: of the voxels that it is laid over, nm zyx.
+        place: of the voxels that it is laid over.
     """
 
     url: str
     inverse: bool
-    voxel_size: tuple[float, ...]
+    place: Geometry
 
     @cached_property
-    def volume(self) -> Volume:
-        return open_volume(self.url)
+    def volume(self) -> CheckedVolume:
+        """The mask, opened once."""
+        place = self.place
+        expected = Expected(
+            "a mask", Kind.MASK, place.bounds, place.image, place.voxel_size, partial=True, factor=self.factor
+        )
+        return checked_external(expected, self.url)
 
     @cached_property
     def factor(self) -> Triple:
         """Voxels that a mask voxel covers, zyx."""
-        if self.volume.voxel_size is None:
-            raise ValueError(f"a mask must tell its voxel size, got {self.url}, which does not; use HDF5 or zarr")
-        return mask_factor(self.volume.voxel_size, self.voxel_size)
-
-    def check(self, bounds: Bbox) -> None:
-        """Raise ValueError where it cannot be laid over the volume, or does not meet it."""
-        if self.volume.channels or self.volume.dtype.kind not in "uib":
-            raise ValueError(f"a mask must be (z, y, x) whole numbers, got {self.volume.dtype} in {self.url}")
-        if not self.volume.bounds.clipped(coarsened(bounds, self.factor)).size:
+        size = open_volume(self.url).voxel_size
+        if size is None:
             raise ValueError(
-                f"a mask must overlap the volume, {coarsened(bounds, self.factor)} in its voxels, "
-                f"got {self.volume.bounds} in {self.url}"
+                f"a mask must have a voxel size, got none in {self.url}; write it after its URL: "
+                f"#voxel_size={','.join(f'{nm:g}' for nm in self.place.voxel_size)} in nanometres z,y,x"
             )
+        return mask_factor(size, self.place.voxel_size)
+
+    def check(self) -> None:
+        """Raise ValueError where it cannot be laid over the volume, does not meet it, or cannot be read."""
+        self.volume.sample()
+
+    def fingerprint(self) -> str:
+        """A text that changes with the mask's files."""
+        return self.volume.fingerprint()
 
     def kept(self, bbox: Bbox) -> npt.NDArray[np.bool_]:
         """Which mask voxels of a box keep theirs."""
-        marked = np.asarray(self.volume.read(coarsened(bbox, self.factor)) != 0)
+        marked = self.volume.read(coarsened(bbox, self.factor))
         return ~marked if self.inverse else marked
 
     def erases(self, bbox: Bbox) -> bool:

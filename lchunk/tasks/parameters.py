@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 
@@ -48,7 +49,7 @@ class SizeParameter(luigi.Parameter[tuple[float, ...]]):
 
     def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
         numbers = tuple(float(number) for number in x)
-        if numbers and (len(numbers) != 3 or min(numbers) <= 0):
+        if numbers and (len(numbers) != 3 or not all(0 < number < math.inf for number in numbers)):
             raise ValueError(f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {numbers}")
         return numbers
 

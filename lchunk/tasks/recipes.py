@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from lchunk.recipe import FILES, Mismatch, RecipeMismatchError, compare, digest, refuse
+from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare, digest, refuse
+from lchunk.tasks import wiring
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import Recipe
 
@@ -44,7 +45,7 @@ def _recipe_of(stage: Stage) -> Recipe:
         "stage": type(stage).__name__,
         "knobs": knobs,
         "dataset": {"bounds": str(place.bounds), "voxel_size": ",".join(map(repr, map(float, place.voxel_size)))},
-        "reads": {up.path: digest(recipe_of(up)) for up in map(stage.upstream, stage.reading())},
+        "reads": {up.path: _read(up) for up in map(stage.upstream, stage.reading())},
     } | _ingredients(stage)
     if not stage.single_chunk:
         recipe["bounds"] = str(stage.grid.bounds)
@@ -54,6 +55,15 @@ def _recipe_of(stage: Stage) -> Recipe:
     return recipe
 
 
+def _read(upstream: Stage) -> str:
+    """What a recipe says of a source: the digest of its recipe; of an external volume, what a person can read."""
+    recipe = recipe_of(upstream)
+    if not upstream.external:
+        return digest(recipe)
+    fills = " with absent chunks as 0" if getattr(upstream, "fill_missing", False) else ""
+    return f"{upstream.external}{fills}: {', '.join(recipe[MADE_OF].values())}"
+
+
 def made_of(stage: Stage) -> dict[str, str]:
     """Fingerprints of the files that a stage's voxels are made of."""
     return {stage.external: stage.external_volume.fingerprint()} if stage.external else stage.ingredients()
@@ -61,13 +71,13 @@ def made_of(stage: Stage) -> dict[str, str]:
 
 def _ingredients(stage: Stage) -> Recipe:
     files = made_of(stage)
-    return {"made_of": files} if files else {}
+    return {MADE_OF: files} if files else {}
 
 
 def confirming(stage: Stage) -> Callable[[], None]:
     """What makes sure, when a chunk is computed, that the files it was made of are still those of the recipe."""
     upstream = [up for up in map(stage.upstream, stage.reading()) if up.external]
-    watched = [(one, recipe_of(one).get("made_of", {})) for one in (stage, *upstream)]
+    watched = [(one, recipe_of(one).get(MADE_OF, {})) for one in (stage, *upstream)]
     watched = [(one, files) for one, files in watched if files]
 
     def confirm() -> None:
@@ -98,6 +108,7 @@ def check(stage: Stage) -> None:
         one.validate()
     refuse([mismatch for one in stages for mismatch in mismatches(one)], stage.root)
     for one in stages:
+        wiring.sample_external(one)
         one.rehearse()
 
 

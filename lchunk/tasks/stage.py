@@ -26,6 +26,8 @@ from lchunk.geometry.regions import blocks
 from lchunk.targets import ChunkTarget
 from lchunk.tasks import recipes, running, wiring
 from lchunk.tasks.dataset import Dataset, Geometry, geometry
+from lchunk.tasks.external_values import Kind
+from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
 from lchunk.tasks.progress import Reporter
@@ -127,6 +129,8 @@ class Stage(luigi.Task):
     external: str = luigi.Parameter(default="", description="URL of a volume to read instead of running this stage")
 
     reporter: Reporter | None = None
+    external_sampled: bool = False
+    """Whether voxels of the external volume were looked at, before work."""
     prepared: float = -math.inf
     """When the layer was last compared with this run, by the clock of `time.monotonic`."""
     kept_recipe: tuple[float, Recipe] | None = None
@@ -192,6 +196,18 @@ class Stage(luigi.Task):
         """What to remove to be rid of all that it made."""
         return [self.path]
 
+    @property
+    def external_kind(self) -> Kind | None:
+        """What a volume must hold that is read instead of running the stage; None where none can be."""
+        if self.format is not None:
+            return None
+        return Kind.LABELS if self.labels else Kind.IMAGE if self.dtype == np.uint8 else None
+
+    @property
+    def external_channels(self) -> int | None:
+        """Channels of such a volume; None where any number will do."""
+        return self.channels
+
     # ---- what follows from that
 
     @property
@@ -252,7 +268,7 @@ class Stage(luigi.Task):
         return self if self.region is None else self.at(None)
 
     @cached_property
-    def external_volume(self) -> Volume:
+    def external_volume(self) -> CheckedVolume:
         """The volume that is read instead of running the stage."""
         return wiring.open_external(self) if self.region is None else self.for_volume.external_volume
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import Records
-from lchunk.volumes.files import open_volume
 from lchunk.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -41,9 +41,35 @@ def source(stage: Stage, reads: Reads) -> Volume | Records:
     return layer
 
 
-def open_external(stage: Stage) -> Volume:
-    """The volume that is read instead of running a stage."""
-    return open_volume(stage.external)
+def open_external(stage: Stage) -> CheckedVolume:
+    """The volume that is read instead of running a stage; its header is checked, and later each box that is read.
+
+    Raises:
+        FileNotFoundError: it is absent.
+        ValueError: it is not what the stage would have written.
+    """
+    kind = stage.external_kind
+    name = f"{type(stage).__name__}-external"
+    if kind is None:
+        raise ValueError(
+            f"{name} must be empty, as what {type(stage).__name__} writes cannot come from outside, got "
+            f"{stage.external}; remove the option"
+        )
+    place = stage.geometry
+    expected = Expected(name, kind, stage.bounds, place.image, place.voxel_size, channels=stage.external_channels)
+    return checked_external(expected, stage.external)
+
+
+def sample_external(stage: Stage) -> None:
+    """Read some boxes of an external volume, once, before any work.
+
+    Raises:
+        ValueError: voxels that the stage would never write.
+    """
+    whole = stage.for_volume
+    if whole.external and not whole.external_sampled:
+        whole.external_volume.sample()
+        whole.external_sampled = True
 
 
 def required(stage: Stage) -> list[Stage]:

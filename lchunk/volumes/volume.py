@@ -1,4 +1,4 @@
-"""What every volume can do, wherever its voxels lie."""
+"""What every volume can do, wherever its voxels are stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ VoxelSize = tuple[float, float, float]
 
 
 class Volume(Protocol):
-    """Voxels in global coordinates. `channels` is 0 for (z, y, x) and the length of the first axis else."""
+    """Voxels in global coordinates. `channels` is 0 for (z, y, x), else the length of the first axis."""
 
     @property
     def url(self) -> str:
-        """What a person calls it."""
+        """As the person wrote it."""
 
     @property
     def bounds(self) -> Bbox:
@@ -26,7 +26,7 @@ class Volume(Protocol):
 
     @property
     def voxel_size(self) -> VoxelSize | None:
-        """Nanometres zyx; None where the format has no place for it."""
+        """Nanometres zyx; None where neither the file nor its URL says it."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -36,18 +36,21 @@ class Volume(Protocol):
     def channels(self) -> int:
         """0, or the number of channels."""
 
-    def fingerprint(self) -> str:
-        """What tells this content from another, without reading the voxels: asked for often."""
-
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         """Voxels of a box, (z, y, x) or (channel, z, y, x).
 
         Args:
             bbox: may reach outside the bounds, where voxels are 0.
-            fill_missing: chunks that are not there read as 0.
+            fill_missing: absent chunks read as 0.
 
         Raises:
-            FileNotFoundError: a chunk inside the bounds is not there, and `fill_missing` is off.
+            FileNotFoundError: a chunk inside the bounds is absent, and `fill_missing` is off.
+        """
+
+    def fingerprint(self) -> str:
+        """A short text that changes with the files that hold the voxels, and shows a person what changed.
+
+        It costs a few requests for sizes and times, so that it can be asked for every few seconds.
         """
 
 

@@ -9,7 +9,7 @@ import tifffile
 import zarr
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.volumes.files import open_volume
+from lchunk.volumes.formats import open_volume
 from tests.conftest import write_hdf5
 
 VOXELS = np.random.default_rng(0).integers(1, 255, (6, 10, 12)).astype(np.uint8)
@@ -50,7 +50,7 @@ def test_a_dataset_that_is_not_in_the_file_is_answered_with_those_that_are(tmp_p
 
 def test_a_broken_hdf5_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(b"not hdf5")
-    with pytest.raises(ValueError, match=r"a\.h5 must be a readable HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.h5 must be a whole HDF5 file"):
         open_volume(f"{tmp_path}/a.h5:/raw")
 
 

@@ -1,0 +1,88 @@
+"""One door to volumes of every format, by their URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+from lchunk.volumes.formats import hdf5, n5, npy, nrrd_files, pictures, sections, tiff, zarr_arrays, zarr_metadata
+from lchunk.volumes.formats.opened import OpenedVolume
+from lchunk.volumes.formats.options import Options, split_url
+from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
+
+_HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
+_KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
+
+
+def open_volume(url: str) -> OpenedVolume:
+    """A volume to read, whatever its format.
+
+    Args:
+        url: a path or `file://…`; `file.h5:/dataset` for HDF5; what the file does not say follows after `#`
+            (`lchunk.volumes.formats.options`).
+
+    Raises:
+        AbsentVoxelsError: there is no such file, or no such dataset in it.
+        RefusedVolumeError: the format is not known, the file cannot be read, or it is ambiguous.
+    """
+    place, options = split_url(url)
+    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", place, re.IGNORECASE)
+    if scheme and scheme[1].lower() != "file":
+        raise RefusedVolumeError(
+            f"a volume must be a path or file://…, got {url}; "
+            + (
+                "save it as zarr, for instance with cloud-volume"
+                if scheme[1].lower() == "precomputed"
+                else "copy it to a disk first"
+            )
+        )
+    if scheme:
+        place = unquote(place[len("file://") :])
+    path = Path(place)
+    hdf5_url = _HDF5.fullmatch(place)
+    if hdf5_url and not path.is_dir():
+        file = Path(hdf5_url["file"])
+        _require(file, url)
+        return hdf5.open_hdf5(place, file, hdf5_url["dataset"] or "", options)
+    _require(path, url)
+    with readable(url, "a volume that can be read", "copy or export it again"):
+        return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
+
+
+def _require(path: Path, url: str) -> None:
+    if not path.exists():
+        raise AbsentVoxelsError(f"the volume must be there, got {url}, which is not; correct its path")
+
+
+def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
+    if zarr_metadata.is_zarr(path):
+        return zarr_arrays.open_zarr(url, path, options)
+    if (path / n5.ATTRIBUTES).exists():
+        return n5.open_n5(url, path, options)
+    if (path / "info").exists():
+        raise RefusedVolumeError(
+            f"a volume must be {_KNOWN}, got a precomputed volume in {url}; "
+            "save it as zarr, for instance with cloud-volume"
+        )
+    if sections.section_files(path):
+        return sections.open_sections(url, path, options)
+    inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    raise AbsentVoxelsError(
+        f"the folder {url} must hold TIFF, PNG or JPEG sections, a zarr or an N5 volume, got "
+        f"{', '.join(inside[:8]) or 'nothing'}; correct its path"
+    )
+
+
+def _open_file(url: str, path: Path, options: Options) -> OpenedVolume:
+    suffix = path.suffix.lower()
+    if suffix in tiff.SUFFIXES:
+        return tiff.open_tiff(url, path, options)
+    if suffix in pictures.SUFFIXES:
+        return sections.open_picture_volume(url, path, options)
+    if suffix == ".npy":
+        return npy.open_npy(url, path, options)
+    if suffix in nrrd_files.SUFFIXES:
+        return nrrd_files.open_nrrd(url, path, options)
+    raise RefusedVolumeError(f"a volume must be {_KNOWN}, got {url}; convert it")

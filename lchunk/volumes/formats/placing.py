@@ -1,0 +1,205 @@
+"""Where a volume lies: its voxel size in nanometres, and its first voxel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lchunk.geometry.bbox import Triple, triple
+from lchunk.volumes.formats.options import Options
+from lchunk.volumes.formats.refusals import RefusedVolumeError
+from lchunk.volumes.formats.units import is_no_unit, nanometers
+from lchunk.volumes.volume import VoxelSize
+
+_EXACT = 0.01
+"""Voxels by which an offset may miss a whole number, as floats do."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a volume lies.
+
+    Args:
+        voxel_size: nanometres zyx; None where the file does not say.
+        start: its first voxel, zyx.
+        placed: whether the file, or the URL, says where it begins.
+        note: why there is no voxel size, for a message.
+    """
+
+    voxel_size: VoxelSize | None = None
+    start: Triple = (0, 0, 0)
+    placed: bool = False
+    note: str = ""
+
+
+def overruled(found: Placement, options: Options) -> Placement:
+    """What the file says, where the URL says nothing else."""
+    size = options.voxel_size or found.voxel_size
+    if options.offset is None:
+        return replace(found, voxel_size=size)
+    return replace(found, voxel_size=size, start=options.offset, placed=True)
+
+
+def size_of(numbers: Iterable[Any], units: Sequence[float] | float, what: str) -> VoxelSize:
+    """A voxel size in nanometres.
+
+    Args:
+        numbers: z, y, x in `units`.
+        units: nanometres of one, for each axis or for all.
+        what: the volume, for messages.
+
+    Raises:
+        RefusedVolumeError: a number is not above 0, or not finite.
+    """
+    scales = [units] * 3 if isinstance(units, float) else list(units)
+    given = list(numbers)
+    try:
+        z, y, x = (float(number) * scale for number, scale in zip(given, scales, strict=True))
+    except (TypeError, ValueError) as error:
+        raise RefusedVolumeError(
+            f"the voxel size of {what} must be three numbers z, y, x, got {given}; "
+            "write the right one after its URL: #voxel_size=z,y,x in nanometres"
+        ) from error
+    if not all(0 < size < math.inf for size in (z, y, x)):
+        raise RefusedVolumeError(
+            f"the voxel size of {what} must be above 0 on every axis, got {z:g}, {y:g}, {x:g} nm (z, y, x); "
+            "write the right one after its URL: #voxel_size=z,y,x in nanometres"
+        )
+    return z, y, x
+
+
+def start_of(voxels: Sequence[float], what: str) -> Triple:
+    """The first voxel, of numbers that must be whole.
+
+    Raises:
+        RefusedVolumeError: they are not.
+    """
+    if (
+        not all(math.isfinite(number) for number in voxels)
+        or max(abs(number - round(number)) for number in voxels) > _EXACT
+    ):
+        raise RefusedVolumeError(
+            f"the offset of {what} must be a whole number of voxels, got {', '.join(f'{n:g}' for n in voxels)} "
+            "(z, y, x); write the right one after its URL: #offset=z,y,x in voxels"
+        )
+    return triple(round(number) for number in voxels)
+
+
+def first_voxel(centres: Sequence[float], what: str, *, finest: bool = True) -> Triple:
+    """The first voxel, of the position of its centre in voxels.
+
+    Half of the programs write the centre, (first + 0.5) voxels, and half the corner: whole voxels below the position
+    are the same for both. Coarser levels of a pyramid lie anywhere in the first half of their voxel.
+
+    Raises:
+        RefusedVolumeError: the position is neither a corner nor a centre.
+    """
+    lower = [math.floor(position + _EXACT) for position in centres]
+    rest = [position - low for position, low in zip(centres, lower, strict=True)]
+    if all(abs(r) <= _EXACT or abs(r - 0.5) <= _EXACT or (not finest and 0 <= r < 0.5) for r in rest):
+        return triple(lower)
+    raise RefusedVolumeError(
+        f"the translation of {what} must be a whole number of voxels, or half a voxel more, got "
+        f"{', '.join(f'{n:g}' for n in centres)} voxels (z, y, x); "
+        "write the first voxel after its URL: #offset=z,y,x"
+    )
+
+
+def from_attributes(attributes: Mapping[str, Any], names: Sequence[str], options: Options, what: str) -> Placement:
+    """What the attributes of an array say, as CREMI (`resolution`, `offset`), funlib (`voxel_size`, `offset`, `units`)
+    and PlantSeg (`element_size_um`) write them.
+
+    Args:
+        attributes: of the array.
+        names: of its axes, in its order; three numbers follow the order of z, y and x there.
+        options: of the URL.
+        what: the volume, for messages.
+    """
+    size = options.voxel_size or _attribute_size(attributes, names, what)
+    if options.offset is not None or attributes.get("offset") is None:
+        return overruled(Placement(size), options)
+    offset = _zyx(attributes["offset"], names, "offset", what)
+    if not any(offset):
+        return Placement(size, placed=True)
+    nm = _attribute_size(attributes, names, what) if _has_size(attributes) else size
+    if nm is None:
+        raise RefusedVolumeError(
+            f"{what} must say its voxel size beside its offset, got offset {offset} nm alone; "
+            "write it after its URL: #voxel_size=z,y,x in nanometres"
+        )
+    units = _units(attributes, names, what)
+    return Placement(size, start_of([o * u / s for o, u, s in zip(offset, units, nm, strict=True)], what), placed=True)
+
+
+def _has_size(attributes: Mapping[str, Any]) -> bool:
+    return any(attributes.get(name) is not None for name in ("resolution", "voxel_size", "element_size_um"))
+
+
+def _attribute_size(attributes: Mapping[str, Any], names: Sequence[str], what: str) -> VoxelSize | None:
+    found: dict[str, VoxelSize] = {}
+    for name in ("resolution", "voxel_size", "element_size_um"):
+        if attributes.get(name) is not None:
+            units = [1000.0] * 3 if name == "element_size_um" else _units(attributes, names, what)
+            found[name] = size_of(_zyx(attributes[name], names, name, what), units, what)
+    if not found:
+        return None
+    first = next(iter(found))
+    for name, size in found.items():
+        if not np.allclose(size, found[first], rtol=1e-3):
+            raise RefusedVolumeError(
+                f"{what} must have one voxel size, got {first} {found[first]} and {name} {size} nm; "
+                "write the right one after its URL: #voxel_size=z,y,x in nanometres"
+            )
+    return found[first]
+
+
+def _zyx(numbers: Any, names: Sequence[str], attribute: str, what: str) -> list[float]:
+    """Numbers of an attribute in the order z, y, x."""
+    try:
+        given = [float(number) for number in np.asarray(numbers).ravel()]
+    except (TypeError, ValueError) as error:
+        raise RefusedVolumeError(
+            f"the attribute {attribute} of {what} must be three numbers, got {numbers!r}; correct it"
+        ) from error
+    spatial = [name for name in names if name in ("z", "y", "x")]
+    order = list(names) if len(given) == len(names) else spatial
+    if len(given) != len(order):
+        raise RefusedVolumeError(
+            f"the attribute {attribute} of {what} must be three numbers z, y, x, got {given}; correct it, or write "
+            "after its URL #voxel_size=z,y,x in nanometres and #offset=z,y,x in voxels"
+        )
+    by_name = dict(zip(order, given, strict=True))
+    default = 0.0 if attribute == "offset" else 1.0
+    return [by_name.get(name, default) for name in ("z", "y", "x")]
+
+
+def _units(attributes: Mapping[str, Any], names: Sequence[str], what: str) -> list[float]:
+    """Nanometres of the unit of each axis, zyx; nanometres where none is given."""
+    units = attributes.get("units", attributes.get("unit"))
+    if units is None:
+        return [1.0, 1.0, 1.0]
+    words = [units] * 3 if isinstance(units, (str, bytes)) else list(np.asarray(units).ravel())
+    texts = [word.decode() if isinstance(word, bytes) else str(word) for word in words]
+    spatial = [name for name in names if name in ("z", "y", "x")]
+    order = list(names) if len(texts) == len(names) else spatial
+    by_name = dict(zip(order, texts, strict=False))
+    return [unit_of(by_name.get(name, "nm"), what) for name in ("z", "y", "x")]
+
+
+def unit_of(unit: str, what: str) -> float:
+    """Nanometres of a unit.
+
+    Raises:
+        RefusedVolumeError: it is not known.
+    """
+    known = None if is_no_unit(unit) else nanometers(unit)
+    if known is None:
+        raise RefusedVolumeError(
+            f"the unit of {what} must be a unit of length, such as nanometer or micrometer, got {unit!r}; "
+            "write the voxel size after its URL: #voxel_size=z,y,x in nanometres"
+        )
+    return known

@@ -1,0 +1,60 @@
+"""What a person is told about a volume that cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+from collections.abc import Iterator
+
+TRANSIENT = frozenset({
+    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+    errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
+    errno.ENETUNREACH, errno.EREMOTEIO,
+})  # fmt: skip
+"""Errors of the machine or the network: the file itself may be whole, so they are passed on as they are."""
+
+
+class RefusedVolumeError(ValueError):
+    """A volume is torn, of another kind than it must be, or ambiguous."""
+
+
+class AbsentVoxelsError(FileNotFoundError):
+    """A file, or a part of one, that holds voxels is absent."""
+
+
+@contextlib.contextmanager
+def readable(what: object, rule: str, instead: str) -> Iterator[None]:
+    """Turn whatever a library raises into a refusal that names the file.
+
+    Args:
+        what: the file or dataset.
+        rule: what it must be: "a whole TIFF file".
+        instead: the way out.
+
+    Raises:
+        RefusedVolumeError: the library could not read it.
+        OSError: the machine or the network failed, as the library said.
+    """
+    try:
+        yield
+    except (RefusedVolumeError, AbsentVoxelsError, MemoryError):
+        raise
+    except PermissionError as error:
+        raise RefusedVolumeError(f"{what} must be readable, got an error: {error}; change its permissions") from error
+    except Exception as error:
+        if isinstance(error, OSError) and _number(error) in TRANSIENT:
+            raise
+        raise RefusedVolumeError(f"{what} must be {rule}, got an error: {reason(error)}; {instead}") from error
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what a library said, or the name of its error."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _number(error: OSError) -> int | None:
+    """The error number; HDF5 writes it into its text."""
+    written = re.search(r"errno = (\d+)", str(error))
+    return int(written[1]) if written else error.errno
