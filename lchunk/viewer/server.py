@@ -3,36 +3,92 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
-from collections.abc import Callable
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import tornado.httpserver
 import tornado.httputil
+import tornado.routing
 import tornado.web
 
+from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere
+from lchunk.viewer.hosts import Hosts
+from lchunk.viewer.shown import layers_shown, open_dataset
 from lchunk.viewer.state import MIDDLE, viewer_state
-from lchunk.volumes.store import FileStore
+from lchunk.viewer.zarr_view import ZarrView
+
+logger = logging.getLogger(__name__)
+
+READERS = 2
+"""Chunks of volumes that lie elsewhere, read at a time."""
 
 
 class DataFiles(tornado.web.StaticFileHandler):
-    """Files of the dataset: ranges are served, and what is missing is a 404, which the client draws as nothing."""
+    """Files of the dataset's layers: ranges are served; what is missing is a 404, which the client draws as nothing.
+
+    Only what lies in a layer's folder is served: no hidden file, and no link that leads out of that folder. The folder
+    of a layer may itself be a link, as to another disk.
+    """
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        parts = Path(absolute_path).relative_to(root).parts if Path(absolute_path).is_relative_to(root) else ()
+        if len(parts) < 2 or any(part.startswith(".") or "\0" in part for part in parts):
+            raise tornado.web.HTTPError(404)
+        folder = Path(root, parts[0])
+        if not any((folder / name).is_file() for name in ("0/zarr.json", "mesh/info")):
+            raise tornado.web.HTTPError(404)
+        real = folder.resolve()
+        path = Path(absolute_path).resolve()
+        if not path.is_relative_to(real):
+            raise tornado.web.HTTPError(403)
+        return super().validate_absolute_path(str(real), str(path))
 
     def set_extra_headers(self, path: str) -> None:
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "Content-Range, Content-Length, ETag")
         self.set_header("Cache-Control", "no-cache")
 
     def compute_etag(self) -> str | None:
         return None  # a hash of the whole file would be read for every range of it
 
     def get_content_type(self) -> str:
-        return (
-            "application/json"
-            if self.absolute_path and self.absolute_path.endswith(".json")
-            else "application/octet-stream"
-        )
+        is_json = self.absolute_path is not None and self.absolute_path.endswith(".json")
+        return "application/json" if is_json else "application/octet-stream"
+
+
+class Views(tornado.web.RequestHandler):
+    """Volumes that lie elsewhere, as zarr; few chunks are read at a time, and none that nobody waits for any more."""
+
+    def initialize(self, views: Mapping[str, ZarrView], readers: ThreadPoolExecutor) -> None:
+        self.views = views
+        self.readers = readers
+        self.gone = False
+
+    def on_connection_close(self) -> None:
+        self.gone = True
+
+    async def get(self, name: str, key: str) -> None:
+        try:
+            body = await asyncio.get_running_loop().run_in_executor(self.readers, self._read, name, key)
+        except (KeyError, FileNotFoundError) as error:
+            raise tornado.web.HTTPError(404) from error
+        except (ValueError, OSError) as error:
+            logger.warning("%s of %s cannot be shown: %s", key, name, error)
+            raise tornado.web.HTTPError(500) from error
+        self.set_header("Content-Type", "application/json" if key.endswith(".json") else "application/octet-stream")
+        self.set_header("Cache-Control", "no-cache")
+        self.write(body)
+
+    def compute_etag(self) -> str | None:
+        return None
+
+    def _read(self, name: str, key: str) -> bytes:
+        return b"" if self.gone else self.views[name].get(key)
 
 
 class State(tornado.web.RequestHandler):
@@ -46,17 +102,22 @@ class State(tornado.web.RequestHandler):
 
 
 class Events(tornado.web.RequestHandler):
-    """The client keeps a stream open to its server; nothing is ever said on it."""
+    """The client keeps a stream open to its server; nothing is ever sent on it."""
+
+    def initialize(self) -> None:
+        self.closed = asyncio.Event()
+
+    def on_connection_close(self) -> None:
+        self.closed.set()
 
     async def get(self, viewer: str) -> None:
         self.set_header("Content-Type", "text/event-stream")
         await self.flush()
-        while not self.request.connection.stream.closed():  # type: ignore[union-attr]
-            await asyncio.sleep(1)
+        await self.closed.wait()
 
 
 class Accepted(tornado.web.RequestHandler):
-    """The client tells its state; it is not kept."""
+    """The client sends its state; it is not kept."""
 
     def post(self, viewer: str) -> None:
         self.write({})
@@ -77,41 +138,107 @@ class Start(tornado.web.RequestHandler):
         self.redirect(f"/v/lchunk/#!{quote(json.dumps(self.state(base, (z, y, x)), separators=(',', ':')))}")
 
 
-def application(root: str) -> tornado.web.Application:
+class NoIcon(tornado.web.RequestHandler):
+    """Browsers ask for an icon; there is none, and that is no error."""
+
+    def get(self) -> None:
+        self.set_status(204)
+
+
+class OtherHost(tornado.web.RequestHandler):
+    """Refuses a request that calls the server by another name than it may have."""
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain")
+        self.finish(
+            f"the Host header must be a name of this server, got {self.request.host_name!r}; "
+            "if that name is yours, start lchunk view with --host NAME\n"
+        )
+
+
+class NamesOf(tornado.routing.Matcher):
+    """Matches requests to a known host."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
+
+    def match(self, request: tornado.httputil.HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if request.host_name in self.hosts else None
+
+
+def application(
+    root: str,
+    hosts: Hosts | None = None,
+    elsewhere: Iterable[Elsewhere] = (),
+    voxel_size: tuple[float, ...] = (),
+) -> tornado.web.Application:
     """The web application for a dataset's folder.
+
+    Args:
+        root: the folder.
+        hosts: the names that it is called by; default: this machine's loopback names.
+        elsewhere: volumes outside the folder to show too.
+        voxel_size: nanometres zyx, for volumes that have none where there is no layer either.
 
     Raises:
         ImportError: Neuroglancer is not installed.
+        FileNotFoundError: there is no such folder, or nothing to show.
     """
     try:
         import neuroglancer.static as client  # noqa: PLC0415 - optional, and heavy
     except ImportError as error:
         raise ImportError("lchunk view needs Neuroglancer; install it with: pip install 'lchunk[view]'") from error
-    store = FileStore(Path(root))
+    store = open_dataset(root)
+    opened = list(open_elsewhere(elsewhere, store, voxel_size))
+    others = [shown for shown, _ in opened]
+    views = {shown.name: view for shown, view in opened}
+    layers_shown(store, others)
 
     def state(base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
-        return viewer_state(store, f"{base}/data", at)
+        return viewer_state(store, layers_shown(store, others), base, at)
 
     files = str(Path(client.__file__).parent / "client")
-    return tornado.web.Application(
-        [
-            (r"/", Start, {"state": state}),
-            (r"/state.json", State, {"state": state}),
-            (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
-            (r"/data/(.*)", DataFiles, {"path": str(Path(root).resolve())}),
-            (r"/events/(.*)", Events),
-            (r"/(?:state|action|credentials)/(.*)", Accepted),
-        ]
-    )
+    readers = ThreadPoolExecutor(READERS, "view")
+    routes: list[Any] = [
+        (r"/", Start, {"state": state}),
+        (r"/state.json", State, {"state": state}),
+        (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
+        (r"/data/(.*)", DataFiles, {"path": str(Path(store.url).resolve())}),
+        (r"/volumes/([^/]+)/(.*)", Views, {"views": views, "readers": readers}),
+        (r"/events/(.*)", Events),
+        (r"/(?:state|action|credentials)/(.*)", Accepted),
+        (r"/favicon.ico", NoIcon),
+        (r".*", tornado.web.ErrorHandler, {"status_code": 404}),
+    ]
+    known = NamesOf(hosts or Hosts("127.0.0.1"))
+    return tornado.web.Application([tornado.routing.Rule(known, routes)], default_handler_class=OtherHost)
 
 
-async def serve(root: str, address: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until cancelled; `ready` is told the address to open.
+async def serve(app: tornado.web.Application, hosts: Hosts, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until cancelled; `ready` is called with the address to open.
 
     Raises:
-        OSError: the port is taken.
+        ValueError: the port is not a port.
+        OSError: the port is taken, or the address is not this machine's.
     """
-    server = application(root).listen(port, address)
-    bound = next(iter(server._sockets.values())).getsockname()[1]
-    ready(f"http://{address}:{bound}/")
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port must be 0 to 65535, got {port}; 0 takes a free one")
+    family = socket.AF_INET6 if ":" in hosts.address else socket.AF_INET
+    try:
+        bound = socket.create_server((hosts.address.strip("[]"), port), family=family)
+    except OSError as error:
+        raise OSError(_why_not(error, hosts.address, port)) from error
+    bound.setblocking(False)
+    # a proxy says in a header by which protocol it was asked
+    tornado.httpserver.HTTPServer(app, xheaders=bool(hosts.names)).add_socket(bound)
+    ready(hosts.url(bound.getsockname()[1]))
     await asyncio.Event().wait()
+
+
+def _why_not(error: OSError, address: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port must be free, got {port}, which another program uses; choose one with --port, 0 takes a free one"
+    if error.errno == errno.EACCES:
+        return f"port must be one that you may use, got {port}; ports from 1024 up need no rights"
+    return f"address must be one of this machine's, got {address} ({error.strerror or error}); leave --address out"

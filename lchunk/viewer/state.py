@@ -1,87 +1,102 @@
-"""What Neuroglancer shows first: every layer of a dataset's folder."""
+"""What Neuroglancer shows first, as its state (https://neuroglancer-docs.web.app/json/api/index.html)."""
 
 from __future__ import annotations
 
-import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import numpy as np
-
-from lchunk.volumes.layer import Layer, layer_names, open_layer
+from lchunk.viewer.selection import segments_with_meshes
+from lchunk.viewer.shown import Shown
 from lchunk.volumes.store import Store
-from lchunk.volumes.tables import TABLE
 
 METRES = 1e-9
-ORDER = ("image", "affinities", "probability", "segmentation", "components")
 MIDDLE = (0.5, 0.5, 0.5)
-HIDDEN = ("affinities",)
-RGB = "void main() { emitRGB(vec3(getDataValue(0), getDataValue(1), getDataValue(2))); }"
+PANEL = (470, 960)
+"""Pixels of one of four panels, height and width, on a full-HD screen: the volume fills it."""
+COARSEST = 4
+"""Voxels of the coarsest mip behind one pixel, at most: a large volume without mips would be loaded whole."""
+OBLIQUE = [-0.3, 0.3, 0.1, 0.9]
+"""How the volume is turned in the 3-D panel, a quaternion."""
+OPACITY = 0.35
+RGB = "void main() {{ emitRGB(vec3({0})); }}"
+GRAY = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }"
 GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
-"""Adds red where it is likely, and nothing where it is not."""
+"""Adds red where the value is high, and nothing where it is 0."""
 
 
-def layers_in(store: Store) -> list[Layer]:
-    """The layers of voxels in a store, in the order of the pipeline, others after it by name.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    names = layer_names(store)
-    known = [name for name in ORDER if name in names]
-    return [open_layer(store, name) for name in [*known, *(name for name in names if name not in known)]]
-
-
-def viewer_state(store: Store, base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
+def viewer_state(
+    store: Store, layers: Sequence[Shown], base: str, at: tuple[float, float, float] = MIDDLE
+) -> dict[str, Any]:
     """A state for Neuroglancer 2.
 
     Args:
         store: the dataset's folder.
-        base: URL under which the folder's files are served.
+        layers: what to show, the lowest first; at least one.
+        base: URL of the server.
         at: what is in the middle of the view: shares of the volume, zyx.
     """
-    layers = layers_in(store)
     first = layers[0]
     sizes = dict(zip("zyx", first.voxel_size, strict=True))
     sides = zip(first.bounds.start, first.bounds.shape, at, strict=True)
     middle = [start + size * share for start, size, share in sides]
+    labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
     return {
+        "title": f"lchunk: {Path(store.url).resolve().name}",
         "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
         "position": middle[::-1],
-        "crossSectionScale": max(first.bounds.shape[1:]) / 500,
-        "projectionScale": max(first.bounds.shape) * 2,
+        "crossSectionScale": _section_scale(layers),
+        "projectionScale": 0.9 * math.hypot(*_extent(first)),
+        "projectionOrientation": OBLIQUE,
+        # sections would hide the meshes behind them
+        "showSlices": False,
         "layout": "4panel",
         "layers": [_layer(store, layer, base) for layer in layers],
-        "selectedLayer": {"layer": layers[-1].name, "visible": False},
+        "selectedLayer": {"layer": (labels or [first.name])[-1], "visible": False},
     }
 
 
-def _layer(store: Store, layer: Layer, base: str) -> dict[str, Any]:
-    source: Any = {"url": f"{base}/{layer.name}/|zarr3:"}
-    shown: dict[str, Any] = {"name": layer.name, "visible": layer.name not in HIDDEN}
+def _extent(shown: Shown) -> list[float]:
+    """The volume's sides zyx in Neuroglancer's unit for scales: the smallest side of a voxel."""
+    unit = min(shown.voxel_size)
+    return [side * size / unit for side, size in zip(shown.bounds.shape, shown.voxel_size, strict=True)]
+
+
+def _section_scale(layers: Sequence[Shown]) -> float:
+    """Units behind one pixel so that a section fills its panel, but no more than can be loaded."""
+    sides = zip(_extent(layers[0])[1:], PANEL, strict=True)
+    visible = [layer.coarsest for layer in layers if not layer.hidden]
+    return min(*(side / pixels for side, pixels in sides), COARSEST * min(visible, default=1))
+
+
+def _layer(store: Store, layer: Shown, base: str) -> dict[str, Any]:
+    source: dict[str, Any] = {"url": f"{base}/{layer.path}/|zarr3:"}
+    shown: dict[str, Any] = {"name": layer.name, "visible": not layer.hidden}
     if layer.labels:
-        sources = [source]
-        if store.exists(f"{layer.name}/mesh/info"):
-            sources.append({"url": f"precomputed://{base}/{layer.name}/mesh"})
-            shown["segments"] = [str(label) for label in _large_segments(store, layer)]
-        return shown | {"type": "segmentation", "source": sources}
+        return shown | {"type": "segmentation"} | _coloured(store, layer, base, source)
     if layer.channels:
         metres = {axis: [nm * METRES, "m"] for axis, nm in zip("zyx", layer.voxel_size, strict=True)}
         source["transform"] = {"outputDimensions": {"c^": [1, ""], **metres}}
-        shown["shader"] = RGB
-    elif layer.name == "probability":
+        shown["shader"] = _colours(layer.channels)
+    elif layer.stage == "Inference":
         shown |= {"shader": GLOW, "blend": "additive", "opacity": 1}
+    elif layer.intensities is not None:
+        shown |= {"shader": GRAY, "shaderControls": {"normalized": {"range": list(layer.intensities)}}}
     return shown | {"type": "image", "source": source}
 
 
-def _large_segments(store: Store, layer: Layer, most: int = 12) -> list[int]:
-    """Large segments of the middle chunk to begin with, but none that would hide the others."""
-    middle = "/".join(str(count // 2) for count in layer.grid.counts)
-    key = f"{layer.name}/names/0/c/{middle}{TABLE.suffix}"
-    if not store.exists(key):
-        return []
-    names = TABLE.decode(io.BytesIO(store.get(key)))
-    roots, places = np.unique(names["roots"], return_index=True)
-    sizes = names["sizes"][places]
-    seen = np.flatnonzero(sizes <= layer.bounds.size / 20)
-    largest = seen[np.argsort(sizes[seen])[::-1][:most]]
-    return [int(label) for label in roots[largest]]
+def _colours(channels: int) -> str:
+    """A shader that shows the first three channels as red, green and blue."""
+    values = [f"toNormalized(getDataValue({channel}))" for channel in range(min(channels, 3))]
+    return RGB.format(", ".join([*values, "0.0", "0.0"][:3]))
+
+
+def _coloured(store: Store, layer: Shown, base: str, voxels: dict[str, Any]) -> dict[str, Any]:
+    """Every segment has its colour in the sections, selected or not; the meshes of the selected ones are drawn."""
+    look: dict[str, Any] = {"source": [voxels], "selectedAlpha": OPACITY, "notSelectedAlpha": OPACITY}
+    if layer.mesh:
+        look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.mesh)}"})
+        look["segments"] = [str(label) for label in segments_with_meshes(store, layer.mesh)]
+    return look

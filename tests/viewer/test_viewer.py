@@ -1,19 +1,26 @@
-"""The viewer: its state, and what its server answers."""
+"""What the viewer's server answers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import socket
 import urllib.parse
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tornado.httpclient
 import tornado.testing
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.viewer.server import application
-from lchunk.viewer.state import viewer_state
+from lchunk.viewer.elsewhere import Elsewhere
+from lchunk.viewer.hosts import Hosts
+from lchunk.viewer.server import application, serve
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.store import FileStore
 
@@ -30,22 +37,6 @@ def write_layers(folder: Path) -> None:
         layer.write(chunk, np.ones((channels, *chunk.shape) if channels else chunk.shape, dtype))
 
 
-def test_the_state_opens_at_the_middle_in_metres(tmp_path: Path) -> None:
-    write_layers(tmp_path)
-    state = viewer_state(FileStore(tmp_path), "http://x/data")
-    assert state["dimensions"] == {"x": [4e-9, "m"], "y": [4e-9, "m"], "z": [40e-9, "m"]}
-    assert state["position"] == [308, 208, -2]
-    assert [(layer["name"], layer["type"]) for layer in state["layers"]] == [
-        ("image", "image"), ("affinities", "image"), ("segmentation", "segmentation")
-    ]  # fmt: skip
-    assert "c^" in state["layers"][1]["source"]["transform"]["outputDimensions"]
-
-
-def test_a_folder_without_layers_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="must hold a layer"):
-        viewer_state(FileStore(tmp_path), "http://x/data")
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_layers(tmp_path)
@@ -58,7 +49,11 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         self.folder = folder
 
     def get_app(self) -> tornado.web.Application:
-        return application(str(self.folder))
+        voxels = np.arange(4 * 6 * 8, dtype=">u2").reshape(4, 6, 8)
+        with h5py.File(self.folder / "truth.h5", "w") as file:
+            file["labels"] = voxels
+        truth = Elsewhere("ground_truth", f"{self.folder}/truth.h5:/labels", labels=True, hidden=True)
+        return application(str(self.folder), Hosts("127.0.0.1", ("proxy.example",)), [truth])
 
     def test_a_link_of_the_scheduler_opens_at_its_place(self) -> None:
         answer = self.fetch("/?at=0.25,0.5,0.75", follow_redirects=False)
@@ -74,7 +69,7 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         whole = (self.folder / "image/0/c/0/0/0").read_bytes()
         answer = self.fetch_range("/data/image/0/c/0/0/0", "bytes=3-9")
         assert (answer.code, answer.body) == (206, whole[3:10])
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Content-Encoding" not in answer.headers
 
     def test_what_is_missing_is_a_404(self) -> None:
@@ -89,3 +84,106 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         assert start.code == 302
         assert start.headers["Location"].startswith("/v/lchunk/#!%7B")
         assert self.fetch("/state/x", method="POST", body="{}").code == 200
+
+    def test_only_known_names_of_the_server_are_answered(self) -> None:
+        port = self.get_http_port()
+        for path in ("/", "/state.json", "/data/image/zarr.json", "/v/lchunk/", "/volumes/ground_truth/zarr.json"):
+            for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "10.1.2.3"):
+                answer = self.fetch(path, headers={"Host": host}, follow_redirects=False)
+                assert (answer.code, b"--host NAME" in answer.body) == (403, True)
+            for host in (f"127.0.0.1:{port}", "localhost:9999", "LOCALHOST.", "[::1]:80", "proxy.example"):
+                assert self.fetch(path, headers={"Host": host}, follow_redirects=False).code in (200, 302)
+        post = self.fetch("/state/x", method="POST", body="{}", headers={"Host": "evil.example"})
+        assert post.code == 403
+
+    def test_a_host_of_no_name_serves_no_headers_for_other_origins(self) -> None:
+        for path in ("/state.json", "/data/image/zarr.json", "/volumes/ground_truth/zarr.json", "/v/lchunk/"):
+            answer = self.fetch(path, headers={"Origin": "http://evil.example"})
+            assert answer.code == 200
+            assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+
+    def test_only_files_of_layers_are_served(self) -> None:
+        (self.folder / "secret").write_text("secret")
+        (self.folder / "notes").mkdir()
+        (self.folder / "notes/secret").write_text("secret")
+        (self.folder / "image/.secret").write_text("secret")
+        outside = self.folder.parent / f"{self.folder.name}-outside"
+        outside.mkdir()
+        (outside / "secret").write_text("secret")
+        (self.folder / "image/link").symlink_to(outside)
+        (self.folder / "image/file").symlink_to(outside / "secret")
+        for path in (
+            "secret", "notes/secret", "image/.secret", "image/link/secret", "image/file", "image/../secret",
+            "image/%2e%2e/secret", "image/..%2fsecret", "..%2f" + outside.name + "%2fsecret", "%2fetc%2fpasswd",
+            "image/%00", "image", "image/0", "",
+        ):  # fmt: skip
+            answer = self.fetch(f"/data/{path}")
+            assert answer.code in (400, 403, 404), path
+            assert answer.body != b"secret"
+
+    def test_a_layer_may_be_a_link_to_another_disk(self) -> None:
+        elsewhere = self.folder.parent / f"{self.folder.name}-disk"
+        os.rename(self.folder / "image", elsewhere)
+        (self.folder / "image").symlink_to(elsewhere)
+        assert self.fetch("/data/image/0/c/0/0/0").code == 200
+
+    def test_a_volume_elsewhere_is_served_as_zarr(self) -> None:
+        array = json.loads(self.fetch("/volumes/ground_truth/0/zarr.json").body)
+        assert (array["shape"], array["data_type"]) == ([4, 6, 8], "uint16")
+        chunk = np.frombuffer(self.fetch("/volumes/ground_truth/0/c/0/0/0").body, "<u2")
+        assert np.array_equal(chunk, np.arange(4 * 6 * 8))
+        for missing in ("ground_truth/0/c/1/0/0", "ground_truth/0/c/x/0/0", "ground_truth/secret", "other/zarr.json"):
+            assert self.fetch(f"/volumes/{missing}").code == 404
+        os.remove(self.folder / "truth.h5")
+        assert self.fetch("/volumes/ground_truth/0/c/0/0/0").code == 404
+
+    def test_ground_truth_is_a_hidden_layer(self) -> None:
+        layer = json.loads(self.fetch("/state.json").body)["layers"][-1]
+        assert (layer["name"], layer["type"], layer["visible"]) == ("ground_truth", "segmentation", False)
+        address = f"http://127.0.0.1:{self.get_http_port()}"
+        assert layer["source"][0]["url"] == f"{address}/volumes/ground_truth/|zarr3:"
+
+    def test_the_stream_of_events_stays_open_until_the_client_leaves(self) -> None:
+        with pytest.raises(tornado.httpclient.HTTPClientError, match="Timeout"):
+            self.fetch("/events/x", request_timeout=0.3, raise_error=True)
+        assert self.fetch("/favicon.ico").code == 204
+
+
+def run_shortly(serving: Coroutine[Any, Any, None]) -> None:
+    async def shortly() -> None:
+        await asyncio.wait_for(serving, 5)
+
+    asyncio.run(shortly())
+
+
+def test_the_address_to_open_is_the_one_that_is_served(folder: Path) -> None:
+    opened: list[str] = []
+
+    def ready(url: str) -> None:
+        opened.append(url)
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        socket.create_connection((host, int(port))).close()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_shortly(serve(application(str(folder)), Hosts("127.0.0.1"), 0, ready))
+    assert len(opened) == 1
+
+
+def test_a_taken_port_and_a_wrong_address_are_explained(folder: Path) -> None:
+    app = application(str(folder))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"port must be free, got {port}, .* --port"):
+            run_shortly(serve(app, Hosts("127.0.0.1"), port, print))
+    with pytest.raises(ValueError, match="port must be 0 to 65535, got 70000"):
+        run_shortly(serve(app, Hosts("127.0.0.1"), 70000, print))
+    with pytest.raises(OSError, match=r"address must be one of this machine's, got 192\.0\.2\.7"):
+        run_shortly(serve(app, Hosts("192.0.2.7"), 0, print))
+
+
+def test_a_folder_that_does_not_exist_or_holds_no_layer_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"root must be a dataset's folder, got .*nowhere"):
+        application(str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="must hold a layer"):
+        application(str(tmp_path))

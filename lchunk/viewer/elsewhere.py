@@ -1,0 +1,79 @@
+"""Volumes outside a dataset's folder that the viewer shows beside its layers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from lchunk.viewer.shown import Shown, layers_in, mesh_folder
+from lchunk.viewer.zarr_view import ZarrView
+from lchunk.volumes.documents import read_json
+from lchunk.volumes.files import open_volume
+from lchunk.volumes.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A volume outside the dataset's folder.
+
+    Args:
+        name: what it is called in the viewer; also the folder of its meshes, where there are some.
+        url: what `open_volume` opens.
+        stage: in whose place it is read; empty for none.
+        labels: whether voxels are names of objects.
+        hidden: not visible at first.
+    """
+
+    name: str
+    url: str
+    stage: str = ""
+    labels: bool = False
+    hidden: bool = False
+
+
+def open_elsewhere(
+    volumes: Iterable[Elsewhere], store: Store, voxel_size: tuple[float, ...] = ()
+) -> Iterator[tuple[Shown, ZarrView]]:
+    """Open volumes that lie elsewhere; one that cannot be read is left out, with the reason in the log.
+
+    Args:
+        volumes: of names that differ.
+        store: the dataset's folder.
+        voxel_size: for volumes that have none, where the folder has no layer.
+    """
+    default = voxel_size
+    with contextlib.suppress(FileNotFoundError):
+        default = layers_in(store)[0].voxel_size
+    for volume in volumes:
+        try:
+            found = open_volume(volume.url)
+            size = found.voxel_size or default
+            if len(size) != 3:
+                raise ValueError("its voxel size is not known; set voxel_size in [Dataset]")
+            z, y, x = size
+            view = ZarrView(found, (z, y, x), volume.labels)
+            shown = Shown(
+                volume.name, f"volumes/{quote(volume.name, safe='')}", found.bounds, (z, y, x), found.channels,
+                volume.labels, volume.stage, made=math.inf, hidden=volume.hidden, intensities=view.range(),
+                mesh=mesh_folder(store, volume.name) if volume.labels else "",
+            )  # fmt: skip
+        except (ValueError, OSError) as error:
+            logger.warning("%s is not shown: %s: %s", volume.name, volume.url, error)
+            continue
+        yield shown, view
+
+
+def recorded_truth(store: Store) -> str:
+    """The true labels that a dataset was compared with, as its tables record; empty where it was not."""
+    for name in store.folders():
+        recipe = (read_json(store, f"{name}/layer.json") or {}).get("recipe", {})
+        url = recipe.get("made_of", {}).get("ground_truth")
+        if url:
+            return str(url)
+    return ""

@@ -1,0 +1,145 @@
+"""What the viewer shows, in which order, and what of it is visible at first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from lchunk.geometry.bbox import Bbox
+from lchunk.volumes.layer import Layer, layer_names, open_layer
+from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.volume import VoxelSize
+
+logger = logging.getLogger(__name__)
+
+STAGES = ("Ingest", "Inference", "Segmentation", "ConnectedComponents")
+"""The order of layers; those of other stages follow, by name."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One layer of the viewer.
+
+    Args:
+        name: what it is called there.
+        path: where its files are, below the server's address.
+        bounds: voxels of its finest mip.
+        voxel_size: nanometres of its finest mip, zyx.
+        channels: 0 for (z, y, x).
+        labels: whether voxels are names of objects.
+        stage: that made it, or in whose place it is read; layers of one stage are rivals.
+        made: when, in seconds; of rivals only the newest is visible at first.
+        coarsest: voxels of the finest mip along one side of the coarsest mip's.
+        hidden: not visible at first.
+        intensities: what is black and what is white, where that is not the whole range of the type.
+        mesh: the folder of its meshes in the dataset's folder; empty where there is none.
+    """
+
+    name: str
+    path: str
+    bounds: Bbox
+    voxel_size: VoxelSize
+    channels: int
+    labels: bool
+    stage: str
+    made: float
+    coarsest: int = 1
+    hidden: bool = False
+    intensities: tuple[float, float] | None = None
+    mesh: str = ""
+
+
+def open_dataset(root: str) -> Store:
+    """The store of a dataset's folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    store = open_store(root)
+    if not Path(store.url).is_dir():
+        raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is no folder; run a stage first")
+    return store
+
+
+def layers_in(store: Store) -> list[Shown]:
+    """The layers of voxels in a store, by name.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    found = [shown for name in layer_names(store) for shown in _own(store, name)]
+    if not found:
+        raise FileNotFoundError(f"a dataset's folder must hold a layer that lchunk wrote, got none in {store.url}")
+    return found
+
+
+def layers_shown(store: Store, others: Sequence[Shown] = ()) -> list[Shown]:
+    """All layers of the viewer, the lowest first: those of a store as it is now, and others.
+
+    Raises:
+        FileNotFoundError: there is nothing to show.
+    """
+    try:
+        return together(layers_in(store), others)
+    except FileNotFoundError:
+        if not others:
+            raise
+        return together([], others)
+
+
+def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
+    """Layers in order, images below labels; a name that is taken gets an addition.
+
+    Of rivals, layers of one stage and kind, all but the newest are hidden. So are affinities where there is an image.
+    """
+    names = {shown.name for shown in own}
+    renamed = [replace(o, name=f"{o.name} (external)") if o.name in names else o for o in others]
+    layers = sorted([*own, *renamed], key=_place)
+    newest: dict[tuple[str, bool, bool], Shown] = {}
+    for shown in layers:
+        rival = newest.get(_kind(shown))
+        if not shown.hidden and (rival is None or shown.made >= rival.made):
+            newest[_kind(shown)] = shown
+    image = any(not shown.labels and not shown.channels for shown in newest.values())
+    return [
+        replace(shown, hidden=newest.get(_kind(shown)) is not shown or (shown.channels > 0 and image))
+        for shown in layers
+    ]
+
+
+def mesh_folder(store: Store, name: str) -> str:
+    """The folder of a layer's meshes; empty where there is none."""
+    return f"{name}/mesh" if store.exists(f"{name}/mesh/info") else ""
+
+
+def _kind(shown: Shown) -> tuple[str, bool, bool]:
+    return shown.stage, shown.labels, shown.channels > 0
+
+
+def _place(shown: Shown) -> tuple[bool, bool, int, bool, str]:
+    rank = STAGES.index(shown.stage) if shown.stage in STAGES else len(STAGES)
+    return shown.labels, shown.hidden, rank, shown.channels > 0, shown.name
+
+
+def _own(store: Store, name: str) -> Iterator[Shown]:
+    try:
+        layer = coarsest = open_layer(store, name)
+        while store.exists(f"{name}/{coarsest.mip + 1}/zarr.json"):
+            coarsest = open_layer(store, name, coarsest.mip + 1)
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        logger.warning("%s is not shown: %s", name, error)
+        return
+    recipe = layer.recipe() or {}
+    yield Shown(
+        name, f"data/{quote(name, safe='')}", layer.bounds, layer.voxel_size, layer.channels, layer.labels,
+        stage=str(recipe.get("stage", "")), made=_written(layer), coarsest=max(coarsest.factor),
+        mesh=mesh_folder(store, name),
+    )  # fmt: skip
+
+
+def _written(layer: Layer) -> float:
+    """When the layer was created: its array's metadata is written once."""
+    return (Path(layer.store.url) / layer.path / "zarr.json").stat().st_mtime

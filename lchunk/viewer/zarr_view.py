@@ -1,0 +1,144 @@
+"""A volume of any format as a zarr v3 image (OME-Zarr 0.5) whose chunks are read when a browser asks for them.
+
+Neuroglancer cannot read HDF5 or TIFF, nor every type of voxel. A view has one mip, raw chunks of a bounded size, and
+nothing on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Triple, triple
+from lchunk.geometry.grid import Grid
+from lchunk.volumes.volume import Volume, VoxelSize
+
+SIDES = (16, 128, 128)
+"""Voxels of a chunk at most, zyx: few sections, as many formats are read section by section."""
+MOST_BYTES = 4 << 20
+"""Of a chunk, all channels together."""
+
+
+@dataclass(frozen=True)
+class ZarrView:
+    """The files of the image, by their keys.
+
+    Args:
+        volume: where voxels are read.
+        voxel_size: nanometres zyx, also where the volume itself has none.
+        labels: whether voxels are names of objects.
+    """
+
+    volume: Volume
+    voxel_size: VoxelSize
+    labels: bool
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """What Neuroglancer reads in place of the volume's type.
+
+        Raises:
+            ValueError: there is nothing like it.
+        """
+        own = self.volume.dtype
+        if own.kind not in "biuf":
+            raise ValueError(f"voxels must be numbers to be shown, got {own} in {self.volume.url}")
+        if self.labels and (own.kind == "f" or own.itemsize == 8):
+            return np.dtype("<u8")
+        if own.kind == "f" or own.itemsize == 8:
+            return np.dtype("<f4")
+        return np.dtype("u1") if own.kind == "b" else own.newbyteorder("<")
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Its chunks: of `SIDES` voxels, or less where there are many channels."""
+        sides = [min(side, size) for side, size in zip(SIDES, self.volume.bounds.shape, strict=True)]
+        while math.prod(sides) * max(1, self.volume.channels) * self.dtype.itemsize > MOST_BYTES and max(sides) > 1:
+            longest = sides.index(max(sides))
+            sides[longest] = -(-sides[longest] // 2)
+        return Grid(self.volume.bounds, triple(sides))
+
+    def get(self, key: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            FileNotFoundError: there is no such file, or the volume misses the chunk.
+            ValueError, OSError: the volume cannot be read there.
+        """
+        if key == "zarr.json":
+            return json.dumps(self._group()).encode()
+        if key == "0/zarr.json":
+            return json.dumps(self._array()).encode()
+        return self.voxels(self._index(key)).tobytes()
+
+    def voxels(self, index: Triple) -> npt.NDArray[Any]:
+        """A whole chunk; what is outside the volume is 0."""
+        start = self.grid.chunk(index).start
+        bbox = type(self.volume.bounds).of(start, self.grid.chunk_shape)
+        read = self.volume.read(bbox)
+        with np.errstate(invalid="ignore"):  # NaN as a label: any number will do
+            return np.ascontiguousarray(read.astype(self.dtype, copy=False))
+
+    def range(self) -> tuple[float, float] | None:
+        """Intensities that should be black and white, from the chunk in the middle; None where all types' values are.
+
+        Raises:
+            ValueError, OSError: the volume cannot be read.
+        """
+        read = self.voxels(triple(count // 2 for count in self.grid.counts))
+        if self.labels or self.dtype == np.uint8:
+            return None
+        found = read[np.isfinite(read)]
+        if not found.size:
+            return None
+        low, high = (float(value) for value in np.percentile(found, (0.5, 99.5)))
+        return (low, high) if low < high else None
+
+    def _index(self, key: str) -> Triple:
+        head = ["0", "c", *(["0"] if self.volume.channels else [])]
+        parts = key.split("/")
+        numbers = parts[len(head) :]
+        if parts[: len(head)] != head or len(numbers) != 3 or not all(n.isascii() and n.isdigit() for n in numbers):
+            raise FileNotFoundError(f"a view of {self.volume.url} has no file {key}")
+        index = triple(map(int, numbers))
+        if not all(place < count for place, count in zip(index, self.grid.counts, strict=True)):
+            raise FileNotFoundError(f"{self.volume.url} has no chunk {index}")
+        return index
+
+    def _axes(self) -> list[dict[str, str]]:
+        channel = [{"name": "c", "type": "channel"}] if self.volume.channels else []
+        return channel + [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
+
+    def _group(self) -> dict[str, Any]:
+        """The image. OME-Zarr's translation is that of the first voxel's centre."""
+        scale = list(self.voxel_size)
+        centre = [(n + 0.5) * size for n, size in zip(self.volume.bounds.start, self.voxel_size, strict=True)]
+        if self.volume.channels:
+            scale, centre = [1.0, *scale], [0.5, *centre]
+        transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": centre}]
+        datasets = [{"path": "0", "coordinateTransformations": transformations}]
+        ome = {"version": "0.5", "multiscales": [{"name": "view", "axes": self._axes(), "datasets": datasets}]}
+        return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
+
+    def _array(self) -> dict[str, Any]:
+        channels = [self.volume.channels] if self.volume.channels else []
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [*channels, *self.volume.bounds.shape],
+            "data_type": self.dtype.name,
+            "chunk_grid": {
+                "name": "regular", "configuration": {"chunk_shape": [*channels, *self.grid.chunk_shape]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+            "dimension_names": [axis["name"] for axis in self._axes()],
+            "attributes": {},
+        }  # fmt: skip
