@@ -43,17 +43,18 @@ def viewer_state(
     sides = zip(first.bounds.start, first.bounds.shape, at, strict=True)
     middle = [start + size * share for start, size, share in sides]
     labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
+    looks = [_layer(store, layer, base) for layer in layers]
     return {
         "title": f"lchunk: {Path(store.url).resolve().name}",
         "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
         "position": middle[::-1],
         "crossSectionScale": _section_scale(layers),
-        "projectionScale": 0.9 * math.hypot(*_extent(first)),
+        "projectionScale": 1.1 * math.hypot(*_extent(first)),
         "projectionOrientation": OBLIQUE,
         # sections would hide the meshes behind them
-        "showSlices": False,
+        "showSlices": not any(look["visible"] and look.get("segments") for look in looks),
         "layout": "4panel",
-        "layers": [_layer(store, layer, base) for layer in layers],
+        "layers": looks,
         "selectedLayer": {"layer": (labels or [first.name])[-1], "visible": False},
     }
 

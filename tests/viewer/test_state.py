@@ -98,6 +98,14 @@ def test_every_segment_is_coloured_and_those_with_a_manifest_are_selected(tmp_pa
     assert layer["source"][1]["url"] == "precomputed://http://x/data/segmentation/mesh"
 
 
+def test_sections_are_drawn_in_3d_only_where_they_hide_no_mesh(tmp_path: Path) -> None:
+    write_layer(tmp_path, "segmentation", "Segmentation")
+    store = FileStore(tmp_path)
+    assert viewer_state(store, layers_shown(store), "http://x")["showSlices"] is True
+    write_mesh(tmp_path, {7: 1}, (7,))
+    assert viewer_state(store, layers_shown(store), "http://x")["showSlices"] is False
+
+
 def test_the_selection_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mesh = write_mesh(tmp_path, {label: label for label in range(1, 9)}, tuple(range(1, 9)))
     monkeypatch.setattr(selection, "MOST", 3)
