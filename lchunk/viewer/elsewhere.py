@@ -72,8 +72,9 @@ def open_elsewhere(
 def recorded_truth(store: Store) -> str:
     """The true labels that a dataset was compared with, as its tables record; empty where it was not."""
     for name in store.folders():
-        recipe = (read_json(store, f"{name}/layer.json") or {}).get("recipe", {})
-        url = recipe.get("made_of", {}).get("ground_truth")
-        if url:
-            return str(url)
+        with contextlib.suppress(ValueError):  # no JSON: another program's file
+            recipe = (read_json(store, f"{name}/layer.json") or {}).get("recipe", {})
+            url = recipe.get("made_of", {}).get("ground_truth")
+            if url:
+                return str(url)
     return ""

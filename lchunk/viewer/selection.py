@@ -48,7 +48,7 @@ def _open(store: Store, path: str) -> MeshFolder | None:
     if "bounds" not in recipe or "chunk_size" not in info:
         return None
     grid = Grid(Bbox.parse(recipe["bounds"]), triple(info["chunk_size"][::-1]))
-    return MeshFolder(store, path, grid, (1, 1, 1), (0, 0, 0), info.get("mip", 0))
+    return MeshFolder(store, path, grid, (1, 1, 1), info.get("mip", 0))
 
 
 def _from_the_middle(grid: Grid) -> list[Triple]:

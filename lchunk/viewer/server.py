@@ -196,7 +196,7 @@ def application(
     layers_shown(store, others)
 
     def state(base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
-        return viewer_state(store, layers_shown(store, others), base, at)
+        return viewer_state(store, base, at, others)
 
     files = str(Path(client.__file__).parent / "client")
     readers = ThreadPoolExecutor(READERS, "view")

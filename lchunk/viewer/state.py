@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lchunk.viewer.selection import segments_with_meshes
-from lchunk.viewer.shown import Shown
+from lchunk.viewer.shown import Shown, layers_shown
 from lchunk.volumes.store import Store
 
 METRES = 1e-9
@@ -28,13 +28,30 @@ GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
 
 
 def viewer_state(
-    store: Store, layers: Sequence[Shown], base: str, at: tuple[float, float, float] = MIDDLE
+    store: Store, base: str, at: tuple[float, float, float] = MIDDLE, others: Sequence[Shown] = ()
+) -> dict[str, Any]:
+    """A state for Neuroglancer 2 with the layers that a store holds now, and others.
+
+    Args:
+        store: the dataset's folder.
+        base: URL of the server.
+        at: what is in the middle of the view: shares of the volume, zyx.
+        others: volumes that lie elsewhere.
+
+    Raises:
+        FileNotFoundError: there is nothing to show.
+    """
+    return state_of(layers_shown(store, others), store, base, at)
+
+
+def state_of(
+    layers: Sequence[Shown], store: Store, base: str, at: tuple[float, float, float] = MIDDLE
 ) -> dict[str, Any]:
     """A state for Neuroglancer 2.
 
     Args:
-        store: the dataset's folder.
         layers: what to show, the lowest first; at least one.
+        store: the dataset's folder.
         base: URL of the server.
         at: what is in the middle of the view: shares of the volume, zyx.
     """

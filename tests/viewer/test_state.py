@@ -15,7 +15,7 @@ from lchunk.viewer import selection
 from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere, recorded_truth
 from lchunk.viewer.selection import segments_with_meshes
 from lchunk.viewer.shown import layers_shown
-from lchunk.viewer.state import PANEL, viewer_state
+from lchunk.viewer.state import PANEL, state_of, viewer_state
 from lchunk.volumes.documents import encode_json
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.meshes import MeshFolder
@@ -37,7 +37,7 @@ def write_layer(folder: Path, name: str, stage: str, dtype: str = "uint64", chan
 
 def write_mesh(folder: Path, sizes: dict[int, int], manifests: tuple[int, ...]) -> MeshFolder:
     """Meshes of triangles in the first and last of 8 chunks: `sizes` has the number of triangles of each label."""
-    mesh = MeshFolder(FileStore(folder), "segmentation/mesh", Grid(BOUNDS, (8, 8, 8)), (40, 4, 4), (0, 0, 0), 0)
+    mesh = MeshFolder(FileStore(folder), "segmentation/mesh", Grid(BOUNDS, (8, 8, 8)), (40, 4, 4), 0)
     mesh.create({"stage": "Mesh", "bounds": str(BOUNDS)})
     for index in ((0, 0, 0), (1, 1, 1)):
         surfaces = {
@@ -56,7 +56,7 @@ def visible(folder: Path) -> list[str]:
 def test_the_state_opens_at_the_middle_in_metres(tmp_path: Path) -> None:
     write_layers(tmp_path)
     store = FileStore(tmp_path)
-    state = viewer_state(store, layers_shown(store), "http://x")
+    state = viewer_state(store, "http://x")
     assert state["dimensions"] == {"x": [4e-9, "m"], "y": [4e-9, "m"], "z": [40e-9, "m"]}
     assert state["position"] == [308, 208, -2]
     assert [(layer["name"], layer["type"]) for layer in state["layers"]] == [
@@ -73,7 +73,7 @@ def test_a_section_fills_its_panel_whatever_the_shape_of_voxels(tmp_path: Path) 
     for shape, voxel_size in (((10, 3000, 2000), (40, 4, 4)), ((90, 200, 900), (30.0, 6.0, 3.0))):
         wide = replace(layer, bounds=Bbox.of((0, 0, 0), shape), voxel_size=voxel_size)
         unit = min(voxel_size)
-        scale = viewer_state(store, [wide], "http://x")["crossSectionScale"]
+        scale = state_of([wide], store, "http://x")["crossSectionScale"]
         pixels = [side * size / unit / scale for side, size in zip(shape[1:], voxel_size[1:], strict=True)]
         assert all(drawn >= panel - 1e-6 for drawn, panel in zip(pixels, PANEL, strict=True))
         assert any(abs(drawn - panel) < 1e-6 for drawn, panel in zip(pixels, PANEL, strict=True))
@@ -84,15 +84,15 @@ def test_a_large_volume_without_coarse_mips_is_not_loaded_whole(tmp_path: Path) 
     store = FileStore(tmp_path)
     (layer, *_) = layers_shown(store)
     large = replace(layer, bounds=Bbox.of((0, 0, 0), (100, 10**6, 10**6)))
-    assert viewer_state(store, [large], "http://x")["crossSectionScale"] == 4
-    assert viewer_state(store, [replace(large, coarsest=256)], "http://x")["crossSectionScale"] == 4 * 256
+    assert state_of([large], store, "http://x")["crossSectionScale"] == 4
+    assert state_of([replace(large, coarsest=256)], store, "http://x")["crossSectionScale"] == 4 * 256
 
 
 def test_every_segment_is_coloured_and_those_with_a_manifest_are_selected(tmp_path: Path) -> None:
     write_layer(tmp_path, "segmentation", "Segmentation")
     write_mesh(tmp_path, {7: 100, 5: 3, 2**63 + 1: 5000, 9: 50}, (5, 7, 2**63 + 1))
     store = FileStore(tmp_path)
-    (layer,) = viewer_state(store, layers_shown(store), "http://x")["layers"]
+    (layer,) = viewer_state(store, "http://x")["layers"]
     assert layer["segments"] == [str(2**63 + 1), "7", "5"]  # large ones too, as text
     assert layer["notSelectedAlpha"] == layer["selectedAlpha"] > 0
     assert layer["source"][1]["url"] == "precomputed://http://x/data/segmentation/mesh"
@@ -101,9 +101,9 @@ def test_every_segment_is_coloured_and_those_with_a_manifest_are_selected(tmp_pa
 def test_sections_are_drawn_in_3d_only_where_they_hide_no_mesh(tmp_path: Path) -> None:
     write_layer(tmp_path, "segmentation", "Segmentation")
     store = FileStore(tmp_path)
-    assert viewer_state(store, layers_shown(store), "http://x")["showSlices"] is True
+    assert viewer_state(store, "http://x")["showSlices"] is True
     write_mesh(tmp_path, {7: 1}, (7,))
-    assert viewer_state(store, layers_shown(store), "http://x")["showSlices"] is False
+    assert viewer_state(store, "http://x")["showSlices"] is False
 
 
 def test_the_selection_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_affinities_are_hidden_where_there_is_an_image(tmp_path: Path) -> None:
 def test_a_shader_reads_no_channel_that_is_not_there(tmp_path: Path, channels: int) -> None:
     write_layer(tmp_path, "affinities", "Inference", "uint8", channels=channels)
     store = FileStore(tmp_path)
-    (layer,) = viewer_state(store, layers_shown(store), "http://x")["layers"]
+    (layer,) = viewer_state(store, "http://x")["layers"]
     read = [channel for channel in range(10) if f"getDataValue({channel})" in layer["shader"]]
     assert read == list(range(min(channels, 3)))
 
@@ -180,7 +180,7 @@ def test_an_external_image_and_segmentation_are_shown_in_the_place_of_layers(tmp
     assert [(shown.name, shown.hidden) for shown in layers] == [
         ("image", False), ("segmentation", True), ("segmentation (external)", False)
     ]  # fmt: skip
-    state = viewer_state(store, layers, "http://x")
+    state = state_of(layers, store, "http://x")
     assert state["position"] == [10, 9, 8]
     low, high = state["layers"][0]["shaderControls"]["normalized"]["range"]
     assert 1000 <= low < high <= 1215
