@@ -12,7 +12,7 @@ from urllib.parse import quote
 from lchunk.viewer.shown import Shown, layers_in, mesh_folder
 from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.documents import read_json
-from lchunk.volumes.files import open_volume
+from lchunk.volumes.formats import open_volume
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from zarr.storage import MemoryStore
 from lchunk.geometry.bbox import Bbox
 from lchunk.viewer import zarr_view
 from lchunk.viewer.zarr_view import ZarrView
-from lchunk.volumes.files import open_volume
+from lchunk.volumes.formats import open_volume
 from tests.conftest import write_hdf5
 
 
