@@ -82,10 +82,8 @@ def dataset_root() -> str | None:
     Raises:
         FileNotFoundError: LUIGI_CONFIG_PATH names no file.
     """
-    given = os.environ.get("LUIGI_CONFIG_PATH", "")
-    if given and not Path(given).is_file():
-        raise missing_cfg(given)
-    for path in filter(None, (given, "luigi.cfg")):
+    refuse_absent_cfg()
+    for path in filter(None, (os.environ.get("LUIGI_CONFIG_PATH"), "luigi.cfg")):
         if Path(path).is_file():
             sections = read_cfg(Path(path)).sections
             if "Dataset" in sections:
@@ -94,12 +92,18 @@ def dataset_root() -> str | None:
     return None
 
 
-def missing_cfg(path: str) -> FileNotFoundError:
-    """The error for a cfg file that is not there, with the nearest that is."""
-    names = sorted(_beside(Path(path)))
-    close = difflib.get_close_matches(Path(path).name, names, 1, 0.0)
+def refuse_absent_cfg() -> None:
+    """Raise where LUIGI_CONFIG_PATH names no file: Luigi would go on with ./luigi.cfg.
+
+    Raises:
+        FileNotFoundError: it names the nearest file that is there.
+    """
+    path = os.environ.get("LUIGI_CONFIG_PATH", "")
+    if not path or Path(path).is_file():
+        return
+    close = difflib.get_close_matches(Path(path).name, sorted(_beside(Path(path))), 1, 0.0)
     way_out = f"the nearest is {Path(path).parent / close[0]}" if close else "write one with `lchunk new IMAGE`"
-    return FileNotFoundError(f"LUIGI_CONFIG_PATH must name a cfg file, got {path!r}, which is not there; {way_out}")
+    raise FileNotFoundError(f"LUIGI_CONFIG_PATH must name a cfg file, got {path!r}, which is not there; {way_out}")
 
 
 def _beside(path: Path) -> Iterator[str]:

@@ -7,11 +7,13 @@ import configparser
 import difflib
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from lchunk.cfg_file import refuse_absent_cfg
 from lchunk.cli import codes
 
 COMMANDS = {
@@ -28,6 +30,8 @@ COMMANDS = {
     "completion": ("completing", "print the completion script of a shell"),
 }
 """By name: the module that adds it, and what it does."""
+NO_DATASET = ("", "new", "completion")
+"""Commands that read no cfg."""
 DEBUG = "LCHUNK_DEBUG"
 
 ABOUT = """\
@@ -52,7 +56,10 @@ class Parser(argparse.ArgumentParser):
         """End with one line."""
         options = [option for action in self._actions for option in action.option_strings]
         unknown = [word for word in message.partition("unrecognized arguments: ")[2].split() if word.startswith("--")]
-        meant = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1) if unknown else []
+        wrong, known = (unknown[0].partition("=")[0], options) if unknown else ("", [])
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            wrong, known = choice[1], re.findall(r"'([^']*)'", choice[2])
+        meant = difflib.get_close_matches(wrong, known, 1)
         hint = f"did you mean {meant[0]}? " if meant else ""
         self.exit(codes.USAGE, f"{self.prog}: {message}; {hint}`{self.prog} --help` explains it\n")
 
@@ -119,8 +126,10 @@ def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) ->
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        text = f"unexpected {type(error).__name__}: {error}; run again with --debug to see where"
-        refused = codes.UNEXPECTED
+        known = sys.modules.get("lchunk.tasks.reasons")
+        expected = known is not None and known.is_expected(error)
+        text = _text(error) if expected else f"unexpected {type(error).__name__}: {error}; run again with --debug"
+        refused = refused if expected else codes.UNEXPECTED
     if refused == codes.REFUSED:
         return f"lchunk: {text}"
     print(f"lchunk: {text}", file=sys.stderr)
@@ -128,9 +137,9 @@ def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) ->
 
 
 def _text(error: BaseException) -> str:
-    luigi_is_there = "lchunk.tasks.reasons" in sys.modules
-    if luigi_is_there:
-        return str(sys.modules["lchunk.tasks.reasons"].reason(error))
+    known = sys.modules.get("lchunk.tasks.reasons")
+    if known is not None:
+        return str(known.reason(error))
     if isinstance(error, OSError) and error.strerror:
         return ": ".join([error.strerror, *(str(name) for name in (error.filename,) if name)])
     return str(error)
@@ -143,6 +152,8 @@ def _run(words: Sequence[str]) -> int | str | None:
         hint = f"did you mean {meant[0]}? " if meant else ""
         print(f"lchunk: no command {command!r}; {hint}`lchunk --help` lists the commands", file=sys.stderr)
         return codes.USAGE
+    if command not in NO_DATASET:
+        refuse_absent_cfg()
     line = parser(command)
     arguments, rest = line.parse_known_args(words)
     if arguments.version:
@@ -154,7 +165,14 @@ def _run(words: Sequence[str]) -> int | str | None:
         line.print_help()
         return codes.USAGE
     if rest and not hasattr(arguments, "stage"):
-        line.error(f"unrecognized arguments: {' '.join(rest)}")
+        _of_command(line, command).error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     result: int | str | None = arguments.run(arguments)
     return result
+
+
+def _of_command(line: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """The parser of a command, which knows its options."""
+    choices: Any = next(action.choices for action in line._actions if action.choices)
+    found: argparse.ArgumentParser = choices[command]
+    return found

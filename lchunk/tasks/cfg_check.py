@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import configparser
 import difflib
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
+import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
 from luigi.task_register import Register
 
-from lchunk.cfg_file import CfgFile, missing_cfg, place
+from lchunk.cfg_file import CfgFile, place, refuse_absent_cfg
 from lchunk.tasks.cfg import (
     cfg_files,
     dataset_file,
@@ -66,9 +65,7 @@ def check_cfg(*, strict: bool = False) -> None:
     settle()
     if is_checked() and not strict:
         return
-    path = os.environ.get("LUIGI_CONFIG_PATH", "")
-    if path and not Path(path).is_file():
-        raise missing_cfg(path)
+    refuse_absent_cfg()
     for file in cfg_files():
         _check_sections(file, strict=strict)
         _check_luigi_keys(file)
@@ -171,7 +168,17 @@ def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
     except (ValueError, TypeError, ArithmeticError) as error:
         option = name.replace("_", "-")
         said = str(error)
-        rule = (
-            said if said.startswith((name, option)) else f"{option} must be a value of its kind, got {text!r}: {said}"
-        )
+        rule = said if said.startswith((name, option)) else f"{option} must be {_kind(parameter)}, got {text!r}"
         raise ValueError(f"{rule} ({where})") from error
+
+
+def _kind(parameter: Any) -> str:
+    """What a value of one of Luigi's own parameters must be."""
+    if choices := getattr(parameter, "_choices", None):
+        return f"one of {', '.join(str(choice) for choice in sorted(choices))}"
+    kinds = {
+        luigi.FloatParameter: "a number",
+        luigi.IntParameter: "a whole number",
+        luigi.BoolParameter: "true or false",
+    }
+    return next((text for kind, text in kinds.items() if isinstance(parameter, kind)), "a value that can be read")

@@ -28,6 +28,8 @@ DEBUG = "LCHUNK_DEBUG"
 EXPECTED = (ValueError, OSError, ImportError, MemoryError, configparser.Error, ParameterException, TaskClassException)
 MOST = 10
 """Different reasons that are printed."""
+_CHECKS = ("validate", "rehearse", "compute", "check", "_check_chunks")
+"""Methods of a stage that refuse its own knobs."""
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -37,13 +39,30 @@ def is_expected(error: BaseException | None) -> bool:
 
 
 def reason(error: BaseException, task: luigi.Task | None = None) -> str:
-    """The stage, the message, and where the values come from that it speaks of."""
+    """The stage, the message, and where the values come from that it speaks of.
+
+    Args:
+        error: what was raised.
+        task: the task that ran; a stage that it asked, and that raised the error, is named in its place.
+    """
+    task = blamed(error) or task
     message = str(error).strip()
     if isinstance(error, OSError) and error.strerror:
         message = ": ".join([error.strerror, *(str(name) for name in (error.filename,) if name)])
     if not is_expected(error):
         message = f"unexpected {type(error).__name__}: {message or 'no message'}; run again with --debug to see where"
     return reason_of_text(message or type(error).__name__, task)
+
+
+def blamed(error: BaseException) -> luigi.Task | None:
+    """The stage that raised an error: the innermost of its traceback, as a check of many stages goes through each."""
+    found: luigi.Task | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        caller = trace.tb_frame.f_locals.get("self")
+        found = caller if isinstance(caller, luigi.Task) and trace.tb_frame.f_code.co_name in _CHECKS else found
+        trace = trace.tb_next
+    return found
 
 
 def reason_of_text(message: str, task: luigi.Task | None = None) -> str:
@@ -68,6 +87,7 @@ def _origins(message: str, near: list[str]) -> list[str]:
         knob = word.replace("-", "_")
         having = [family for family, knobs in known.items() if knob in knobs and origin(family, knob)]
         having = [family for family in near if family in having] or having
+        having = sorted(having, key=lambda family: "command line" not in origin(family, knob)) if not near else having
         # the rule may compare the knob with others of its stage
         others = set(re.findall(r"\w+", rule[2])) if having else set()
         pairs += [(family, other) for family in having[:1] for other in (knob, *sorted(others - {knob}))]
