@@ -14,7 +14,6 @@ from typing import Any
 
 from luigi.configuration import get_config
 
-from lchunk.cli.progress import live_progress
 from lchunk.tasks.cfg import cfg_files
 from lchunk.tasks.reasons import DEBUG, Reasons
 
@@ -74,6 +73,8 @@ class Console:
     def progress(self, task: Any) -> Iterator[None]:
         """Show how far the job is, where a person looks on: not in a file, and not beside Luigi's own log."""
         if self.log is not None and sys.stderr.isatty():
+            from lchunk.cli.progress import live_progress  # noqa: PLC0415 - imports rich
+
             with live_progress(task):
                 yield
         else:

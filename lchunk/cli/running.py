@@ -20,7 +20,6 @@ from lchunk.cli.console import Console
 from lchunk.cli.line import ending
 from lchunk.cli.lines import check_words, find_task, load_module, parsed_line
 from lchunk.cli.locks import held_lock
-from lchunk.cli.teaching import print_help
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
@@ -45,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     load_module(arguments.module)
     if not arguments.stage or arguments.help:
+        from lchunk.cli.teaching import print_help  # noqa: PLC0415 - seldom needed
+
         print_help(arguments.command, find_task(arguments.stage) if arguments.stage else None)
         return codes.DONE if arguments.help else codes.USAGE
     check_words(find_task(arguments.stage), arguments.rest)

@@ -19,17 +19,19 @@ from luigi.task_register import Register
 from lchunk.cfg_file import CfgFile, place, read_cfg, without_comment
 
 _state: dict[str, Any] = {}
+_families: dict[str, Any] = {}
 
 
 def families() -> dict[str, Any]:
     """Classes whose parameters a cfg may set, by the section's name: stages, pipelines, `Dataset`; not Luigi's own."""
-    classes = ((name, Register.get_task_cls(name)) for name in _unambiguous())
-    return {name: found for name, found in classes if not found.__module__.startswith("luigi.")}
-
-
-def _unambiguous() -> list[str]:
-    registry = Register._get_reg()
-    return [name for name, found in registry.items() if found != Register.AMBIGUOUS_CLASS]
+    count = len(Register._reg)
+    if _families.get("count") != count:  # Luigi goes through all classes at each look
+        registry = Register._get_reg()
+        own = {name: found for name, found in registry.items() if found != Register.AMBIGUOUS_CLASS}
+        found = {name: each for name, each in own.items() if not each.__module__.startswith("luigi.")}
+        _families.update(count=count, found=found)
+    classes: dict[str, Any] = _families["found"]
+    return classes
 
 
 def cfg_files() -> list[CfgFile]:
@@ -56,9 +58,9 @@ def settle() -> None:
     cfg, own = get_config(), families()
     if _state.get("cfg") is not cfg:
         _state.clear()
-    if _state.get("own") == own.keys():
+    if _state.get("own") is own:
         return
-    _state.update(cfg=cfg, own=own.keys(), checked=False)
+    _state.update(cfg=cfg, own=own, checked=False)
     chosen = dataset_file()
     for file in cfg_files():
         for section, values in file.sections.items():
