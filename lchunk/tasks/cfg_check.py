@@ -116,7 +116,8 @@ def _check_keys(file: CfgFile) -> None:
         for key in file.sections.get(family, {}):
             if key.replace("-", "_") not in known:
                 meant = nearest(key, known)
-                way_out = f"the nearest is {meant}" if meant else f"`lchunk run {family} --help` lists them"
+                shown = "Ingest" if family == "Dataset" else family  # the help of any stage lists the dataset's
+                way_out = f"the nearest is {meant}" if meant else f"`lchunk run {shown} --help` lists them"
                 raise ValueError(
                     f"a key of [{family}] must be one of its knobs, got {key!r} in {place(file, family, key)}; "
                     f"{way_out}"
@@ -150,9 +151,7 @@ def _check_values(file: CfgFile) -> None:
             try:
                 text = cfg.get(family, name)
             except configparser.InterpolationError as error:
-                raise ValueError(
-                    f"{name} must be a value, with %% for a percent sign, got: {error} ({where})"
-                ) from error
+                raise ValueError(f"{name} must be written with %% for each %, got: {error} ({where})") from error
             _parsed(parameter, text, name, where)
 
 

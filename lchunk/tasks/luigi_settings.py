@@ -42,7 +42,9 @@ def set_luigi_options() -> None:
             if not cfg.has_option(section, name) and not (name == "local_scheduler" and _names_a_scheduler()):
                 cfg.set(section, name, value)
     if not cfg.has_option("core", "lock_pid_dir"):
-        cfg.set("core", "lock_pid_dir", lock_folder(cfg.get("Dataset", "root", "data/lchunk")).replace("%", "%%"))
+        cfg.set(
+            "core", "lock_pid_dir", lock_folder(cfg.get("Dataset", "root", "data/lchunk", raw=True)).replace("%", "%%")
+        )
 
 
 def use_central_scheduler(address: str = "") -> None:

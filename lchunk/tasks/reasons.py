@@ -18,10 +18,12 @@ from collections.abc import Iterable
 from typing import IO, Any
 
 import luigi
+from luigi.cmdline_parser import CmdlineParser
 from luigi.parameter import ParameterException
 from luigi.task_register import TaskClassException
 
 from lchunk.tasks.cfg import families, origin
+from lchunk.tasks.cfg_check import check_line
 
 DEBUG = "LCHUNK_DEBUG"
 """Variable that keeps tracebacks, as `lchunk run --debug` does."""
@@ -30,6 +32,7 @@ MOST = 10
 """Different reasons that are printed."""
 _CHECKS = ("validate", "rehearse", "compute", "check", "_check_chunks")
 """Methods of a stage that refuse its own knobs."""
+_UNCAUGHT = "Uncaught exception in luigi"
 _TRACEBACK = "Traceback (most recent call last)"
 
 
@@ -116,7 +119,9 @@ class Reasons(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and ours(error):
+        if error is not None and record.msg == _UNCAUGHT and is_luigi_command():
+            error = _of_the_line(sys.argv[1:]) or error
+        if error is not None and (ours(error) or record.msg == _UNCAUGHT):
             arguments: Any = record.args if isinstance(record.args, tuple) else ()
             task = next((each for each in arguments if isinstance(each, luigi.Task)), None)
             self.note(reason(error, task))
@@ -182,6 +187,16 @@ def ours(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+def _of_the_line(words: list[str]) -> ValueError | None:
+    """The refusal of a value on Luigi's command line, which Luigi itself raises without the option's name."""
+    try:
+        with CmdlineParser.global_instance(words, allow_override=True):
+            check_line()
+    except ValueError as error:
+        return error
+    return None
 
 
 def _subclasses(classes: Iterable[type]) -> Iterable[type]:
