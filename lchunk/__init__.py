@@ -1,19 +1,50 @@
-"""lchunk: from a volume of electron microscopy to neurons. The operators, for use by hand."""
+"""lchunk: from a volume of electron microscopy to neurons. The operators, for use by hand.
 
-from lchunk.operators.agglomeration import agglomerate_graph
-from lchunk.operators.components import connected_components
-from lchunk.operators.downsample import mean_levels, mode_levels
-from lchunk.operators.evaluation import contingency, scores
-from lchunk.operators.inference import identity_net, infer
-from lchunk.operators.labels import canonical_ids, relabelled
-from lchunk.operators.lattice import Lattice
-from lchunk.operators.meshing import mesh_labels
-from lchunk.operators.region_graph import region_graph
-from lchunk.operators.single_chunk import agglomerate
-from lchunk.operators.watershed import label_links, watershed_links
+Each is imported when it is first used: `import lchunk` itself takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lchunk.operators.agglomeration import agglomerate_graph
+    from lchunk.operators.components import connected_components
+    from lchunk.operators.downsample import mean_levels, mode_levels
+    from lchunk.operators.evaluation import contingency, scores
+    from lchunk.operators.inference import identity_net, infer
+    from lchunk.operators.labels import canonical_ids, relabelled
+    from lchunk.operators.lattice import Lattice
+    from lchunk.operators.meshing import mesh_labels
+    from lchunk.operators.region_graph import region_graph
+    from lchunk.operators.single_chunk import agglomerate
+    from lchunk.operators.watershed import label_links, watershed_links
+
+    __version__: str
+
+_MODULES = {
+    "Lattice": "lattice",
+    "agglomerate": "single_chunk",
+    "agglomerate_graph": "agglomeration",
+    "canonical_ids": "labels",
+    "connected_components": "components",
+    "contingency": "evaluation",
+    "identity_net": "inference",
+    "infer": "inference",
+    "label_links": "watershed",
+    "mean_levels": "downsample",
+    "mesh_labels": "meshing",
+    "mode_levels": "downsample",
+    "region_graph": "region_graph",
+    "relabelled": "labels",
+    "scores": "evaluation",
+    "watershed_links": "watershed",
+}
 
 __all__ = [
     "Lattice",
+    "__version__",
     "agglomerate",
     "agglomerate_graph",
     "canonical_ids",
@@ -30,3 +61,20 @@ __all__ = [
     "scores",
     "watershed_links",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import an operator, or look up the version of the installed package."""
+    if name == "__version__":
+        found: Any = importlib.import_module("importlib.metadata").version("lchunk")
+    elif name in _MODULES:
+        found = getattr(importlib.import_module(f"lchunk.operators.{_MODULES[name]}"), name)
+    else:
+        raise AttributeError(f"module 'lchunk' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

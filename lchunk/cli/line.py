@@ -1,41 +1,179 @@
-"""The command line: what is beside the stages, which `luigi --module lchunk.tasks` runs."""
+"""The command line. Only the command that runs is imported, so that `lchunk --help` starts at once."""
 
 from __future__ import annotations
 
 import argparse
+import configparser
+import difflib
+import importlib
+import os
+import re
 import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
-from lchunk.cli import looking, queues, running, verifying
+from lchunk.cfg_file import refuse_absent_cfg
+from lchunk.cli import codes
+
+COMMANDS = {
+    "new": ("making", "write a cfg for an image of yours"),
+    "run": ("running", "run a stage; the exit code tells whether it is complete"),
+    "stages": ("teaching", "list the stages: what each reads and writes"),
+    "status": ("reporting", "print what a dataset holds, and what failed"),
+    "verify": ("verifying", "read all files, and report what is missing or damaged"),
+    "view": ("looking", "show a dataset in Neuroglancer"),
+    "scores": ("reporting", "print scores and the worst segments"),
+    "curve": ("reporting", "print and draw scores by threshold"),
+    "enqueue": ("queues", "send what can be done now to a queue"),
+    "work": ("queues", "make tasks from a queue"),
+    "queue": ("queues", "make, look at, empty a queue"),
+    "completion": ("completing", "print the completion script of a shell"),
+}
+"""By name: the module that adds it, and what it does."""
+NO_DATASET = ("", "new", "completion")
+"""Commands that read no cfg."""
+DEBUG = "LCHUNK_DEBUG"
+
+ABOUT = """\
+From a volume of 3D electron microscopy to neurons, stage by stage."""
+STEPS = """\
+first steps:
+  lchunk new IMAGE            write luigi.cfg for your image
+  lchunk stages               see what can be made
+  lchunk run STAGE --help     see the knobs of a stage
+  lchunk run MeshManifest     make the segmentation and its meshes, and all that they need
+  lchunk status               see what is there
+  lchunk view                 look at it
+
+The dataset is that of ./luigi.cfg, or of the file that the variable LUIGI_CONFIG_PATH names.
+`luigi --module lchunk.tasks STAGE` runs the same stages with Luigi's own command."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    top = argparse.ArgumentParser(
-        prog="lchunk",
-        description="Tools beside the stages. A stage runs with: luigi --module lchunk.tasks STAGE --help",
-        allow_abbrev=False,
-    )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    looking.add_commands(commands)
-    verifying.add_commands(commands)
-    running.add_commands(commands)
-    queues.add_commands(commands)
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, with the nearest right option."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with one line."""
+        options = [option for action in self._actions for option in action.option_strings]
+        unknown = [word for word in message.partition("unrecognized arguments: ")[2].split() if word.startswith("--")]
+        wrong, known = (unknown[0].partition("=")[0], options) if unknown else ("", [])
+        if choice := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            wrong, known = choice[1], re.findall(r"'([^']*)'", choice[2])
+        meant = difflib.get_close_matches(wrong, known, 1)
+        hint = f"did you mean {meant[0]}? " if meant else ""
+        self.exit(codes.USAGE, f"{self.prog}: {message}; {hint}`{self.prog} --help` explains it\n")
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command line.
+
+    Args:
+        only: the command that will run; the others get their line of help alone. None: all commands are whole.
+    """
+    top = Parser(
+        prog="lchunk", description=ABOUT, epilog=STEPS, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_subparsers(metavar="COMMAND")
+    wanted = [module for name, (module, _) in COMMANDS.items() if only in (None, name)]
+    for name, (module, text) in COMMANDS.items():
+        if module not in wanted:
+            commands.add_parser(name, help=text)
+    for module in dict.fromkeys(wanted):
+        importlib.import_module(f"lchunk.cli.{module}").add_commands(_Described(commands))
     return top
 
 
-def main() -> None:
-    """Run the command line; an expected error is one line, and exit code 1."""
-    line = parser()
-    arguments, rest = line.parse_known_args()
-    if rest and not hasattr(arguments, "stage"):
-        line.error(f"unrecognized arguments: {' '.join(rest)}")
-    arguments.rest = rest
+class _Described:
+    """Where a module adds its commands; their lines of help are those of COMMANDS where they say nothing else."""
+
+    def __init__(self, commands: Any) -> None:
+        self.commands = commands
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        return self.commands.add_parser(name, **{"help": COMMANDS[name][1], **options})
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line; an expected error is the last line, without a traceback."""
+    words = sys.argv[1:] if words is None else list(words)
+    if "--debug" in words:
+        words = [word for word in words if word != "--debug"]
+        os.environ[DEBUG] = "1"
     try:
-        code = arguments.run(arguments)
+        code = ending(lambda: _run(words))
     except BrokenPipeError:
         sys.stderr.close()  # the reader, as `head`, has seen enough
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"lchunk: {error}")
     else:
         if code:
             sys.exit(code)
+
+
+def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) -> int | str | None:
+    """Run something; an error that its message explains is one line and an exit code."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        print("lchunk: interrupted", file=sys.stderr)
+        return codes.INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError, ImportError, MemoryError, configparser.Error) as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        text = _text(error)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        known = sys.modules.get("lchunk.tasks.reasons")
+        expected = known is not None and known.is_expected(error)
+        text = _text(error) if expected else f"unexpected {type(error).__name__}: {error}; run again with --debug"
+        refused = refused if expected else codes.UNEXPECTED
+    if refused == codes.REFUSED:
+        return f"lchunk: {text}"
+    print(f"lchunk: {text}", file=sys.stderr)
+    return refused
+
+
+def _text(error: BaseException) -> str:
+    known = sys.modules.get("lchunk.tasks.reasons")
+    if known is not None:
+        return str(known.reason(error))
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join([error.strerror, *(str(name) for name in (error.filename,) if name)])
+    return str(error)
+
+
+def _run(words: Sequence[str]) -> int | str | None:
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command and command not in COMMANDS:
+        meant = difflib.get_close_matches(command, COMMANDS, 1)
+        hint = f"did you mean {meant[0]}? " if meant else ""
+        print(f"lchunk: no command {command!r}; {hint}`lchunk --help` lists the commands", file=sys.stderr)
+        return codes.USAGE
+    if command not in NO_DATASET:
+        refuse_absent_cfg()
+    line = parser(command)
+    arguments, rest = line.parse_known_args(words)
+    if arguments.version:
+        from lchunk import __version__  # noqa: PLC0415 - looks the package up
+
+        print(f"lchunk {__version__}")
+        return codes.DONE
+    if not command:
+        line.print_help()
+        return codes.USAGE
+    if rest and not hasattr(arguments, "stage"):
+        _of_command(line, command).error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    result: int | str | None = arguments.run(arguments)
+    return result
+
+
+def _of_command(line: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
+    """The parser of a command, which knows its options."""
+    choices: Any = next(action.choices for action in line._actions if action.choices)
+    found: argparse.ArgumentParser = choices[command]
+    return found

@@ -1,4 +1,4 @@
-"""Commands that look at what a dataset's folder holds."""
+"""`lchunk view`: the dataset in a browser."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lchunk.plot import draw_curve
-from lchunk.status import curve_lines, curve_points, score_lines, status_lines
+from lchunk.cli.reporting import ROOT_HELP, root_of
 from lchunk.tasks.dataset import Dataset
 from lchunk.viewer.elsewhere import Elsewhere, recorded_truth
 from lchunk.viewer.hosts import Hosts
 from lchunk.viewer.server import application, serve
 from lchunk.viewer.shown import open_dataset
-from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.store import Store
 
 
 def view(arguments: argparse.Namespace) -> None:
@@ -25,7 +24,7 @@ def view(arguments: argparse.Namespace) -> None:
     Volumes that the dataset's cfg names are shown too: the ground truth (hidden at first), and volumes that stages read
     with `external`.
     """
-    root = arguments.root or Dataset().root
+    root = root_of(arguments)
     store = open_dataset(root)
     hosts = Hosts(arguments.address, tuple(arguments.host))
     app = application(root, hosts, _elsewhere(root, store), Dataset().voxel_size)
@@ -55,44 +54,10 @@ def _elsewhere(root: str, store: Store) -> Iterator[Elsewhere]:
         yield Elsewhere("ground_truth", truth, labels=True, hidden=True)
 
 
-def status(arguments: argparse.Namespace) -> None:
-    """Print what a dataset's folder holds: layers, meshes, scores."""
-    for line in status_lines(open_store(arguments.root or Dataset().root)):
-        print(line)
-
-
-def scores(arguments: argparse.Namespace) -> None:
-    """Print how good a dataset's segmentation is, and where it errs most."""
-    for line in score_lines(open_store(arguments.root or Dataset().root)):
-        print(line)
-
-
-def curve(arguments: argparse.Namespace) -> None:
-    """Print the scores at many thresholds, and draw them where a file is given."""
-    points = curve_points(open_store(arguments.root or Dataset().root))
-    for line in curve_lines(points):
-        print(line)
-    if arguments.plot:
-        draw_curve(points, arguments.plot)
-
-
 def add_commands(commands: Any) -> None:
-    """Add `status`, `scores`, `curve` and `view`."""
-    root_help = "the dataset's folder; default: [Dataset] root of luigi.cfg"
-    command = commands.add_parser("status", help="print what a dataset holds", description=status.__doc__)
-    command.add_argument("root", nargs="?", default="", help=root_help)
-    command.set_defaults(run=status)
-    command = commands.add_parser("scores", help="print scores and the worst segments", description=scores.__doc__)
-    command.add_argument("root", nargs="?", default="", help=root_help)
-    command.set_defaults(run=scores)
-    command = commands.add_parser("curve", help="print and draw scores by threshold", description=curve.__doc__)
-    command.add_argument("root", nargs="?", default="", help=root_help)
-    command.add_argument(
-        "--plot", metavar="FILE", help="draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
-    )
-    command.set_defaults(run=curve)
-    command = commands.add_parser("view", help="show a dataset in Neuroglancer", description=view.__doc__)
-    command.add_argument("root", nargs="?", default="", help=root_help)
+    """Add `view`."""
+    command = commands.add_parser("view", description=view.__doc__)
+    command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
     command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")
     command.add_argument(
         "--address", default="127.0.0.1", help="where to listen; default: this machine only; 0.0.0.0: every network"

@@ -1,34 +1,34 @@
-"""`lchunk run`: Luigi's own command, with an exit code that tells whether the job stands."""
+"""`lchunk run`: a stage with all that it needs, and an exit code that tells whether it is complete."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import socket
+import urllib.parse
+from contextlib import ExitStack
 from typing import Any
 
+import luigi
 from luigi.cmdline_parser import CmdlineParser
-from luigi.configuration import get_config
-from luigi.retcodes import run_with_retcodes
+from luigi.execution_summary import LuigiRunResult, LuigiStatusCode
+from luigi.retcodes import retcode
 from luigi.task_register import Register
 
+from lchunk.cli import codes
+from lchunk.cli.console import Console
+from lchunk.cli.line import ending
+from lchunk.cli.lines import check_words, find_task, load_module, parsed_line
+from lchunk.cli.locks import held_lock
+from lchunk.tasks.cfg_check import check_cfg, check_line
+from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
 from lchunk.workers.messages import STAGES
 
 logger = logging.getLogger("luigi-interface")
 
-DONE = 0
-ALREADY_RUNNING = 10
-RETCODES = {
-    "already_running": ALREADY_RUNNING,
-    "missing_data": 20,
-    "not_run": 25,
-    "task_failed": 30,
-    "scheduling_error": 35,
-    "unhandled_exception": 40,
-}
-"""Luigi's own defaults are 0 where a task failed; what the cfg says counts more."""
-EXIT_CODES = """\
-exit codes: 0 the job stands; 10 the same command runs here already; 20 an input is missing; 25 something is left that
-another process may be at; 30 a task failed; 35 a stage could not be planned, as with wrong knobs; 40 anything else"""
+SCHEDULER_SECONDS = 3.0
+_FAILED = (LuigiStatusCode.FAILED, LuigiStatusCode.FAILED_AND_SCHEDULING_FAILED)
 
 
 def luigi_line(arguments: argparse.Namespace) -> list[str]:
@@ -37,44 +37,114 @@ def luigi_line(arguments: argparse.Namespace) -> list[str]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a stage as `luigi --module lchunk.tasks STAGE` does, and say by the exit code whether it stands.
+    """Run a stage with all that it needs, and tell by the exit code whether it is complete.
 
-    Luigi's own exit code is not 0 where another process made a part; here the chunk files decide.
+    Only what is missing is made: run the same command again after an interruption. `lchunk run STAGE --help` explains
+    the knobs of a stage, which follow its name, as in `lchunk run MeshManifest --prefix 7`.
     """
-    line = luigi_line(arguments)
-    for name, code in RETCODES.items():
-        if not get_config().has_option("retcode", name):
-            get_config().set("retcode", name, str(code))
-    try:
-        run_with_retcodes(line)
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 1
-    if code in (DONE, ALREADY_RUNNING):
-        return code
+    load_module(arguments.module)
+    if not arguments.stage or arguments.help:
+        from lchunk.cli.teaching import print_help  # noqa: PLC0415 - seldom needed
+
+        print_help(arguments.command, find_task(arguments.stage) if arguments.stage else None)
+        return codes.DONE if arguments.help else codes.USAGE
+    check_words(find_task(arguments.stage), arguments.rest)
+    central = arguments.central or bool(arguments.scheduler)
+    if central:
+        use_central_scheduler(arguments.scheduler)
+    with Console(arguments.rest) as console, parsed_line(luigi_line(arguments)) as line:
+        code = ending(lambda: _run(line, console, central=central), codes.NOT_PLANNED)
+    return int(code or 0)
+
+
+def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
+    check_cfg(strict=True)
+    check_line()
+    task = line.get_task_obj()
+    console.task = task
+    root = getattr(task, "root", None) or Dataset().root
+    if task.complete():
+        print(f"{task.task_family} is complete in {root}: nothing to do")
+        return codes.DONE
+    core = luigi.interface.core()
+    if not core.local_scheduler:
+        _refuse_silence()
+    with ExitStack() as stack:
+        if not (central or core.no_lock or core.take_lock or core.lock_size > 1 or not core.local_scheduler):
+            holder = stack.enter_context(held_lock(root, task))
+            if holder:
+                console.reasons.note(
+                    f"{task.task_family} of {root} must be run by one process, got another: {holder}; "
+                    "wait for its end, or share the work with --central"
+                )
+                return int(retcode().already_running)
+        with console.progress(task):
+            result = luigi.build([task], detailed_summary=True, no_lock=not (core.take_lock or core.lock_size > 1))
+    code = _code(result, console)
+    if code in (codes.DONE, codes.ALREADY_RUNNING) or _is_complete(line):
+        print(f"{task.task_family} is complete in {root}")
+        return codes.DONE
+    return code
+
+
+def _code(result: LuigiRunResult, console: Console) -> int:
+    """The exit code for what Luigi says; a cfg may give other numbers."""
+    cfg, status = retcode(), result.status
+    if status in (LuigiStatusCode.SUCCESS, LuigiStatusCode.SUCCESS_WITH_RETRY):
+        return codes.DONE
+    if status in _FAILED:
+        return int(cfg.task_failed)
+    if status is LuigiStatusCode.SCHEDULING_FAILED:
+        return int(cfg.scheduling_error)
+    if status is LuigiStatusCode.MISSING_EXT:
+        return int(cfg.missing_data)
+    console.reasons.note("something is left that another process may be making: run the command again")
+    return int(cfg.not_run)
+
+
+def _is_complete(line: CmdlineParser) -> bool:
+    """Whether the files are all there, whatever Luigi says: another process may have made a part."""
     Register.clear_instance_cache()
-    with CmdlineParser.global_instance(line) as parsed:
-        try:
-            complete = parsed.get_task_obj().complete()
-        except (ValueError, OSError):
-            return code
-    if complete:
-        logger.info("all that was asked for stands: other processes made a part of it")
-    return DONE if complete else code
+    try:
+        return bool(line.get_task_obj().complete())
+    except (ValueError, OSError):
+        return False
 
 
-def add_stage(command: argparse.ArgumentParser) -> None:
+def _refuse_silence() -> None:
+    """Raise where no central scheduler answers: Luigi would try for minutes."""
+    url = scheduler_url()
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), SCHEDULER_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"a scheduler must answer at {url}, got: {error}; start one with scripts/scheduler or `luigid --address "
+            "127.0.0.1`, name another with --scheduler HOST:PORT, or use --local-scheduler"
+        ) from error
+
+
+def add_stage(command: argparse.ArgumentParser, **options: Any) -> None:
     """Options of a command that takes a stage, and what Luigi takes after it."""
     command.add_argument(
-        "stage", help="name of a stage; its knobs follow, as --prefix 7 or --Segmentation-threshold 0.5"
+        "stage", help="name of a stage; its knobs follow, as --prefix 7 or --Segmentation-threshold 0.5", **options
     )
     command.add_argument("--module", default=STAGES, help=f"where the stage is; default: {STAGES}")
 
 
 def add_commands(commands: Any) -> None:
     """Add `run`."""
+    code_lines = [f"  {code:3} {meaning}" for code, meaning in codes.MEANING.items()]
     command = commands.add_parser(
-        "run", help="run a stage; the exit code tells whether it stands", description=run.__doc__, epilog=EXIT_CODES,
-        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        "run", description=run.__doc__, epilog="\n".join(["exit codes:", *code_lines]), allow_abbrev=False,
+        add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    add_stage(command)
-    command.set_defaults(run=run)
+    add_stage(command, nargs="?", default="")
+    command.add_argument("-h", "--help", action="store_true", help="explain this command, or the stage named before")
+    command.add_argument(
+        "--central", action="store_true", help="share the work through Luigi's central scheduler, at 127.0.0.1:8082"
+    )
+    command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="share it through this scheduler")
+    command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")
+    command.set_defaults(run=run, command=command)

@@ -8,13 +8,9 @@ import time
 from collections import Counter
 from typing import Any
 
-from lchunk.tasks.dataset import Dataset
-from lchunk.verify import Fault, verify
-from lchunk.volumes.store import open_store
+from lchunk.cli import codes
+from lchunk.cli.reporting import ROOT_HELP, root_of
 
-COMPLETE = 0
-MISSING = 20
-DAMAGED = 30
 PROGRESS_SECONDS = 5.0
 
 
@@ -25,8 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     a layer of another recipe than the one that is there now). Nothing is changed, unless --remove is given: then the
     damaged chunks are removed, and the next run of their stages makes them again.
     """
-    store = open_store(arguments.root or Dataset().root)
-    counts: Counter[Fault] = Counter()
+    from lchunk.verify import Fault, verify  # noqa: PLC0415 - imports zarr
+    from lchunk.volumes.store import open_store  # noqa: PLC0415
+
+    store = open_store(root_of(arguments))
+    counts: Counter[Any] = Counter()
     reported = time.monotonic()
 
     def progress(files: int) -> None:
@@ -45,19 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
     found = ", ".join(f"{counts[fault]} {fault.value}" for fault in Fault)
     print(f"{found} in {store.url}")
     if counts[Fault.DAMAGED] or counts[Fault.FOREIGN] or counts[Fault.MIXED]:
-        return DAMAGED
-    return MISSING if counts[Fault.MISSING] else COMPLETE
+        return codes.FAILED
+    return codes.MISSING_DATA if counts[Fault.MISSING] else codes.DONE
 
 
 def add_commands(commands: Any) -> None:
     """Add `verify`."""
     command = commands.add_parser(
-        "verify", help="read all files, and report what is missing or damaged", description=run.__doc__,
+        "verify", description=run.__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"exit codes: {COMPLETE} all files are there and whole; {MISSING} some are missing, nothing else is "
-        f"wrong; {DAMAGED} some are damaged, foreign or mixed; 1 anything else",
+        epilog=f"exit codes: {codes.DONE} all files are there and whole; {codes.MISSING_DATA} some are missing, nothing else is "
+        f"wrong; {codes.FAILED} some are damaged, foreign or mixed; 1 anything else",
     )  # fmt: skip
-    command.add_argument("root", nargs="?", default="", help="the dataset's folder; default: [Dataset] root of the cfg")
+    command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
     command.add_argument("--layer", default="", metavar="NAME", help="one layer, with all below it; default: all")
     command.add_argument("--remove", action="store_true", help="remove damaged chunks, so that the next run makes them")
     command.set_defaults(run=run)

@@ -1,6 +1,8 @@
 """The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
 
+import lchunk.tasks.quiet_luigi  # noqa: F401 - before any other module imports Luigi
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation, SegmentNames
+from lchunk.tasks.cfg import settle
 from lchunk.tasks.components import (
     ComponentNames,
     ComponentPairs,
@@ -18,11 +20,20 @@ from lchunk.tasks.evaluation import (
     FragmentContingency,
     ThresholdCurve,
 )
+from lchunk.tasks.failing import watch_failures
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.meshes import Mesh, MeshManifest
+from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LocalLevels, SectionLevels
+
+settle()
+set_luigi_options()
+watch_failures()
+if is_luigi_command():
+    tell_at_the_end()
 
 __all__ = [
     "Agglomeration",

@@ -11,7 +11,8 @@ from luigi.task_register import Register, TaskClassException
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import MADE_OF
-from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TripleParameter
+from lchunk.tasks.cfg_check import check_cfg
+from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TextParameter, TripleParameter
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
@@ -21,13 +22,13 @@ from lchunk.volumes.volume import VoxelSize
 class Dataset(luigi.Config):
     """What every stage shares; each value can be given as `--Dataset-…` too."""
 
-    root: str = luigi.Parameter(default="data/lchunk", description="folder of all layers: a path or file://…")
-    image: str = luigi.Parameter(
+    root: str = TextParameter(default="data/lchunk", description="folder of all layers: a path or file://…")
+    image: str = TextParameter(
         default="",
         description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "
         "TIFF, PNG or JPEG sections; docs/inputs.md has the options after #",
     )
-    ground_truth: str = luigi.Parameter(default="", description="URL of the true labels, for Evaluation")
+    ground_truth: str = TextParameter(default="", description="URL of the true labels, for Evaluation")
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")
     voxel_size: tuple[float, ...] = SizeParameter(default=(), description="z,y,x nanometres; default: the image's own")
     chunk_shape: tuple[int, int, int] = TripleParameter(
@@ -36,7 +37,7 @@ class Dataset(luigi.Config):
     inner_chunk: tuple[int, int, int] = TripleParameter(
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
-    viewer: str = luigi.Parameter(
+    viewer: str = TextParameter(
         default="", description="address of `lchunk view`, to which the scheduler's web view links each task"
     )
     max_blocks: int = CountParameter(
@@ -44,6 +45,12 @@ class Dataset(luigi.Config):
         least=1,
         description="most regions that a stage hands to one scheduler, which is quick up to some 2,000 for all stages",
     )
+
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """As Luigi's, from a cfg that was checked: every run needs a dataset, so that no run starts on a wrong cfg."""
+        check_cfg()
+        return super().get_param_values(params, args, kwargs)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from lchunk.tasks.parameters import (
     ChannelsParameter,
     CountParameter,
     RangeParameter,
+    TextParameter,
     TripleParameter,
     WordsParameter,
 )  # fmt: skip
@@ -64,11 +65,11 @@ class Inference(Stage):
         default="pytorch",
         description="pytorch; general: a file with PatchInferencer; onnx; identity: the image itself",
     )
-    model: str = luigi.Parameter(
+    model: str = TextParameter(
         default="",
         description="Python file with InstantiatedModel, pre_process, post_process, load_model; or TorchScript, ONNX …",
     )
-    weights: str = luigi.Parameter(default="", description="the net's weights, a state dict written by torch.save")
+    weights: str = TextParameter(default="", description="the net's weights, a state dict written by torch.save")
     trust_weights: bool = luigi.BoolParameter(
         default=False, significant=False, description="load weights that run code; only if you trust who wrote them"
     )
@@ -109,11 +110,11 @@ class Inference(Stage):
     )
     contrast_least: int = CountParameter(default=1, least=1, description="lowest value after the stretch")
     contrast_most: int = CountParameter(default=255, least=2, description="highest value after the stretch")
-    input_mask: str = luigi.Parameter(
+    input_mask: str = TextParameter(
         default="", description="URL of a mask, coarser or not: the image is 0 where it is 0"
     )
     input_mask_inverse: bool = luigi.BoolParameter(default=False, description="… where it is not 0")
-    output_mask: str = luigi.Parameter(default="", description="URL of a mask: the result is 0 where it is 0")
+    output_mask: str = TextParameter(default="", description="URL of a mask: the result is 0 where it is 0")
     output_mask_inverse: bool = luigi.BoolParameter(default=False, description="… where it is not 0")
     precision: str = luigi.ChoiceParameter(
         choices=("uint8", "float32"), default="uint8", description="type of the voxels on disk"
@@ -123,7 +124,7 @@ class Inference(Stage):
         default="none",
         description="type that the net computes in where that is safe: several times faster on hardware for it",
     )
-    device: str = luigi.Parameter(
+    device: str = TextParameter(
         default="auto", significant=False, description="cpu, cuda, cuda:1, or auto: a GPU where there is one"
     )
     batch: int = CountParameter(

@@ -1,15 +1,21 @@
-"""Luigi parameters of voxels: triples, boxes, numbers in a range; each says what it must be when it is not."""
+"""Luigi parameters of voxels: triples, boxes, numbers in a range. Each refuses a wrong value with its rule.
+
+Numbers are written with all their digits: two values are one task only if they are equal. An empty value on the command
+line, as `--Dataset-ground-truth ""`, is a value, and counts more than the cfg's.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from typing import Any, Unpack
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, Unpack
 
 import luigi
-from luigi.parameter import _ParameterKwargs
+from luigi.cmdline_parser import CmdlineParser
+from luigi.parameter import _no_value, _ParameterKwargs
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
+
+T = TypeVar("T")
 
 
 def _words(text: str) -> list[str]:
@@ -20,7 +26,39 @@ def _option(parameter: Any) -> str:
     return str(getattr(parameter, "_attribute_name", "a value")).replace("_", "-")
 
 
-class TripleParameter(luigi.Parameter[Triple]):
+def number_text(number: float) -> str:
+    """The shortest text that gives the same number back; whole numbers without a point.
+
+    >>> number_text(40.0), number_text(40.1234567), number_text(0.1 + 0.2), number_text(1e300)
+    ('40', '40.1234567', '0.30000000000000004', '1e+300')
+    """
+    number = float(number)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+class Knob(luigi.Parameter[T]):
+    """A parameter for which an empty text on the command line is a value."""
+
+    def _parse_or_no_value(self, x: str | None) -> Any:
+        return _no_value if x is None else self.parse(x)
+
+    def has_task_value(self, task_name: str, param_name: str) -> bool:
+        # Luigi reads the value to find out, and would refuse a wrong one without saying where it is set
+        return self._default is not _no_value or super().has_task_value(task_name, param_name)
+
+    def _value_iterator(self, task_name: str, param_name: str) -> Iterator[tuple[Any, str | None]]:
+        line = CmdlineParser.get_instance()
+        # Luigi leaves an empty `--knob ""` of the command's own stage out
+        if line is not None and line.known_args.root_task == task_name and vars(line.known_args).get(param_name) == "":
+            yield self.parse(""), None
+        yield from super()._value_iterator(task_name, param_name)
+
+
+class TextParameter(Knob[str]):
+    """A text, as a path or a URL."""
+
+
+class TripleParameter(Knob[Triple]):
     """Three whole numbers, zyx: `20,256,256` (with `=` where the first is negative)."""
 
     def parse(self, x: str) -> Triple:
@@ -36,32 +74,38 @@ class TripleParameter(luigi.Parameter[Triple]):
         return ",".join(map(str, x))
 
 
-class SizeParameter(luigi.Parameter[tuple[float, ...]]):
+class SizeParameter(Knob[tuple[float, ...]]):
     """Three positive numbers, zyx nanometres, or nothing."""
 
     def parse(self, x: str) -> tuple[float, ...]:
         try:
-            return self.normalize(map(float, _words(x)))
+            numbers = tuple(map(float, _words(x)))
         except ValueError as error:
             raise ValueError(
                 f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {x!r}"
             ) from error
+        return self.normalize(numbers)
 
     def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
         numbers = tuple(float(number) for number in x)
-        if numbers and (len(numbers) != 3 or not all(0 < number < math.inf for number in numbers)):
-            raise ValueError(f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {numbers}")
+        if numbers and (len(numbers) != 3 or not all(0 < number < float("inf") for number in numbers)):
+            raise ValueError(
+                f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {self.serialize(numbers)!r}"
+            )
         return numbers
 
     def serialize(self, x: tuple[float, ...]) -> str:
-        return ",".join(f"{number:g}" for number in x)
+        return ",".join(map(number_text, x))
 
 
-class BboxParameter(luigi.Parameter[Bbox | None]):
+class BboxParameter(Knob[Bbox | None]):
     """A box of voxels, `z0-z1_y0-y1_x0-x1`, or nothing: everything there is."""
 
     def parse(self, x: str) -> Bbox | None:
-        return Bbox.parse(x) if x else None
+        try:
+            return Bbox.parse(x) if x else None
+        except ValueError as error:
+            raise ValueError(f"{_option(self)}: {error}") from error
 
     def normalize(self, x: Bbox | str | None) -> Bbox | None:
         return self.parse(x) if isinstance(x, str) else x
@@ -70,7 +114,7 @@ class BboxParameter(luigi.Parameter[Bbox | None]):
         return "" if x is None else str(x)
 
 
-class RangeParameter(luigi.FloatParameter):
+class RangeParameter(Knob[float]):
     """A number in [`least`, `most`]."""
 
     def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
@@ -78,55 +122,80 @@ class RangeParameter(luigi.FloatParameter):
         self.least = least
         self.most = most
 
+    def parse(self, x: str) -> float:
+        try:
+            number = float(x)
+        except ValueError as error:
+            raise ValueError(self._rule(repr(x))) from error
+        return self.normalize(number)
+
     def normalize(self, x: float) -> float:
         number = float(x)
         if not self.least <= number <= self.most:
-            raise ValueError(f"{_option(self)} must be in [{self.least:g}, {self.most:g}], got {number:g}")
+            raise ValueError(self._rule(number_text(number)))
         return number
 
+    def serialize(self, x: float) -> str:
+        return repr(float(x))
 
-class CountParameter(luigi.IntParameter):
+    def _rule(self, got: str) -> str:
+        least, most = number_text(self.least), number_text(self.most)
+        return f"{_option(self)} must be in [{least}, {most}], got {got}"
+
+
+class CountParameter(Knob[int]):
     """A whole number of at least `least`."""
 
     def __init__(self, *, least: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
 
+    def parse(self, x: str) -> int:
+        try:
+            number = int(x)
+        except ValueError as error:
+            raise ValueError(f"{_option(self)} must be a whole number, at least {self.least}, got {x!r}") from error
+        return self.normalize(number)
+
     def normalize(self, x: int) -> int:
+        if int(x) != x:
+            raise ValueError(f"{_option(self)} must be a whole number, at least {self.least}, got {x}")
         if int(x) < self.least:
             raise ValueError(f"{_option(self)} must be at least {self.least}, got {x}")
         return int(x)
 
 
-class LabelsParameter(luigi.Parameter[tuple[int, ...]]):
+class LabelsParameter(Knob[tuple[int, ...]]):
     """Labels, `5,7,12`, or nothing: all of them."""
 
     def parse(self, x: str) -> tuple[int, ...]:
         try:
-            return self.normalize(map(int, _words(x)))
+            labels = list(map(int, _words(x)))
         except ValueError as error:
             raise ValueError(
                 f"{_option(self)} must be whole numbers above 0, separated by commas, got {x!r}"
             ) from error
+        return self.normalize(labels)
 
     def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
         labels = tuple(sorted({int(label) for label in x}))
         if labels and labels[0] < 1:
-            raise ValueError(f"{_option(self)} must be whole numbers above 0, got {labels[0]}")
+            raise ValueError(f"{_option(self)} must be whole numbers above 0, separated by commas, got {labels[0]}")
         return labels
 
     def serialize(self, x: tuple[int, ...]) -> str:
         return ",".join(map(str, x))
 
 
-class ChannelsParameter(luigi.Parameter[tuple[int, ...]]):
+class ChannelsParameter(Knob[tuple[int, ...]]):
     """Numbers of channels from 0, in an order, `0,1,2`, or nothing: all of them."""
 
     def parse(self, x: str) -> tuple[int, ...]:
         try:
-            return self.normalize(map(int, _words(x)))
+            channels = list(map(int, _words(x)))
         except ValueError as error:
             raise ValueError(f"{_option(self)} must be numbers of channels, from 0, got {x!r}") from error
+        return self.normalize(channels)
 
     def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
         return tuple(int(channel) for channel in x)
@@ -135,7 +204,7 @@ class ChannelsParameter(luigi.Parameter[tuple[int, ...]]):
         return ",".join(map(str, x))
 
 
-class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
+class NumbersParameter(Knob[tuple[float, ...]]):
     """Numbers in [`least`, `most`], `0.3,0.5`, or nothing."""
 
     def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
@@ -145,9 +214,10 @@ class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
 
     def parse(self, x: str) -> tuple[float, ...]:
         try:
-            return self.normalize(map(float, _words(x)))
+            numbers = list(map(float, _words(x)))
         except ValueError as error:
             raise ValueError(self._rule(x)) from error
+        return self.normalize(numbers)
 
     def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
         numbers = tuple(float(number) for number in x)
@@ -156,14 +226,15 @@ class NumbersParameter(luigi.Parameter[tuple[float, ...]]):
         return numbers
 
     def serialize(self, x: tuple[float, ...]) -> str:
-        return ",".join(f"{number:g}" for number in x)
+        return ",".join(map(number_text, x))
 
     def _rule(self, got: str) -> str:
-        return f"{_option(self)} must be numbers in [{self.least:g}, {self.most:g}], separated by commas, got {got!r}"
+        least, most = number_text(self.least), number_text(self.most)
+        return f"{_option(self)} must be numbers in [{least}, {most}], separated by commas, got {got!r}"
 
 
-class WordsParameter(luigi.Parameter[tuple[str, ...]]):
-    """Some of a few words, `z,xy`, or nothing; their order says nothing."""
+class WordsParameter(Knob[tuple[str, ...]]):
+    """Some of a few words, `z,xy`, or nothing; their order makes no difference."""
 
     def __init__(self, *, of: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -183,7 +254,7 @@ class WordsParameter(luigi.Parameter[tuple[str, ...]]):
         return ",".join(x)
 
 
-class PrefixParameter(luigi.Parameter[str]):
+class PrefixParameter(Knob[str]):
     """First digits of a label; `7:` is the label 7 alone; nothing: every label."""
 
     def parse(self, x: str) -> str:
@@ -199,7 +270,7 @@ class PrefixParameter(luigi.Parameter[str]):
         return str(x)
 
 
-class InheritedParameter(luigi.Parameter[Any]):
+class InheritedParameter(Knob[Any]):
     """A parameter that takes its value from another config where its own stage has none.
 
     Args:

@@ -36,9 +36,8 @@ def prepare(folder: Path, port: int, more: str = "") -> None:
     write_identity_job(folder, (32, 48, 48), (-10, 200, 300), f"default_scheduler_port = {port}\n{more}")
 
 
-def start(folder: Path, log: str, *words: str, lock: str = "--no-lock") -> subprocess.Popen[bytes]:
-    environment = os.environ | {"LUIGI_CONFIG_PATH": str(REPOSITORY / "central.cfg")}
-    return start_lchunk(folder, log, ["run", *words, *filter(None, [lock])], environment)
+def start(folder: Path, log: str, *words: str) -> subprocess.Popen[bytes]:
+    return start_lchunk(folder, log, ["run", *words, "--log-level", "INFO"], os.environ)
 
 
 def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
@@ -47,10 +46,10 @@ def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
     with luigid(port):
         names = ["one.log", "other.log"]
         # the first waits for the second: a slow start must not leave that one nothing to do
-        one = start(tmp_path, names[0], "MeshManifest")
+        one = start(tmp_path, names[0], "MeshManifest", "--central")
         wait_for(lambda: len(call(port, "worker_list")) == 1)
         one.send_signal(signal.SIGSTOP)
-        other = start(tmp_path, names[1], "MeshManifest")
+        other = start(tmp_path, names[1], "MeshManifest", "--central")
         wait_for(lambda: len(call(port, "worker_list")) == 2)
         one.send_signal(signal.SIGCONT)
         # Luigi says 25 where another process made a part; the files say that all stands
@@ -68,7 +67,7 @@ def test_a_scheduler_that_dies_in_the_middle_costs_nothing(tmp_path: Path) -> No
     port = free_port()
     prepare(tmp_path, port, "rpc_retry_attempts = 20\nrpc_retry_wait = 1\n")
     with luigid(port) as first:
-        process = start(tmp_path, "one.log", "MeshManifest")
+        process = start(tmp_path, "one.log", "MeshManifest", "--central")
         wait_for(lambda: len(list((tmp_path / "out").rglob("*.table"))) > 5)
         first.send_signal(signal.SIGKILL)
         first.wait()
@@ -76,10 +75,10 @@ def test_a_scheduler_that_dies_in_the_middle_costs_nothing(tmp_path: Path) -> No
     with luigid(port):
         process.wait(timeout=300)
         # the new scheduler knows nothing of the run; what is left is made by running again
-        assert start(tmp_path, "again.log", "MeshManifest").wait(timeout=300) == 0
+        assert start(tmp_path, "again.log", "MeshManifest", "--central").wait(timeout=300) == 0
     made = files_of(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "disturbed")
-    assert start(tmp_path, "undisturbed.log", "MeshManifest", "--local-scheduler").wait(timeout=300) == 0
+    assert start(tmp_path, "undisturbed.log", "MeshManifest").wait(timeout=300) == 0
     assert files_of(tmp_path / "out") == made
 
 
@@ -92,7 +91,7 @@ def test_the_scheduler_listens_here_only_and_has_metrics_and_links(tmp_path: Pat
     with listening(command, port, dict(os.environ)) as process:
         assert {connection.laddr.ip for connection in listeners(process.pid)} == {"127.0.0.1"}
         region = "-10-6_200-216_300-316"
-        assert start(tmp_path, "one.log", "Ingest", f"--region={region}").wait(timeout=300) == 0
+        assert start(tmp_path, "one.log", "Ingest", "--central", f"--region={region}").wait(timeout=300) == 0
         (task,) = tasks(port).values()
         # half a chunk into a volume of 2 x 3 x 3 chunks
         assert task["tracking_url"] == "http://127.0.0.1:8080/?at=0.25,0.166667,0.166667"
@@ -100,27 +99,36 @@ def test_the_scheduler_listens_here_only_and_has_metrics_and_links(tmp_path: Pat
             assert 'luigi_task_done_total{family="Ingest"} 1.0' in answer.read().decode()
 
 
-def test_the_exit_code_tells_what_stands(tmp_path: Path) -> None:
-    # with the kept-alive processes of central.cfg a failed task is tried again, unless told
-    prepare(tmp_path, free_port(), "[scheduler]\nretry_count = 1\n")
-    assert start(tmp_path, "one.log", "Ingest", "--local-scheduler").wait(timeout=300) == 0
-    assert start(tmp_path, "again.log", "Ingest", "--local-scheduler").wait(timeout=300) == 0
-    wrong = ["LocalComponents", "--connectivity", "7", "--local-scheduler"]
-    assert start(tmp_path, "wrong.log", *wrong).wait(timeout=300) == 40
+def test_the_exit_code_tells_what_is_complete(tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (32, 48, 48), (-10, 200, 300), "[scheduler]\nretry_count = 1\n")
+    assert start(tmp_path, "one.log", "Ingest").wait(timeout=300) == 0
+    assert start(tmp_path, "again.log", "Ingest").wait(timeout=300) == 0
+    assert start(tmp_path, "wrong.log", "LocalComponents", "--connectivity", "7").wait(timeout=300) == 35
+    assert start(tmp_path, "unknown.log", "LocalComponents", "--connectivty", "6").wait(timeout=300) == 2
     (tmp_path / "out/image/0/c/0/0/0").write_bytes(b"torn")
-    assert start(tmp_path, "torn.log", "Inference", "--local-scheduler").wait(timeout=300) == 30
+    assert start(tmp_path, "torn.log", "Inference").wait(timeout=300) == 30
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error_at_once(tmp_path: Path) -> None:
+    prepare(tmp_path, port := free_port())
+    assert start(tmp_path, "one.log", "Ingest", "--central").wait(timeout=60) == 35
+    last = (tmp_path / "one.log").read_text().splitlines()[-1]
+    assert f"a scheduler must answer at http://127.0.0.1:{port}" in last
 
 
 def test_the_same_command_leaves_a_running_one_alone(tmp_path: Path) -> None:
-    prepare(tmp_path, free_port())
-    words = ["MeshManifest", "--local-scheduler", f"--root={tmp_path}/out"]
-    running = start(tmp_path, "one.log", *words, lock="")
+    write_identity_job(tmp_path, (32, 48, 48), (-10, 200, 300))
+    words = ["MeshManifest", f"--root={tmp_path}/out"]
+    running = start(tmp_path, "one.log", *words)
     wait_for((tmp_path / "out/image/zarr.json").exists)
     running.send_signal(signal.SIGSTOP)
-    assert start(tmp_path, "other.log", *words, lock="").wait(timeout=60) == 10
+    assert start(tmp_path, "other.log", *words).wait(timeout=60) == 10
+    last = (tmp_path / "other.log").read_text().splitlines()[-1]
+    assert f"process {running.pid}" in last
+    assert "run MeshManifest" in last
     running.send_signal(signal.SIGCONT)
     assert running.wait(timeout=300) == 0
-    assert start(tmp_path, "again.log", *words, lock="").wait(timeout=60) == 0
+    assert start(tmp_path, "again.log", *words).wait(timeout=60) == 0
 
 
 def wait_for(there: Callable[[], bool]) -> None:

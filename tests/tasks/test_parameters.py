@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from luigi.cmdline_parser import CmdlineParser
+from luigi.configuration import LuigiConfigParser
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.parameters import (
@@ -12,9 +14,11 @@ from lchunk.tasks.parameters import (
     ChannelsParameter,
     CountParameter,
     LabelsParameter,
+    NumbersParameter,
     PrefixParameter,
     RangeParameter,
     SizeParameter,
+    TextParameter,
     TripleParameter,
     WordsParameter,
 )
@@ -28,6 +32,8 @@ class KnobsForTest(luigi.Task):
     mips = CountParameter(least=1, default=1)
     ids = LabelsParameter(default=())
     prefix = PrefixParameter(default="")
+    thresholds = NumbersParameter(least=0, most=1, default=())
+    text = TextParameter(default="none")
 
 
 @given(st.tuples(*[st.integers(-999, 999)] * 3))
@@ -41,6 +47,44 @@ def test_triples_round_trip(value: tuple[int, int, int]) -> None:
 def test_labels_round_trip(value: set[int]) -> None:
     parameter = LabelsParameter()
     assert parameter.parse(parameter.serialize(parameter.normalize(value))) == tuple(sorted(value))
+
+
+FRACTIONS = st.floats(0, 1)
+SIZES = st.floats(min_value=0, max_value=1e12, exclude_min=True)
+
+
+@given(FRACTIONS, st.lists(FRACTIONS), st.tuples(SIZES, SIZES, SIZES))
+def test_numbers_keep_all_their_digits(one: float, many: list[float], size: tuple[float, ...]) -> None:
+    for parameter, value in (
+        (RangeParameter(least=0, most=1), one),
+        (NumbersParameter(least=0, most=1), tuple(many)),
+        (SizeParameter(), size),
+    ):
+        assert parameter.parse(parameter.serialize(value)) == value
+
+
+def test_values_that_differ_in_a_late_digit_are_two_tasks() -> None:
+    for name, one, other in (
+        ("threshold", 0.30000001, 0.30000002),
+        ("thresholds", (0.30000001,), (0.30000002,)),
+        ("voxel_size", (40.1234567, 4, 4), (40.1234899, 4, 4)),
+    ):
+        assert KnobsForTest(**{name: one}).task_id != KnobsForTest(**{name: other}).task_id
+
+
+def test_whole_numbers_are_written_as_before() -> None:
+    # a layer's recipe holds these texts
+    assert SizeParameter().serialize((40.0, 4.0, 4.5)) == "40,4,4.5"
+    assert RangeParameter(least=0, most=1).serialize(1) == "1.0"
+
+
+@pytest.mark.parametrize("words", [["--text", ""], ["--KnobsForTest-text", ""]])
+def test_an_empty_text_on_the_command_line_is_a_value(words: list[str], cfg: LuigiConfigParser) -> None:
+    cfg.set("KnobsForTest", "text", "of the cfg")
+    with CmdlineParser.global_instance(["KnobsForTest"]) as line:
+        assert line.get_task_obj().text == "of the cfg"
+    with CmdlineParser.global_instance(["KnobsForTest", *words]) as line:
+        assert line.get_task_obj().text == ""
 
 
 def test_one_value_is_one_task() -> None:
@@ -64,7 +108,13 @@ def test_a_task_comes_back_from_its_text() -> None:
         ("voxel_size", "4,4", "voxel-size must be three positive numbers"),
         ("voxel_size", "4,-4,4", "voxel-size must be three positive numbers"),
         ("threshold", "1.5", r"threshold must be in \[0, 1\], got 1.5"),
+        ("voxel_size", "4,nan,4", "voxel-size must be three positive numbers"),
+        ("voxel_size", "4,inf,4", "voxel-size must be three positive numbers"),
+        ("threshold", "nan", r"threshold must be in \[0, 1\], got nan"),
+        ("threshold", "0,5", r"threshold must be in \[0, 1\], got '0,5'"),
+        ("thresholds", "0.5,nan", r"thresholds must be numbers in \[0, 1\], separated by commas, got '0.5,nan'"),
         ("mips", "0", "mips must be at least 1, got 0"),
+        ("mips", "1.5", "mips must be a whole number, at least 1, got '1.5'"),
         ("ids", "5,0", "ids must be whole numbers above 0"),
         ("ids", "5,a", "ids must be whole numbers above 0"),
         ("prefix", "0", "never start with 0.*got '0'"),

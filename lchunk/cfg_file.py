@@ -1,0 +1,111 @@
+"""A cfg file as it is written: sections, keys, values without comments, and the line of each.
+
+Needs no Luigi, so that commands that only look up the dataset's folder start at once.
+"""
+
+from __future__ import annotations
+
+import configparser
+import difflib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
+"""A comment behind a value: a sign between blanks, so that `run #3/raw.h5` stays a path."""
+
+
+@dataclass(frozen=True)
+class CfgFile:
+    """One file as it is written, values without comments.
+
+    Args:
+        path: absolute.
+        sections: by name; values by key.
+        lines: line of each key.
+    """
+
+    path: Path
+    sections: Mapping[str, Mapping[str, str]]
+    lines: Mapping[tuple[str, str], int]
+
+
+def read_cfg(path: Path) -> CfgFile:
+    """Read one file.
+
+    Raises:
+        ValueError: it cannot be read as a cfg.
+    """
+    parser = configparser.RawConfigParser(default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    text = path.read_text()
+    try:
+        parser.read_string(text, str(path))
+    except configparser.Error as error:
+        raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {error}") from error
+    sections = {name: {key: without_comment(value) for key, value in parser.items(name)} for name in parser.sections()}
+    return CfgFile(path, sections, _lines(text))
+
+
+def without_comment(value: str) -> str:
+    """A value without the comment behind it.
+
+    >>> without_comment("40,4,4      # nanometres zyx"), without_comment("/data/run #3/raw.h5")
+    ('40,4,4', '/data/run #3/raw.h5')
+    """
+    return _COMMENT.sub("", value).strip() if "#" in value or ";" in value else value
+
+
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    section, found = "", {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\[([^]]+)\]", line):
+            section = header[1]
+        elif key := re.match(r"([^\s#;=:][^=:]*?)\s*[=:]", line):
+            found[section, key[1]] = number
+    return found
+
+
+def place(file: CfgFile, section: str, key: str) -> str:
+    """A file and line, as editors take them."""
+    line = file.lines.get((section, key))
+    path = os.path.relpath(file.path)
+    shown = str(file.path) if path.startswith("..") else path
+    return f"{shown}:{line}" if line else shown
+
+
+def dataset_root() -> str | None:
+    """The root that `[Dataset]` of the cfg in force names; None where it takes Luigi to tell.
+
+    Raises:
+        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
+    """
+    refuse_absent_cfg()
+    for path in filter(None, (os.environ.get("LUIGI_CONFIG_PATH"), "luigi.cfg")):
+        if Path(path).is_file():
+            sections = read_cfg(Path(path)).sections
+            if "Dataset" in sections:
+                root = sections["Dataset"].get("root", "")
+                return root if root and not set("%$") & set(root) else None
+    return None
+
+
+def refuse_absent_cfg() -> None:
+    """Raise where LUIGI_CONFIG_PATH names no file: Luigi would go on with ./luigi.cfg.
+
+    Raises:
+        FileNotFoundError: it names the nearest file that is there.
+    """
+    path = os.environ.get("LUIGI_CONFIG_PATH", "")
+    if not path or Path(path).is_file():
+        return
+    close = difflib.get_close_matches(Path(path).name, sorted(_beside(Path(path))), 1, 0.0)
+    way_out = f"the nearest is {Path(path).parent / close[0]}" if close else "write one with `lchunk new IMAGE`"
+    raise FileNotFoundError(f"LUIGI_CONFIG_PATH must name a cfg file, got {path!r}, which is not there; {way_out}")
+
+
+def _beside(path: Path) -> Iterator[str]:
+    if path.parent.is_dir():
+        yield from (found.name for found in path.parent.glob("*.cfg"))

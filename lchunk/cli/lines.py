@@ -1,0 +1,102 @@
+"""A stage's command line: the stage and its options, each found or refused with the nearest right one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import Register
+
+from lchunk.cli import codes
+from lchunk.tasks.cfg import families
+from lchunk.tasks.cfg_check import nearest
+from lchunk.workers.messages import STAGES
+
+
+def usage_error(text: str) -> SystemExit:
+    """What ends a command whose line is wrong: one line, and its exit code."""
+    print(f"lchunk: {text}", file=sys.stderr)
+    return SystemExit(codes.USAGE)
+
+
+def load_module(name: str) -> None:
+    """Import the module of a stage.
+
+    Raises:
+        SystemExit: it cannot be imported.
+    """
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise usage_error(
+            f"--module must be a Python module, got {name!r}, and there is no {error.name}; "
+            "a file next to you is found with PYTHONPATH=."
+        ) from error
+
+
+def runnable() -> dict[str, Any]:
+    """Stages and pipelines that are loaded, by name; of lchunk's own classes those that lchunk.tasks exports."""
+    found = {name: task for name, task in families().items() if not issubclass(task, luigi.Config)}
+    own = importlib.import_module(STAGES).__all__
+    return {
+        name: task
+        for name, task in sorted(found.items())
+        if name in own or not task.__module__.startswith(f"{STAGES}.")
+    }
+
+
+def find_task(name: str) -> Any:
+    """The class of a stage.
+
+    Raises:
+        SystemExit: there is none of that name.
+    """
+    tasks = runnable()
+    if name not in tasks:
+        meant = nearest(name, tasks)
+        hint = f"did you mean {meant}? " if meant else ""
+        raise usage_error(f"no stage {name!r}; {hint}`lchunk stages` lists them; stages of your own need --module")
+    return tasks[name]
+
+
+def check_words(task: Any, words: Sequence[str]) -> None:
+    """Refuse an option that no stage has.
+
+    Raises:
+        SystemExit: it names the nearest right option.
+    """
+    known = {f"--{name}".replace("_", "-"): "" for name, _ in task.get_params()}
+    for family, no_section, name, _ in Register.get_all_params():
+        known[("--" if no_section else f"--{family}-") + name.replace("_", "-")] = family
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in known:
+            meant = nearest(option, known)
+            hint = f"did you mean {meant}? " if meant else ""
+            raise usage_error(f"no option {option}; {hint}`lchunk run {task.task_family} --help` lists them")
+
+
+@contextlib.contextmanager
+def parsed_line(words: list[str]) -> Iterator[CmdlineParser]:
+    """Luigi's command line, in force inside.
+
+    Raises:
+        SystemExit: a word is wrong.
+    """
+    said = io.StringIO()
+    with contextlib.ExitStack() as stack:
+        try:
+            with contextlib.redirect_stderr(said):
+                line = stack.enter_context(CmdlineParser.global_instance(words))
+        except SystemExit as error:
+            lines = said.getvalue().strip().splitlines() or [str(error)]
+            raise usage_error(lines[-1].partition("error: ")[2] or lines[-1]) from error
+        yield line

@@ -1,0 +1,193 @@
+"""`lchunk new`: a cfg for an image, written after a look at it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lchunk.cli.plan import Plan, plan
+from lchunk.tasks.memory import free_memory
+from lchunk.tasks.parameters import SizeParameter, number_text
+from lchunk.volumes.formats import open_volume
+from lchunk.volumes.volume import Volume, VoxelSize
+
+CFG = "luigi.cfg"
+"""The cfg that Luigi finds in the current folder."""
+MOST_MEMORY = 4 << 30
+"""Bytes that a chunk of inference is planned for, at most: several processes may share the machine."""
+
+TEXT = """\
+# A dataset of lchunk. `lchunk run STAGE --help` explains every knob; each stage has a section of its own.
+
+[Dataset]
+# folder of everything that is made
+root = {root}
+# {shape} voxels, {dtype}
+image = {image}
+# nanometres z,y,x{size_note}
+voxel_size = {voxel_size}
+# true labels, for `lchunk run Evaluation`
+# ground_truth = truth.h5:/volumes/labels/neuron_ids
+# voxels of a chunk file, z,y,x
+chunk_shape = {chunk_shape}
+# voxels that a viewer reads at once
+inner_chunk = {inner_chunk}
+
+[Inference]
+{inference}
+# voxels that the net sees, and those in the middle that it is trusted for
+input_patch = {input_patch}
+output_patch = {output_patch}
+# voxels that neighbouring output patches share
+overlap = {overlap}
+# larger chunks compute fewer patches twice; this takes about {memory:.1f} GB without the net
+chunk_shape = {inference_chunk}
+device = auto
+
+[Segmentation]
+# merge fragments while their mean affinity is above this: lower merges more
+threshold = 0.5
+
+[Downsample]
+# voxels of a mip in one voxel of the next, z,y,x
+factor = {factor}
+# coarser levels that this chunk shape allows
+mips = {mips}
+"""
+IDENTITY = """\
+# your net: set `model` and `weights`, and remove `framework`. Until then the image itself takes the place of
+# affinities, which shows that everything runs, and segments badly
+framework = identity
+# model = net.py
+# weights = net.pt"""
+NET = """\
+# the net: a Python file with InstantiatedModel, TorchScript, ONNX; and its weights, where the file has none
+model = {model}
+{weights}"""
+
+
+def new(arguments: argparse.Namespace) -> None:
+    """Look at an image and write a cfg for it into the current folder, which runs as it is.
+
+    The cfg is luigi.cfg, which `lchunk` finds by itself, or, where there is one already, a file named after the image.
+    Nothing is overwritten.
+    """
+    volume = open_volume(_in_place(arguments.image))
+    if not volume.bounds.size:
+        raise ValueError(f"the image must have voxels, got {volume.bounds.shape} (zyx) in {arguments.image}")
+    if volume.channels:
+        raise ValueError(
+            f"the image must be (z, y, x), got {volume.channels} channels in {arguments.image}; pick one channel first"
+        )
+    voxel_size, note = _voxel_size(volume, arguments.voxel_size)
+    path = _free_name(arguments.cfg, arguments.image)
+    patch = tuple(int(side) for side in re.findall(r"\d+", arguments.patch)) if arguments.patch else None
+    if patch is not None and (len(patch) != 3 or min(patch) < 1):
+        raise ValueError(f"--patch must be three whole numbers z,y,x above 0, got {arguments.patch!r}")
+    memory, _ = free_memory(0, "cpu")
+    text = cfg_text(
+        arguments, volume, voxel_size, note, plan(volume.bounds, voxel_size, min(memory // 2, MOST_MEMORY), patch)
+    )
+    with open(path, "x") as file:
+        file.write(text)
+    shape = "x".join(map(str, volume.bounds.shape))
+    print(f"{arguments.image}: {shape} voxels zyx, {volume.dtype}, {_numbers(voxel_size)} nm{note}")
+    print(f"wrote {path}")
+    if volume.dtype != np.uint8:
+        print(
+            f"the image is {volume.dtype}, and stages read uint8: `lchunk run Ingest --help` says what can be converted"
+        )
+    before = "" if path.name == CFG else f"LUIGI_CONFIG_PATH={path} "
+    print(f"next: {before}lchunk run MeshManifest")
+
+
+def cfg_text(arguments: argparse.Namespace, volume: Volume, voxel_size: VoxelSize, note: str, planned: Plan) -> str:
+    """The cfg's text."""
+    net = IDENTITY
+    if arguments.model:
+        weights = f"weights = {_value(_in_place(arguments.weights))}" if arguments.weights else "# weights = net.pt"
+        net = NET.format(model=_value(_in_place(arguments.model)), weights=weights)
+    return TEXT.format(
+        root=_value(arguments.root), image=_value(_in_place(arguments.image)), size_note=note,
+        shape="x".join(map(str, volume.bounds.shape)), dtype=volume.dtype, voxel_size=_numbers(voxel_size),
+        chunk_shape=_numbers(planned.chunk_shape), inner_chunk=_numbers(planned.inner_chunk), inference=net,
+        input_patch=_numbers(planned.patch), output_patch=_numbers(planned.patch), overlap=_numbers(planned.overlap),
+        inference_chunk=_numbers(planned.inference_chunk), factor=_numbers(planned.factor), mips=planned.mips,
+        memory=planned.memory / 1e9,
+    )  # fmt: skip
+
+
+def _voxel_size(volume: Volume, given: str) -> tuple[VoxelSize, str]:
+    """The voxel size, and a note on where it comes from."""
+    own = volume.voxel_size
+    if given:
+        z, y, x = _sizes(given)
+        note = f"; the image says {_numbers(own)}" if own and own != (z, y, x) else ""
+        return (z, y, x), note
+    if own is None:
+        raise ValueError(
+            f"the voxel size must be given where the image has none, as {volume.url}; "
+            "add --voxel-size Z,Y,X in nanometres, such as --voxel-size 40,4,4"
+        )
+    return own, "; those of the image"
+
+
+def _sizes(text: str) -> tuple[float, ...]:
+    parameter = SizeParameter()
+    parameter._attribute_name = "voxel_size"
+    sizes: tuple[float, ...] = parameter.parse(text)
+    if len(sizes) != 3:
+        raise ValueError(f"voxel-size must be three positive numbers z,y,x in nanometres, got {text!r}")
+    return sizes
+
+
+def _in_place(url: str) -> str:
+    """A path that stays right from another folder; a URL, or a path with a dataset behind it, as it is."""
+    if "://" in url or not url:
+        return url
+    return os.path.abspath(os.path.expanduser(url)) + ("/" if url.endswith("/") else "")
+
+
+def _value(text: str) -> str:
+    """A text as a cfg takes it."""
+    if "\n" in text or re.search(r"\s[#;](\s|$)", text):
+        raise ValueError(f"a path in a cfg must not hold a line's end or a lone # or ;, got {text!r}; rename it")
+    return text.replace("%", "%%")
+
+
+def _free_name(asked: str, image: str) -> Path:
+    if asked:
+        names = [asked]
+    else:
+        stem = Path(re.split(r"\.(?:h5|hdf5?|zarr|n5|tiff?|nrrd|npy)\b", image.rstrip("/"))[0]).name or "dataset"
+        names = [CFG, re.sub(r"[^\w.-]", "_", stem) + ".cfg"]
+    free = [Path(name) for name in names if not Path(name).exists()]
+    if not free:
+        raise FileExistsError(
+            f"the cfg must be a new file, got {' and '.join(names)}, which exist; give one with --cfg NAME"
+        )
+    return free[0]
+
+
+def _numbers(numbers: Any) -> str:
+    return ",".join(map(number_text, numbers))
+
+
+def add_commands(commands: Any) -> None:
+    """Add `new`."""
+    command = commands.add_parser("new", description=new.__doc__, allow_abbrev=False)
+    command.add_argument("image", help="path or URL: file.h5:/dataset, a TIFF stack, a folder of sections, OME-Zarr …")
+    command.add_argument("--voxel-size", default="", metavar="Z,Y,X", help="nanometres; default: the image's own")
+    command.add_argument("--root", default="out", metavar="FOLDER", help="where everything goes; default: out")
+    command.add_argument("--model", default="", metavar="FILE", help="your net; default: none yet")
+    command.add_argument("--weights", default="", metavar="FILE", help="its weights")
+    command.add_argument("--patch", default="", metavar="Z,Y,X", help="voxels that the net sees; default: as it fits")
+    command.add_argument(
+        "--cfg", default="", metavar="FILE", help="name of the cfg; default: luigi.cfg where that is free"
+    )
+    command.set_defaults(run=new)

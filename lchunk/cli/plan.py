@@ -1,0 +1,120 @@
+"""Chunk shapes, patches and mips that suit a volume and the memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.operators.blending import Selection
+from lchunk.operators.footprint import Footprint
+from lchunk.operators.lattice import Lattice
+from lchunk.volumes.volume import VoxelSize
+
+INNER = 64
+"""Voxels along an axis that a viewer reads at once."""
+CHUNK_BYTES = 64 * 2**20
+"""Bytes of a chunk file of uint8 voxels, at most."""
+LABEL_BYTES = 40
+"""Bytes that stages of labels hold per voxel of a chunk."""
+PATCH = 128
+MOST_MIPS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A layout; shapes are voxels zyx.
+
+    Args:
+        inner_chunk: what a viewer reads at once; divides both chunk shapes.
+        chunk_shape: of a chunk file.
+        patch: what the net sees.
+        overlap: what patches share.
+        inference_chunk: chunk shape of the net's stage, a multiple of the chunk shape's parts that fits the memory.
+        factor: between two mips.
+        mips: coarser levels.
+        memory: bytes that a chunk of inference takes, without the net.
+    """
+
+    inner_chunk: Triple
+    chunk_shape: Triple
+    patch: Triple
+    overlap: Triple
+    inference_chunk: Triple
+    factor: Triple
+    mips: int
+    memory: int
+
+
+def plan(bounds: Bbox, voxel_size: VoxelSize, memory: int, patch: tuple[int, ...] | None = None) -> Plan:
+    """A layout for a volume.
+
+    Args:
+        bounds: the volume.
+        voxel_size: nanometres zyx.
+        memory: bytes that a process may take.
+        patch: what the net sees; None: a usual one that fits the volume.
+
+    >>> plan(Bbox.of((0, 0, 0), (100, 1000, 1000)), (40, 4, 4), 8 << 30).chunk_shape
+    (64, 512, 512)
+    """
+    sides = bounds.shape
+    factor = triple(f if side > 1 else 1 for f, side in zip(mip_factor(voxel_size), sides, strict=True))
+    inner = triple(min(INNER, _power_of_2(side)) for side in sides)
+    most = min(CHUNK_BYTES, memory // LABEL_BYTES)
+    chunk = _grown(inner, sides, lambda shape: math.prod(shape) <= most and max(shape) <= 8 * INNER)
+    seen = triple(patch) if patch else triple(min(_usual(f), side) for f, side in zip(factor, sides, strict=True))
+    overlap = triple(side // 4 if side < whole else 0 for side, whole in zip(seen, sides, strict=True))
+    footprint = Footprint(Lattice(bounds, seen, seen, overlap, "wu"), Selection(3, (), None), "uint8", 1, 0)
+    inference_chunk = footprint.fitting(memory, None, inner) or inner
+    return Plan(
+        inner, chunk, seen, overlap, inference_chunk, factor, mips_of(chunk, factor),
+        footprint.host(inference_chunk),
+    )  # fmt: skip
+
+
+def mip_factor(voxel_size: VoxelSize) -> Triple:
+    """Halve the axes whose voxels are finer than twice the finest: coarser mips become isotropic.
+
+    >>> mip_factor((40, 4, 4)), mip_factor((8, 8, 8)), mip_factor((10, 8, 8))
+    ((1, 2, 2), (2, 2, 2), (2, 2, 2))
+    """
+    finest = min(voxel_size)
+    return triple(2 if size < 2 * finest else 1 for size in voxel_size)
+
+
+def mips_of(chunk: Triple, factor: Triple) -> int:
+    """How many coarser levels a chunk shape allows: it must be divisible by the factor each time.
+
+    >>> mips_of((64, 512, 512), (1, 2, 2)), mips_of((1, 3, 4), (2, 2, 2))
+    (4, 1)
+    """
+    mips = 0
+    while mips < MOST_MIPS and all(side % f ** (mips + 1) == 0 for side, f in zip(chunk, factor, strict=True)):
+        mips += 1
+    return max(mips, 1)
+
+
+def _usual(factor: int) -> int:
+    """A patch is as long in nanometres along coarse axes as along fine ones, roughly."""
+    return PATCH if factor == 2 else 20
+
+
+def _power_of_2(side: int) -> int:
+    """The smallest power of 2 that reaches a side."""
+    return 1 << max(0, (side - 1).bit_length())
+
+
+def _grown(shape: Triple, sides: Triple, fits: Callable[[Triple], bool]) -> Triple:
+    """Double a shape's sides, the shortest first, while it fits and does not yet cover the volume."""
+    while True:
+        candidates = [
+            triple(side * 2 if axis == grown else side for axis, side in enumerate(shape))
+            for grown in sorted(range(3), key=lambda axis: shape[axis])
+            if shape[grown] < sides[grown]
+        ]
+        fitting = [candidate for candidate in candidates if fits(candidate)]
+        if not fitting:
+            return shape
+        shape = fitting[0]

@@ -1,0 +1,108 @@
+"""A live line per stage on the terminal: chunks, Mvoxel/s, and the time that is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import luigi
+from luigi.task import flatten
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lchunk.tasks.progress import chunk_listeners
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.chunk_files import missing
+
+MOST_LISTED = 1_000_000
+"""Chunks of a stage up to which the missing ones are counted before the start."""
+
+
+@contextlib.contextmanager
+def live_progress(task: luigi.Task) -> Iterator[None]:
+    """Show progress inside.
+
+    Chunks are reported through a pipe, so that those made by other processes of this run count as well.
+    """
+    reading, writing = os.pipe()
+    lines = Lines(task)
+
+    def listen(log: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            os.write(writing, json.dumps({key: log[key] for key in ("stage", "voxels")}).encode() + b"\n")
+
+    def follow() -> None:
+        with open(reading) as pipe:
+            for line in pipe:
+                if line.strip():
+                    lines.chunk(**json.loads(line))
+                else:
+                    return
+
+    follower = threading.Thread(target=follow, daemon=True)
+    chunk_listeners.append(listen)
+    try:
+        with lines.bars:
+            follower.start()
+            yield
+            os.write(writing, b"\n")
+            follower.join()
+    finally:
+        chunk_listeners.remove(listen)
+        os.close(writing)
+
+
+class Lines:
+    """The lines: one per stage that has begun, and one for the whole job."""
+
+    def __init__(self, task: luigi.Task) -> None:
+        self.left = chunks_left(task)
+        self.voxels: dict[str, int] = {}
+        self.ids: dict[str, Any] = {}
+        self.bars = Progress(
+            TextColumn("{task.description:22}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(file=sys.stderr), refresh_per_second=4,
+        )  # fmt: skip
+        self.job = self.bars.add_task(task.task_family, total=sum(self.left.values()), rate="all stages")
+
+    def chunk(self, stage: str, voxels: int) -> None:
+        """Count a chunk that was made."""
+        if stage not in self.ids:
+            self.ids[stage] = self.bars.add_task(stage, total=self.left.get(stage), rate="")
+        self.voxels[stage] = self.voxels.get(stage, 0) + voxels
+        number = self.ids[stage]
+        elapsed = self.bars._tasks[number].elapsed or 0
+        rate = f"{self.voxels[stage] / elapsed / 1e6:6.3g} Mvoxel/s" if elapsed > 1 else ""
+        self.bars.update(number, advance=1, rate=rate)
+        self.bars.advance(self.job)
+
+
+def chunks_left(task: luigi.Task) -> dict[str, int]:
+    """How many chunks each stage of a job has to make; a stage of two layers counts once for both."""
+    left: dict[str, int] = {}
+    seen: set[str] = set()
+    waiting = [task]
+    while waiting:
+        each = waiting.pop()
+        if each.task_id in seen:
+            continue
+        seen.add(each.task_id)
+        if not isinstance(each, Stage):
+            waiting += flatten(each.requires())
+        elif not each.external:
+            left[each.task_family] = left.get(each.task_family, 0) + _missing(each)
+            waiting += [each.upstream(reads) for reads in each.reading()]
+    return left
+
+
+def _missing(stage: Stage) -> int:
+    chunks = sum(1 for _ in stage.grid.meeting(stage.bbox)) if stage.region is not None else len(stage.grid)
+    if chunks > MOST_LISTED:
+        return chunks
+    return sum(1 for _ in missing(stage.files(), stage.bbox))

@@ -1,0 +1,69 @@
+"""Commands that print what a dataset's folder holds: layers, failures, scores."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from lchunk.cfg_file import dataset_root
+from lchunk.failures import failure_lines
+from lchunk.volumes.store import Store, open_store
+
+ROOT_HELP = "the dataset's folder; default: [Dataset] root of the cfg"
+
+
+def root_of(arguments: argparse.Namespace) -> str:
+    """The folder that a command was given, or that of the cfg."""
+    given = arguments.root or dataset_root()
+    if given:
+        return str(given)
+    from lchunk.tasks.dataset import Dataset  # noqa: PLC0415 - takes time, and is seldom needed
+
+    return Dataset().root
+
+
+def _store(arguments: argparse.Namespace) -> Store:
+    return open_store(root_of(arguments))
+
+
+def status(arguments: argparse.Namespace) -> None:
+    """Print what a dataset's folder holds: layers with their chunks, meshes, scores, and what failed."""
+    from lchunk.status import status_lines  # noqa: PLC0415 - imports zarr
+
+    store = _store(arguments)
+    for line in status_lines(store):
+        print(line)
+    for line in failure_lines(store):
+        print(line)
+
+
+def scores(arguments: argparse.Namespace) -> None:
+    """Print how good a dataset's segmentation is, and where it errs most."""
+    from lchunk.status import score_lines  # noqa: PLC0415
+
+    for line in score_lines(_store(arguments)):
+        print(line)
+
+
+def curve(arguments: argparse.Namespace) -> None:
+    """Print the scores at many thresholds, and draw them where a file is given."""
+    from lchunk.status import curve_lines, curve_points  # noqa: PLC0415
+
+    points = curve_points(_store(arguments))
+    for line in curve_lines(points):
+        print(line)
+    if arguments.plot:
+        from lchunk.plot import draw_curve  # noqa: PLC0415
+
+        draw_curve(points, arguments.plot)
+
+
+def add_commands(commands: Any) -> None:
+    """Add `status`, `scores` and `curve`."""
+    for run in (status, scores, curve):
+        command = commands.add_parser(run.__name__, description=run.__doc__, allow_abbrev=False)
+        command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
+        command.set_defaults(run=run)
+    command.add_argument(
+        "--plot", metavar="FILE", help="draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
+    )

@@ -1,0 +1,183 @@
+"""Refuse a cfg with names that nobody reads, or values that cannot be, before any work."""
+
+from __future__ import annotations
+
+import configparser
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+from luigi.configuration import get_config
+from luigi.task_register import Register
+
+from lchunk.cfg_file import CfgFile, place, refuse_absent_cfg
+from lchunk.tasks.cfg import (
+    cfg_files,
+    dataset_file,
+    families,
+    is_checked,
+    origin,
+    set_checked,
+    settle,
+)
+
+_LUIGI_SECTIONS = (
+    "core", "worker", "scheduler", "retcode", "email", "smtp", "sendgrid", "logging", "resources", "task_history",
+    "execution_summary", "hadoop", "hdfs", "spark", "batch_notifier", "parallel_scheduling", "aws", "s3", "gcs",
+    "DEFAULT",
+)  # fmt: skip
+_LUIGI_KEYS = {
+    "core": (
+        "local_scheduler", "default_scheduler_host", "default_scheduler_port", "default_scheduler_url", "log_level",
+        "logging_conf_file", "no_configure_logging", "autoload_range", "lock_pid_dir", "lock_size", "no_lock",
+        "workers",
+        "parallel_scheduling", "parallel_scheduling_processes", "rpc_connect_timeout", "rpc_retry_attempts",
+        "rpc_retry_wait", "scheduler_host", "scheduler_port", "scheduler_url", "rpc_log_retries",
+    ),
+}  # fmt: skip
+NEAR = 0.75
+"""How alike two names are, by difflib's ratio, that one may be a slip of the other."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was meant, perhaps.
+
+    >>> nearest("Segmentaton", ["Segmentation", "Mesh"]), nearest("chunkshape", ["chunk_shape", "root"])
+    ('Segmentation', 'chunk_shape')
+    """
+    by_form = {other.lower().replace("-", "_"): other for other in names}
+    found = difflib.get_close_matches(name.lower().replace("-", "_"), by_form, 1, NEAR)
+    return by_form[found[0]] if found else None
+
+
+def check_cfg(*, strict: bool = False) -> None:
+    """Raise where a cfg file is not there, or has a section, a key or a value that cannot be right.
+
+    Args:
+        strict: also refuse sections that are like no known one, as a module that is not loaded may have.
+
+    Raises:
+        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
+        ValueError: it names the section, the key and the file, and the nearest right name.
+    """
+    settle()
+    if is_checked() and not strict:
+        return
+    refuse_absent_cfg()
+    for file in cfg_files():
+        _check_sections(file, strict=strict)
+        _check_luigi_keys(file)
+    file_of_dataset = dataset_file()
+    if file_of_dataset is not None:
+        _check_keys(file_of_dataset)
+        _check_values(file_of_dataset)
+    set_checked()
+
+
+def check_line() -> None:
+    """Raise where a value on the command line cannot be.
+
+    Raises:
+        ValueError: it names the option.
+    """
+    line = CmdlineParser.get_instance()
+    if line is None:
+        return
+    given = vars(line.known_args)
+    for family, stage in families().items():
+        for name, parameter in stage.get_params():
+            for text in (
+                given.get(f"{family}_{name}"),
+                given.get(name) if line.known_args.root_task == family else None,
+            ):
+                if text is not None and text is not True and text is not False:
+                    _parsed(parameter, text, name, f"--{family}-{name}".replace("_", "-") + " on the command line")
+
+
+def _check_sections(file: CfgFile, *, strict: bool) -> None:
+    own = [*families(), *_LUIGI_SECTIONS, *Register.task_names()]
+    for section in file.sections:
+        if section in own:
+            continue
+        meant = nearest(section, own)
+        if meant or (strict and file is dataset_file()):
+            way_out = f"the nearest is [{meant}]" if meant else "`lchunk stages` lists the names"
+            raise ValueError(
+                f"a section of {place(file, section, '')} must be [Dataset], a stage or one of Luigi's, "
+                f"got [{section}]; {way_out} (name the module of a stage of your own with --module)"
+            )
+
+
+def _check_keys(file: CfgFile) -> None:
+    for family, stage in families().items():
+        known = [name for name, _ in stage.get_params()]
+        for key in file.sections.get(family, {}):
+            if key.replace("-", "_") not in known:
+                meant = nearest(key, known)
+                shown = "Ingest" if family == "Dataset" else family  # the help of any stage lists the dataset's
+                way_out = f"the nearest is {meant}" if meant else f"`lchunk run {shown} --help` lists them"
+                raise ValueError(
+                    f"a key of [{family}] must be one of its knobs, got {key!r} in {place(file, family, key)}; "
+                    f"{way_out}"
+                )
+
+
+def _check_luigi_keys(file: CfgFile) -> None:
+    for section, values in file.sections.items():
+        known = {*_LUIGI_KEYS.get(section, ()), *_luigi_params(section)}
+        for key in values:
+            meant = nearest(key, known) if known and key.replace("-", "_") not in known else None
+            if meant:
+                raise ValueError(
+                    f"a key of [{section}] must be an option of Luigi, got {key!r} in {place(file, section, key)}; "
+                    f"the nearest is {meant}"
+                )
+
+
+def _luigi_params(section: str) -> Iterator[str]:
+    if section in Register.task_names() and section not in families():
+        yield from (name for name, _ in Register.get_task_cls(section).get_params())
+
+
+def _check_values(file: CfgFile) -> None:
+    cfg = get_config()
+    for family, stage in families().items():
+        for name, parameter in stage.get_params():
+            where = origin_in_file(family, name)
+            if not where or not cfg.has_option(family, name):
+                continue
+            try:
+                text = cfg.get(family, name)
+            except configparser.InterpolationError as error:
+                raise ValueError(f"{name} must be written with %% for each %, got: {error} ({where})") from error
+            _parsed(parameter, text, name, where)
+
+
+def origin_in_file(family: str, name: str) -> str:
+    """Where the cfg sets a knob; empty where it does not."""
+    found = origin(family, name)
+    return "" if "command line" in found else found
+
+
+def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
+    try:
+        parameter.normalize(parameter.parse(text))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        option = name.replace("_", "-")
+        said = str(error)
+        rule = said if said.startswith((name, option)) else f"{option} must be {_kind(parameter)}, got {text!r}"
+        raise ValueError(f"{rule} ({where})") from error
+
+
+def _kind(parameter: Any) -> str:
+    """What a value of one of Luigi's own parameters must be."""
+    if choices := getattr(parameter, "_choices", None):
+        return f"one of {', '.join(str(choice) for choice in sorted(choices))}"
+    kinds = {
+        luigi.FloatParameter: "a number",
+        luigi.IntParameter: "a whole number",
+        luigi.BoolParameter: "true or false",
+    }
+    return next((text for kind, text in kinds.items() if isinstance(parameter, kind)), "a value that can be read")

@@ -1,0 +1,60 @@
+"""Keeps why a region failed in the dataset's folder, and removes that once the region is made."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from itertools import islice
+
+import luigi
+
+from lchunk.failures import FOLDER, MOST_KEYS, Failure, failure_key, keep_failure
+from lchunk.tasks.reasons import reason
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.chunk_files import missing
+from lchunk.volumes.store import Store, open_store
+
+MOST_NAME = 150
+"""Characters of a record's name: a selection of many labels is long."""
+
+
+def watch_failures() -> None:
+    """Have Luigi report each stage's end, in whatever process it runs."""
+    Stage.event_handler(luigi.Event.FAILURE)(_failed)
+    Stage.event_handler(luigi.Event.SUCCESS)(_made)
+
+
+def _failed(stage: Stage, error: BaseException) -> None:
+    """Write why; where that is impossible, as on a full disk, the printed reason is all there is."""
+    with contextlib.suppress(OSError, ValueError):
+        files = stage.files()
+        keys = (key for index in missing(files, stage.bbox) for key in files.keys(index))
+        failure = Failure(
+            stage.task_family, stage.log_folder, _region(stage), reason(error), tuple(islice(keys, MOST_KEYS))
+        )
+        keep_failure(stage.store, failure)
+        _failing(stage.store, stage.log_folder).add(failure_key(failure.layer, failure.region))
+
+
+def _made(stage: Stage) -> None:
+    failing = _failing(stage.store, stage.log_folder)
+    key = failure_key(stage.log_folder, _region(stage))
+    if key in failing:
+        failing.discard(key)
+        with contextlib.suppress(OSError):
+            stage.store.remove(key)
+
+
+def _region(stage: Stage) -> str:
+    selected = "".join(f"-{name}-{getattr(stage, name)}" for name in stage.selects if getattr(stage, name))
+    return f"{stage.region or 'whole'}{selected}".replace("/", "_")[:MOST_NAME]
+
+
+def _failing(store: Store, layer: str) -> set[str]:
+    """Keys of the records of a layer, listed once per process."""
+    return _listed(store.url, layer)
+
+
+@functools.lru_cache(maxsize=256)
+def _listed(url: str, layer: str) -> set[str]:
+    return set(open_store(url).list(f"{FOLDER}/{layer}"))

@@ -1,0 +1,177 @@
+"""`lchunk run` and `luigi`: the reason comes last, without a traceback, and exit codes are those of the table."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lchunk.cli import codes
+from lchunk.cli.locks import held_lock
+from lchunk.tasks import Inference, Ingest
+from tests.cli.commands import REPOSITORY, Said, lchunk, luigi
+from tests.conftest import write_identity_job
+
+TRACEBACK = "Traceback (most recent call last)"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    write_identity_job(tmp_path, (16, 32, 32), (0, 0, 0))
+    return tmp_path
+
+
+def by_lchunk(folder: Path, *words: str) -> Said:
+    return lchunk(folder, "run", *words)
+
+
+@pytest.mark.parametrize("command", [by_lchunk, luigi])
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["Segmentation", "--threshold", "1.5"], r"must be in \[0, 1\], got 1.5 \(--Segmentation-threshold on the co"),
+        (["Segmentation", "--Segmentation-threshold=x"], r"got 'x' \(--Segmentation-threshold on the command line\)"),
+        (
+            ["Ingest", "--Dataset-image", "no.h5:/raw"],
+            r"got no.h5, which is not.*; .* \(--Dataset-image on the command line\)",
+        ),
+        (
+            ["Ingest", "--Dataset-chunk-shape", "15,16,16"],
+            r"15 along z is not a multiple of 8 \(--Dataset-chunk-shape on the command",
+        ),
+        (["Inference", "--framework", "pytorch"], r"model must be a file, got nothing"),
+        (
+            ["LocalComponents", "--connectivity", "7"],
+            r"must be one of 6, 18, 26, got '7' \(--LocalComponents-connectivity",
+        ),
+    ],
+)
+def test_a_refusal_is_the_last_line_without_a_traceback(
+    job: Path, command: Callable[..., Said], words: list[str], last: str
+) -> None:
+    said = command(job, *words)
+    assert said.code in (35, 40)
+    assert re.search(last, said.last), said.err
+    assert said.last.startswith("lchunk: ")
+    assert TRACEBACK not in said.err + said.out
+    assert not (job / "out").exists()
+
+
+def test_debug_shows_the_traceback(job: Path) -> None:
+    said = lchunk(job, "run", "Inference", "--framework", "pytorch", "--debug")
+    assert said.code == codes.NOT_PLANNED
+    assert TRACEBACK in said.err
+    assert "model must be a file" in said.last
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["run", "Segmentaton"], "no stage 'Segmentaton'; did you mean Segmentation?"),
+        (["run", "RangeDaily"], "no stage 'RangeDaily'; `lchunk stages` lists them"),
+        (["run", "Segmentation", "--treshold", "1"], "no option --treshold; did you mean --threshold?"),
+        (["run", "Mesh", "--Segmentation-treshold=1"], "did you mean --Segmentation-threshold?"),
+        (["run", "Mesh", "--region"], "argument --region: expected one argument"),
+        (["run", "Mesh", "--module", "no.such"], "--module must be a Python module, got 'no.such'"),
+        (["stauts"], "no command 'stauts'; did you mean status?"),
+        (["status", "--al"], "lchunk status: unrecognized arguments: --al"),
+        (["view", "--prot", "1"], "lchunk view: unrecognized arguments: --prot; did you mean --port?"),
+    ],
+)  # fmt: skip
+def test_a_slip_on_the_command_line_is_one_line_and_code_2(tmp_path: Path, words: list[str], hint: str) -> None:
+    said = lchunk(tmp_path, *words)
+    assert said.code == codes.USAGE
+    assert hint in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+def test_a_failed_chunk_is_explained_last_kept_for_status_and_forgotten_once_it_is_made(job: Path) -> None:
+    assert lchunk(job, "run", "Ingest").code == 0
+    torn = job / "out/image/0/c/0/0/0"
+    whole = torn.read_bytes()
+    torn.write_bytes(b"torn")
+    for command in (by_lchunk, luigi):
+        said = command(job, "Inference", "--workers", "2" if command is luigi else "1")
+        assert said.code == codes.FAILED
+        assert said.last.startswith("lchunk: Inference")
+        assert TRACEBACK not in said.err
+    records = list((job / "out/logs/failures/affinities").iterdir())
+    kept = json.loads(records[0].read_text())
+    assert kept["stage"] == "Inference"
+    assert kept["reason"] in said.err
+    status = lchunk(job, "status", "out")
+    assert status.code == 0
+    assert f"failed: Inference {kept['region']}" in status.out
+    torn.write_bytes(whole)
+    assert lchunk(job, "run", "Inference").code == 0
+    assert not any(record.exists() for record in records)
+    assert "failed" not in lchunk(job, "status").out
+
+
+def test_a_failure_whose_files_another_process_made_is_over(job: Path) -> None:
+    assert lchunk(job, "run", "Ingest").code == 0
+    record = job / "out/logs/failures/image/whole.json"
+    record.parent.mkdir(parents=True)
+    failure = {"stage": "Ingest", "layer": "image", "region": "whole", "reason": "no space", "when": "", "process": ""}
+    record.write_text(json.dumps(failure | {"missing": ["image/0/c/0/0/0"]}))
+    assert "no space" not in lchunk(job, "status").out
+    (job / "out/image/0/c/0/0/0").unlink()
+    assert "no space" in lchunk(job, "status").out
+
+
+def test_luigis_log_goes_to_a_file_unless_the_cfg_asks_for_it(job: Path) -> None:
+    said = lchunk(job, "run", "Ingest")
+    assert (said.out, said.err) == ("Ingest is complete in " + str(job / "out") + "\n", "")
+    (log,) = (job / "state/lchunk").iterdir()
+    assert "Luigi Execution Summary" in log.read_text()
+    again = lchunk(job, "run", "LocalLevels", "--log-level", "INFO")
+    assert "Luigi Execution Summary" in again.err
+
+
+def test_what_is_complete_is_said_and_nothing_runs(job: Path) -> None:
+    assert lchunk(job, "run", "Ingest").code == 0
+    said = lchunk(job, "run", "Ingest")
+    assert said.code == 0
+    assert said.out.endswith("nothing to do\n")
+
+
+def test_the_lock_is_of_a_dataset_and_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mouse, fly = str(tmp_path / "mouse"), str(tmp_path / "fly")
+    monkeypatch.chdir(tmp_path)
+    with held_lock(mouse, Ingest(root=mouse)) as holder:
+        assert holder == ""
+        with held_lock(fly, Ingest(root=fly)) as other_dataset:
+            assert other_dataset == ""
+        with held_lock(mouse, Inference(root=mouse)) as other_stage:
+            assert other_stage == ""
+        with held_lock("mouse", Ingest(root=mouse)) as same:
+            assert same.startswith("process ")
+    with held_lock(mouse, Ingest(root=mouse)) as holder:
+        assert holder == ""
+
+
+def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    program = (
+        "import os, tempfile; tempfile.tempdir = os.environ['PLACE']\n"
+        "from lchunk.tasks import Ingest; from lchunk.cli.locks import held_lock\n"
+        "with held_lock('/mouse', Ingest(root='/mouse')) as holder: os.kill(os.getpid(), 9)"
+    )
+    environment = {"PLACE": str(tmp_path), "PYTHONPATH": str(REPOSITORY), "PATH": ""}
+    killed = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, check=False)
+    assert killed.returncode == -9
+    assert len(list(tmp_path.rglob("*.lock"))) == 1
+    with held_lock("/mouse", Ingest(root="/mouse")) as holder:
+        assert holder == ""
+
+
+def test_the_documents_table_of_exit_codes_is_the_program_s() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", (REPOSITORY / "docs/commands.md").read_text(), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == codes.MEANING
