@@ -57,7 +57,7 @@ def plan(bounds: Bbox, voxel_size: VoxelSize, memory: int, patch: tuple[int, ...
         patch: what the net sees; None: a usual one that fits the volume.
 
     >>> plan(Bbox.of((0, 0, 0), (100, 1000, 1000)), (40, 4, 4), 8 << 30).chunk_shape
-    (64, 512, 512)
+    (128, 512, 512)
     """
     sides = bounds.shape
     factor = triple(f if side > 1 else 1 for f, side in zip(mip_factor(voxel_size), sides, strict=True))

@@ -16,7 +16,7 @@ from lchunk.volumes.formats.axes import Arrangement
 from lchunk.volumes.formats.fingerprints import fingerprint
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement
-from lchunk.volumes.formats.refusals import RefusedVolumeError
+from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError
 from lchunk.volumes.volume import VoxelSize, padded
 
 Cut = Callable[[tuple[slice, ...], bool], npt.NDArray[Any]]
@@ -66,7 +66,10 @@ class OpenedVolume:
         if not inside.size:
             shape = (self.channels, *bbox.shape) if self.channels else bbox.shape
             return np.zeros(shape, self.dtype)
-        if stamp_of(self.header) != self.stamp:
+        stamp = stamp_of(self.header)
+        if stamp == NO_FILE:
+            raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
+        if stamp != self.stamp:
             raise RefusedVolumeError(
                 f"{self.header} must stay as it is while it is read, got one that was written anew; start again"
             )
@@ -77,12 +80,15 @@ class OpenedVolume:
         return fingerprint(self.files())
 
 
+NO_FILE = (-1, -1)
+
+
 def stamp_of(path: Path) -> tuple[int, int]:
     """Bytes and time of a file; (-1, -1) where there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return -1, -1
+        return NO_FILE
     return found.st_size, found.st_mtime_ns
 
 
