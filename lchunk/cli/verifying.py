@@ -53,8 +53,8 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "verify", description=run.__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"exit codes: {codes.DONE} all files exist and are whole; {codes.MISSING_DATA} some are missing, and nothing "
-        f"else is wrong; {codes.FAILED} some are damaged, foreign or mixed; {codes.REFUSED} anything else",
+        epilog=f"exit codes: {codes.DONE} all files exist and are whole; {codes.MISSING_DATA} some are missing, no "
+        f"other fault; {codes.FAILED} some are damaged, foreign or mixed; {codes.REFUSED} refused",
     )  # fmt: skip
     command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
     command.add_argument("--layer", default="", metavar="NAME", help="one layer, with all below it; default: all")
