@@ -21,7 +21,6 @@ from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.units import is_no_unit
 
-SUFFIXES = (".nrrd", ".nhdr")
 _RULE, _INSTEAD = "a whole NRRD file", "save it again with encoding raw or gzip"
 _SPATIAL = ("domain", "space", "none", "???", "")
 
