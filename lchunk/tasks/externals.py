@@ -110,7 +110,7 @@ def checked_external(expected: Expected, url: str) -> CheckedVolume:
         ValueError: it cannot be read, or its type, channels, place or voxel size is another; names the value and the
             way out.
     """
-    volume = open_volume(url)
+    volume = open_volume(url, expected.name)
     dtype = dtype_read(expected.kind, volume.dtype)
     if dtype is None or volume.channels != expected.channels:
         raise ValueError(

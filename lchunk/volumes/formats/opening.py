@@ -17,12 +17,13 @@ _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset
 _KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
 
 
-def open_volume(url: str) -> OpenedVolume:
+def open_volume(url: str, name: str = "image") -> OpenedVolume:
     """A volume to read, whatever its format.
 
     Args:
         url: a path or `file://…`; `file.h5:/dataset` for HDF5; what the file does not say follows after `#`
             (`lchunk.volumes.formats.options`).
+        name: what the person calls the volume, for messages.
 
     Raises:
         AbsentVoxelsError: there is no such file, or no such dataset in it.
@@ -45,18 +46,18 @@ def open_volume(url: str) -> OpenedVolume:
     hdf5_url = _HDF5.fullmatch(place)
     if hdf5_url and not path.is_dir():
         file = Path(hdf5_url["file"])
-        _require(file, url)
+        _require(file, url, name)
         from lchunk.volumes.formats.hdf5 import open_hdf5  # noqa: PLC0415
 
         return open_hdf5(url, file, hdf5_url["dataset"] or "", options)
-    _require(path, url)
+    _require(path, url, name)
     with readable(url, "a volume that can be read", "copy or export it again"):
         return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
 
 
-def _require(path: Path, url: str) -> None:
+def _require(path: Path, url: str, name: str) -> None:
     if not path.exists():
-        raise AbsentVoxelsError(f"the volume must be there, got {url}, which is not; correct its path")
+        raise AbsentVoxelsError(f"{name} must be there, got {url}, which is not; correct its path")
 
 
 # each reader is loaded where its format is met: a command that opens nothing starts without any
