@@ -12,8 +12,8 @@ from luigi.task_register import Register, TaskClassException
 from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.cfg_check import check_cfg
-from lchunk.tasks.externals import open_named
 from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TextParameter, TripleParameter
+from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
 from lchunk.volumes.volume import VoxelSize
@@ -109,7 +109,7 @@ def _geometry(root: str, layer: str, image: str, bounds: Bbox | None, voxel_size
         return Geometry(bounds or made.bounds, (z, y, x), made.bounds)
     if not image:
         raise ValueError("image must be the URL of the input, got nothing; set it in [Dataset] or with --Dataset-image")
-    volume = open_named("image", image)
+    volume = open_volume(image, "image")
     size = tuple(voxel_size) or volume.voxel_size
     if size is None:
         why = f": {volume.note}" if volume.note else ""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.operators.masking import coarsened
 from lchunk.tasks.external_values import RULES, Kind, checked, dtype_read
-from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, RefusedVolumeError, open_volume
+from lchunk.volumes.formats import OpenedVolume, open_volume
 from lchunk.volumes.volume import VoxelSize
 
 _SAMPLE: Triple = (8, 64, 64)
@@ -110,7 +110,7 @@ def checked_external(expected: Expected, url: str) -> CheckedVolume:
         ValueError: it cannot be read, or its type, channels, place or voxel size is another; names the value and the
             way out.
     """
-    volume = open_named(expected.name, url)
+    volume = open_volume(url, expected.name)
     dtype = dtype_read(expected.kind, volume.dtype)
     if dtype is None or expected.channels not in (None, volume.channels):
         raise ValueError(
@@ -120,14 +120,6 @@ def checked_external(expected: Expected, url: str) -> CheckedVolume:
     _check_size(expected, volume)
     _check_place(expected, volume)
     return CheckedVolume(volume, expected, dtype)
-
-
-def open_named(name: str, url: str) -> OpenedVolume:
-    """Open a volume; a refusal begins with what the person calls it, such as `image`."""
-    try:
-        return open_volume(url)
-    except (AbsentVoxelsError, RefusedVolumeError) as error:
-        raise type(error)(f"{name}: {error}") from error
 
 
 def _axes(channels: int | None) -> str:

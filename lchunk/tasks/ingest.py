@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from lchunk.operators.intensity import eight_bits
 from lchunk.recipe import MADE_OF
-from lchunk.tasks.externals import open_named
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import NumbersParameter
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
-from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume
+from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, open_volume
 
 FINGERPRINT = "the content of image"
 
@@ -51,7 +50,7 @@ class Ingest(Stage):
         """The input, opened once for all chunks."""
         if self.region is not None:
             return self.for_volume.volume  # type: ignore[attr-defined, no-any-return]
-        return open_named("image", self.dataset.image)
+        return open_volume(self.dataset.image, "image")
 
     def ingredients(self) -> dict[str, str]:
         return {"image": self.dataset.image, FINGERPRINT: self._fingerprint()}

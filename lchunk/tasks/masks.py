@@ -43,7 +43,7 @@ class Mask:
     @cached_property
     def factor(self) -> Triple:
         """Voxels that a mask voxel covers, zyx."""
-        size = open_volume(self.url).voxel_size
+        size = open_volume(self.url, "a mask").voxel_size
         if size is None:
             raise ValueError(
                 f"a mask must have a voxel size, got none in {self.url}; write it after its URL: "

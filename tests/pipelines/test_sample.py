@@ -130,7 +130,8 @@ def test_the_plain_command_finds_everything_made(root: Path) -> None:
     ("arguments", "message"),
     [
         (["--Inference-overlap", "4,8,8"], "Inference-overlap is '8,16,16' there, '4,8,8' in this run"),
-        (["--Dataset-image", "nothing.h5:/raw"], "Ingest-image is 'sample/fib25.h5:/volumes/raw' there"),
+        (["--Dataset-image", "sample/fib25.h5:/volumes/raw#t=0"], "t must be left out"),
+        (["--Dataset-image", "nothing.h5:/raw"], "image must be there, got nothing.h5:/raw, which is not"),
         (["--Segmentation-threshold", "1.5"], "threshold must be in [0, 1], got 1.5"),
         (["--Dataset-chunk-shape", "50,80,80"], "50 along z is not a multiple of 24"),
     ],

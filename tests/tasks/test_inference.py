@@ -190,7 +190,7 @@ def test_knobs_that_cannot_work_are_refused_before_any_work(
     [
         ((40, 6, 16), (-10, 0, 75), np.uint8, "a mask's voxel size must be a whole multiple"),
         ((40, 16, 16), (-10, 500, 75), np.uint8, "a mask must overlap the dataset's bounds, -10-10_50-56_75-84, got"),
-        ((40, 16, 16), (-10, 50, 75), np.float32, r"a mask must be .* got .* float32"),
+        ((40, 16, 16), (-10, 50, 75), np.float32, r"a mask must be .* got .*float32"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused(  # noqa: PLR0917

@@ -24,9 +24,9 @@ from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, from_attributes, overruled, size_of, start_of, unit_of
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
+from lchunk.volumes.formats.suffixes import N5
 from lchunk.volumes.formats.zarr_metadata import document
 
-ATTRIBUTES = "attributes.json"
 _TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
 _FEW = 256
 
@@ -108,7 +108,7 @@ class Dataset:
         """Metadata, and the blocks where they are few."""
         counts = [-(-length // side) for length, side in zip(self.shape, self.block, strict=True)]
         few = itertools.product(*map(range, counts)) if math.prod(counts) <= _FEW else ()
-        return [self.path / ATTRIBUTES, *(file for file in map(self.file, few) if file.exists())]
+        return [self.path / N5, *(file for file in map(self.file, few) if file.exists())]
 
 
 def open_n5(url: str, path: Path, options: Options) -> OpenedVolume:
@@ -117,9 +117,9 @@ def open_n5(url: str, path: Path, options: Options) -> OpenedVolume:
     Raises:
         RefusedVolumeError: a group, or a compression that is not known.
     """
-    attributes = document(path / ATTRIBUTES)
+    attributes = document(path / N5)
     if "dimensions" not in attributes:
-        found = sorted(str(file.parent.relative_to(path)) for file in path.glob(f"*/{ATTRIBUTES}"))
+        found = sorted(str(file.parent.relative_to(path)) for file in path.glob(f"*/{N5}"))
         raise RefusedVolumeError(
             f"{url} must be an N5 dataset, got a group of {', '.join(found) or 'no datasets'}; "
             f"write the image as {path}/{found[0] if found else 'dataset'}"
@@ -136,7 +136,7 @@ def open_n5(url: str, path: Path, options: Options) -> OpenedVolume:
         dtype=dataset.dtype,
         cut=dataset.cut,
         files=dataset.files,
-        header=path / ATTRIBUTES,
+        header=path / N5,
     )
 
 
@@ -152,7 +152,7 @@ def _dataset(path: Path, attributes: Mapping[str, Any], url: str) -> Dataset:
         raise RefusedVolumeError(
             f"the type of {url} must be one of {', '.join(_TYPES)}, got {attributes.get('dataType')}; convert it"
         )
-    with readable(path / ATTRIBUTES, "the attributes of an N5 dataset", "correct them"):
+    with readable(path / N5, "the attributes of an N5 dataset", "correct them"):
         shape = tuple(int(length) for length in attributes["dimensions"])[::-1]
         block = tuple(int(side) for side in attributes["blockSize"])[::-1]
         if len(shape) != len(block) or min((*block, *(length + 1 for length in shape))) < 1:

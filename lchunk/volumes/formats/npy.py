@@ -1,4 +1,4 @@
-"""NumPy's `.npy`: one array, mapped into memory, so that only the box is read."""
+"""NumPy's `.npy`: one array, of which only the box is read."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lchunk.volumes.formats.axes import arrange, usual_names
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, overruled
+from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import readable
 
 _RULE, _INSTEAD = "a whole .npy file of numbers", "save it again with numpy.save"
@@ -19,22 +20,26 @@ _RULE, _INSTEAD = "a whole .npy file of numbers", "save it again with numpy.save
 
 def open_npy(url: str, path: Path, options: Options) -> OpenedVolume:
     """An array of 2 to 5 axes, (t, c, z, y, x) from the last one on, unless the URL names them."""
-
-    def mapped() -> npt.NDArray[Any]:
-        with readable(path, _RULE, _INSTEAD):
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    with readable(path, _RULE, _INSTEAD):
+        # mapped, it is compared with the size of the file; no voxel is read
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        shape, dtype, fortran = array.shape, array.dtype, not array.flags.c_contiguous
+        offset = array.offset
+    del array
 
     def cut(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
-        return np.array(mapped()[part])
+        with readable(path, _RULE, _INSTEAD):
+            if fortran:
+                return read_box(path, dtype, offset, shape[::-1], part[::-1]).T
+            return read_box(path, dtype, offset, shape, part)
 
-    array = mapped()
-    arrangement = arrange(usual_names(array.ndim), array.shape, options, url)
+    arrangement = arrange(usual_names(len(shape)), shape, options, url)
     return opened(
         url,
         options,
         arrangement,
         overruled(Placement(), options),
-        dtype=array.dtype,
+        dtype=dtype,
         cut=cut,
         files=lambda: [path],
         header=path,

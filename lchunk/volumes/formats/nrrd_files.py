@@ -17,10 +17,10 @@ from lchunk.volumes.formats.gzip_points import GzipPoints
 from lchunk.volumes.formats.opened import Cut, OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, first_voxel, overruled, size_of, unit_of
+from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.units import is_no_unit
 
-SUFFIXES = (".nrrd", ".nhdr")
 _RULE, _INSTEAD = "a whole NRRD file", "save it again with encoding raw or gzip"
 _SPATIAL = ("domain", "space", "none", "???", "")
 
@@ -56,7 +56,7 @@ def open_nrrd(url: str, path: Path, options: Options) -> OpenedVolume:
 
 def _dtype(header: Mapping[str, Any]) -> np.dtype[Any]:
     dtype = np.dtype(nrrd.reader._TYPEMAP_NRRD2NUMPY[header["type"]])
-    endian = str(header.get("endian", "little")).lower()
+    endian = str(header.get("endian", "little" if dtype.itemsize == 1 else "")).lower()
     if endian not in ("big", "little"):
         raise ValueError(f"endian {endian}")
     order = ">" if endian == "big" else "<"
@@ -120,7 +120,7 @@ def _cut_of(
 
         def mapped(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
             with readable(data, _RULE, _INSTEAD):
-                return np.array(np.memmap(data, dtype, "r", offset, shape)[part])
+                return read_box(data, dtype, offset, shape, part)
 
         return mapped
     if encoding not in ("gzip", "gz"):

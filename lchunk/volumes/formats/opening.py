@@ -7,21 +7,23 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from lchunk.volumes.formats import hdf5, n5, npy, nrrd_files, pictures, sections, tiff, zarr_arrays, zarr_metadata
+from lchunk.volumes.formats import suffixes
 from lchunk.volumes.formats.opened import OpenedVolume
 from lchunk.volumes.formats.options import Options, split_url
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
+from lchunk.volumes.formats.zarr_metadata import is_zarr
 
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
 _KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
 
 
-def open_volume(url: str) -> OpenedVolume:
+def open_volume(url: str, name: str = "image") -> OpenedVolume:
     """A volume to read, whatever its format.
 
     Args:
         url: a path or `file://…`; `file.h5:/dataset` for HDF5; what the file does not say follows after `#`
             (`lchunk.volumes.formats.options`).
+        name: what the person calls the volume, for messages.
 
     Raises:
         AbsentVoxelsError: there is no such file, or no such dataset in it.
@@ -44,30 +46,41 @@ def open_volume(url: str) -> OpenedVolume:
     hdf5_url = _HDF5.fullmatch(place)
     if hdf5_url and not path.is_dir():
         file = Path(hdf5_url["file"])
-        _require(file, url)
-        return hdf5.open_hdf5(place, file, hdf5_url["dataset"] or "", options)
-    _require(path, url)
+        _require(file, url, name)
+        from lchunk.volumes.formats.hdf5 import open_hdf5  # noqa: PLC0415
+
+        return open_hdf5(url, file, hdf5_url["dataset"] or "", options)
+    _require(path, url, name)
     with readable(url, "a volume that can be read", "copy or export it again"):
         return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
 
 
-def _require(path: Path, url: str) -> None:
+def _require(path: Path, url: str, name: str) -> None:
     if not path.exists():
-        raise AbsentVoxelsError(f"the volume must be there, got {url}, which is not; correct its path")
+        raise AbsentVoxelsError(f"{name} must be there, got {url}, which is not; correct its path")
+
+
+# each reader is loaded where its format is met: a command that opens nothing starts without any
 
 
 def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
-    if zarr_metadata.is_zarr(path):
-        return zarr_arrays.open_zarr(url, path, options)
-    if (path / n5.ATTRIBUTES).exists():
-        return n5.open_n5(url, path, options)
+    if is_zarr(path):
+        from lchunk.volumes.formats.zarr_arrays import open_zarr  # noqa: PLC0415
+
+        return open_zarr(url, path, options)
+    if (path / suffixes.N5).exists():
+        from lchunk.volumes.formats.n5 import open_n5  # noqa: PLC0415
+
+        return open_n5(url, path, options)
     if (path / "info").exists():
         raise RefusedVolumeError(
             f"a volume must be {_KNOWN}, got a precomputed volume in {url}; "
             "save it as zarr, for instance with cloud-volume"
         )
-    if sections.section_files(path):
-        return sections.open_sections(url, path, options)
+    if suffixes.section_files(path):
+        from lchunk.volumes.formats.sections import open_sections  # noqa: PLC0415
+
+        return open_sections(url, path, options)
     inside = sorted(name for name in os.listdir(path) if not name.startswith("."))
     raise AbsentVoxelsError(
         f"the folder {url} must hold TIFF, PNG or JPEG sections, a zarr or an N5 volume, got "
@@ -77,12 +90,20 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
 
 def _open_file(url: str, path: Path, options: Options) -> OpenedVolume:
     suffix = path.suffix.lower()
-    if suffix in tiff.SUFFIXES:
-        return tiff.open_tiff(url, path, options)
-    if suffix in pictures.SUFFIXES:
-        return sections.open_picture_volume(url, path, options)
-    if suffix == ".npy":
-        return npy.open_npy(url, path, options)
-    if suffix in nrrd_files.SUFFIXES:
-        return nrrd_files.open_nrrd(url, path, options)
+    if suffix in suffixes.TIFF:
+        from lchunk.volumes.formats.tiff import open_tiff  # noqa: PLC0415
+
+        return open_tiff(url, path, options)
+    if suffix in suffixes.PNG + suffixes.JPEG:
+        from lchunk.volumes.formats.sections import open_picture_volume  # noqa: PLC0415
+
+        return open_picture_volume(url, path, options)
+    if suffix in suffixes.NPY:
+        from lchunk.volumes.formats.npy import open_npy  # noqa: PLC0415
+
+        return open_npy(url, path, options)
+    if suffix in suffixes.NRRD:
+        from lchunk.volumes.formats.nrrd_files import open_nrrd  # noqa: PLC0415
+
+        return open_nrrd(url, path, options)
     raise RefusedVolumeError(f"a volume must be {_KNOWN}, got {url}; convert it")

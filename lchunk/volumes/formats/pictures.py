@@ -17,7 +17,6 @@ from lchunk.volumes.formats.section import Section
 # sections of electron microscopy are larger than what Pillow takes for an attack
 Image.MAX_IMAGE_PIXELS = None
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
 _DTYPES = {"1": "bool", "L": "uint8", "P": "uint8", "I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 _RULE, _INSTEAD = "a whole PNG or JPEG file", "copy or export it again"
 

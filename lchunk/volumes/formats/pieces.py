@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -15,7 +15,12 @@ KEPT_BYTES = 256_000_000
 
 
 class Pieces:
-    """The pieces used last, up to a number of bytes."""
+    """Pieces up to a number of bytes.
+
+    Chunks come row by row, so that all pieces of a row are asked for again and again, in the same order. Where they are
+    more than fit, dropping the one used longest ago would drop each just before it is asked for; dropping any of them
+    keeps a share.
+    """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self.most_bytes = most_bytes
@@ -24,7 +29,9 @@ class Pieces:
     def forget(self) -> None:
         """Start anew, with a lock that nobody holds."""
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, npt.NDArray[Any]] = OrderedDict()
+        self._kept: dict[Hashable, npt.NDArray[Any]] = {}
+        self._keys: list[Hashable] = []
+        self._draw = random.Random(0)
         self._bytes = 0
 
     def get(self, key: Hashable, decode: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -32,18 +39,23 @@ class Pieces:
         with self._lock:
             piece = self._kept.get(key)
             if piece is not None:
-                self._kept.move_to_end(key)
                 return piece
         piece = decode()
         if piece.nbytes * 4 > self.most_bytes:
             return piece
         with self._lock:
             if key not in self._kept:
+                while self._keys and self._bytes + piece.nbytes > self.most_bytes:
+                    self._drop_one()
                 self._kept[key] = piece
+                self._keys.append(key)
                 self._bytes += piece.nbytes
-            while self._bytes > self.most_bytes:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return piece
+
+    def _drop_one(self) -> None:
+        place = self._draw.randrange(len(self._keys))
+        self._keys[place], self._keys[-1] = self._keys[-1], self._keys[place]
+        self._bytes -= self._kept.pop(self._keys.pop()).nbytes
 
 
 PIECES = Pieces()

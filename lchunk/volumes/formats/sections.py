@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,15 @@ import numpy.typing as npt
 from lchunk.volumes.formats.axes import arrange
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
-from lchunk.volumes.formats.pictures import SUFFIXES as PICTURES
 from lchunk.volumes.formats.pictures import open_picture
 from lchunk.volumes.formats.placing import Placement, overruled
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError
 from lchunk.volumes.formats.section import Section
 from lchunk.volumes.formats.section_names import ordered
-from lchunk.volumes.formats.tiff import SUFFIXES as TIFFS
+from lchunk.volumes.formats.suffixes import JPEG, PNG, TIFF, section_files
 from lchunk.volumes.formats.tiff import open_tiff_section
 
-KINDS = {"TIFF": TIFFS, "PNG": PICTURES[:1], "JPEG": PICTURES[1:]}
-SUFFIXES = (*TIFFS, *PICTURES)
-
-
-def section_files(folder: Path) -> list[str]:
-    """Names of the sections in a folder: hidden files, `._` files of a Mac and other kinds of files are none."""
-    return [
-        entry.name
-        for entry in os.scandir(folder)
-        if not entry.name.startswith(".") and entry.name.lower().endswith(SUFFIXES) and entry.is_file()
-    ]
+KINDS = {"TIFF": TIFF, "PNG": PNG, "JPEG": JPEG}
 
 
 def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
@@ -127,6 +115,6 @@ def _open(path: Path, options: Options) -> Section:
 @functools.lru_cache(maxsize=1024)
 def _kept(path: Path, options: Options, modified: int, size: int) -> Section:
     """A section whose header is read; kept, as the chunks beside it need the same."""
-    if path.suffix.lower() in TIFFS:
+    if path.suffix.lower() in TIFF:
         return open_tiff_section(path, options)
     return open_picture(path, options.palette)

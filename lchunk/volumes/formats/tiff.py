@@ -20,7 +20,6 @@ from lchunk.volumes.formats.tiff_metadata import placement_of, refuse_absent_fil
 from lchunk.volumes.formats.tiff_pages import Stack, stack_of
 from lchunk.volumes.formats.tiff_structure import check_segments, directories
 
-SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 _RULE, _INSTEAD = "a whole TIFF file that tifffile can read", "copy or export it again"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.volumes.formats.pieces import PIECES
+from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError
 
 _PLACES = {"Z": 1, "Y": 2, "X": 3}
@@ -77,8 +78,7 @@ class Stack:
     def cut(self, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
         """A box of the array."""
         if self.offset is not None:
-            whole = np.memmap(self.path, self.stored, "r", self.offset, self.shape)
-            return np.array(whole[part])
+            return read_box(self.path, self.stored, self.offset, self.shape, part)
         counted = len(self.shape) - len(self.page_shape)
         lengths = self.shape[:counted]
         voxels = np.empty([s.stop - s.start for s in part], self.dtype)
@@ -93,12 +93,16 @@ class Stack:
         box = [slice(0, length) for length in self.full]
         for axis, wanted in zip(self.axes, part, strict=True):
             box[_PLACES.get(axis, 0 if self.full[0] > 1 else 4)] = wanted
-        if self.plain:
-            whole = np.memmap(page.file, self.stored, "r", page.offsets[0], self.full)
-            voxels = np.array(whole[tuple(box)])
-        else:
-            voxels = self._decoded(number, box, fill_missing)
+        voxels = self._plain(page, box) if self.plain else self._decoded(number, box, fill_missing)
         return voxels.reshape([s.stop - s.start for s in part])
+
+    def _plain(self, page: Page, box: list[slice]) -> npt.NDArray[Any]:
+        """A box in five axes, of a page in one piece."""
+        samples = self.full[4]
+        if samples > 1:
+            return read_box(page.file, self.stored, page.offsets[0], self.full, box)
+        # rows are then the last axis
+        return read_box(page.file, self.stored, page.offsets[0], self.full[:4], box[:4])[..., None]
 
     def _decoded(self, number: int, box: list[slice], fill_missing: bool) -> npt.NDArray[Any]:
         """A box in five axes, of the strips or tiles that it touches."""

@@ -99,8 +99,9 @@ def _zarr(path: Path, voxels: Voxels, zarr_format: Any, ome: bool) -> Written:
 
 
 def _n5(path: Path, voxels: Voxels, kind: str) -> Written:
+    compression = {"type": kind} | ({"cname": "lz4", "clevel": 5, "shuffle": 1} if kind == "blosc" else {})
     metadata = {
-        "compression": {"type": kind}, "dataType": str(voxels.dtype), "dimensions": list(voxels.shape[::-1]),
+        "compression": compression, "dataType": str(voxels.dtype), "dimensions": list(voxels.shape[::-1]),
         "blockSize": [20, 20, 2],
     }  # fmt: skip
     spec = {"driver": "n5", "kvstore": {"driver": "file", "path": f"{path}/a.n5"}, "metadata": metadata}

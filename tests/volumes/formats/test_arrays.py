@@ -1,5 +1,6 @@
 """NPY, NRRD and N5, compared with numpy, pynrrd and tensorstore."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import nrrd
 import numpy as np
 import pytest
 import tensorstore
+import tifffile
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.formats import gzip_points, open_volume
@@ -194,3 +196,21 @@ def test_n5_blocks_that_are_absent_torn_or_unknown(tmp_path: Path) -> None:
     (tmp_path / "attributes.json").write_text('{"n5": "2.0.0"}')
     with pytest.raises(ValueError, match="must be an N5 dataset, got a group of a"):
         open_volume(str(tmp_path))
+
+
+def test_many_threads_read_the_same_volume(tmp_path: Path) -> None:
+    urls = [f"{tmp_path}/a.npy", f"{tmp_path}/a.nrrd", f"{tmp_path}/a.tif", f"{tmp_path}/a"]
+    np.save(urls[0], VOXELS)
+    nrrd.write(urls[1], VOXELS, {"encoding": "gzip"}, index_order="C")
+    tifffile.imwrite(urls[2], VOXELS, compression="zlib", rowsperstrip=5, photometric="minisblack")
+    write_n5(tmp_path / "a", VOXELS, {"type": "gzip"}, [16, 9, 4])
+    volumes = [open_volume(url) for url in urls]
+
+    def right(number: int) -> bool:
+        draw = np.random.default_rng(number)
+        start = draw.integers(0, (5, 30, 30))
+        box = Bbox.of(start.tolist(), draw.integers(1, (6, 40, 37) - start + 1).tolist())
+        return all(np.array_equal(volume.read(box), VOXELS[box.slices()]) for volume in volumes)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(right, range(200)))

@@ -81,12 +81,23 @@ def test_percentiles_are_printed_for_the_cfg(tmp_path: Path) -> None:
 def test_pieces_are_kept_up_to_their_bytes() -> None:
     pieces, decoded = Pieces(most_bytes=1000), []
 
-    def piece(key: int) -> None:
-        pieces.get(key, lambda: decoded.append(key) or np.zeros(200, np.uint8))  # type: ignore[func-returns-value]
+    def piece(key: int, size: int = 100) -> None:
+        def decode() -> np.ndarray:
+            decoded.append(key)
+            return np.full(size, key, np.uint8)
 
-    for key in (0, 1, 2, 3, 4, 0, 5, 0, 1):
-        piece(key)
-    assert decoded == [0, 1, 2, 3, 4, 5, 1]
-    pieces.get("large", lambda: np.zeros(400, np.uint8))
-    piece(0)
-    assert decoded[-1] == 1
+        assert pieces.get(key, decode)[0] == key
+
+    for _ in range(20):
+        for key in range(9):
+            piece(key)
+    assert decoded == list(range(9))
+    decoded.clear()
+    for _ in range(20):
+        for key in range(20):
+            piece(key)
+    # twice as many as fit: a share is found, whatever the order
+    assert 200 <= len(decoded) <= 360
+    assert pieces._bytes == 1000 == sum(kept.nbytes for kept in pieces._kept.values())
+    piece(100, 900)
+    assert 100 not in pieces._kept

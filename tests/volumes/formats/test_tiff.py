@@ -195,3 +195,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "a.tif", VOXELS[:5], **GREY)
     with pytest.raises(ValueError, match="must stay as it is while it is read"):
         volume.read(volume.bounds)
+
+
+def test_tiles_that_were_never_written_are_absent_not_black(tmp_path: Path) -> None:
+    tiles = [np.full((16, 16), number + 1, np.uint8) for number in range(9)]
+    tiles[4] = None  # type: ignore[call-overload]
+    tifffile.imwrite(
+        tmp_path / "a.tif", iter(tiles), shape=(48, 48), dtype="uint8", tile=(16, 16), compression="zlib", **GREY
+    )
+    volume = open_volume(f"{tmp_path}/a.tif")
+    assert (volume.read(Bbox((0, 0, 0), (1, 16, 48)))[0, 0, ::16] == [1, 2, 3]).all()
+    with pytest.raises(FileNotFoundError, match="must have all its strips or tiles, got none at number 4"):
+        volume.read(volume.bounds)
+    wanted = tifffile.imread(tmp_path / "a.tif")
+    assert np.array_equal(volume.read(volume.bounds, fill_missing=True)[0], wanted)
