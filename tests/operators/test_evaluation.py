@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import waterz
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import adapted_rand_error, variation_of_information
 
@@ -107,7 +107,6 @@ def table_of(rows: dict[tuple[int, int], int]) -> dict[str, np.ndarray]:
     return {"truth": truth, "segment": segment, "voxels": np.array(list(rows.values()), np.int64)}
 
 
-@settings(deadline=None)
 @given(voxels=st.lists(COUNTS, min_size=1, max_size=300), data=st.randoms())
 def test_a_perfect_segmentation_under_other_names_scores_exactly_perfect(voxels: list[int], data: object) -> None:
     names = list(range(2**53, 2**53 + len(voxels)))
@@ -121,7 +120,6 @@ def test_a_perfect_segmentation_under_other_names_scores_exactly_perfect(voxels:
     assert worst(table_of({(1, 1): 2**60, (2, 2): 1})) == {"splits": [], "merges": []}
 
 
-@settings(deadline=None)
 @given(rows=st.dictionaries(st.tuples(LABELS, LABELS), COUNTS, min_size=1, max_size=40), data=st.randoms())
 def test_scores_are_exact_within_their_laws_and_of_any_order(rows: dict[tuple[int, int], int], data: object) -> None:
     result = scores(table_of(rows))

@@ -38,7 +38,7 @@ def reader_of(index: SpatialIndex) -> tuple[Reader, list[str]]:
     return reader, asked
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(z=axis, y=axis, x=axis)
 @example(z=(40.0, -3, 14, 8), y=(4.0, -5, 30, 16), x=(4.0, -7, 34, 16))
 @example(z=(33.33, 3, 14, 8), y=(4.17, 5, 30, 16), x=(4.17, 7, 34, 16))

@@ -1,0 +1,126 @@
+"""Meshes over grids, mips and places: fragments close bit by bit, and cloud-volume finds them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from cloudvolume import CloudVolume
+from scipy.ndimage import gaussian_filter
+
+from lchunk.operators.meshing import mesh_labels
+from lchunk.tasks import MeshManifest
+from lchunk.volumes.meshes import decode_fragment
+from tests.conftest import build, write_hdf5
+
+SHAPE = (13, 27, 31)
+PLACES = [((3.7, 3.3, 4.1), (0, 0, 0)), ((33.33, 4.17, 4.17), (-3, -5, -7)), ((10 / 3, 4.5, 4), (101, 10**5 + 1, 7))]
+
+
+def two_bodies() -> np.ndarray:
+    """Labels 1 and 2, each of many parts, which touch each other and the volume's faces."""
+    noise = gaussian_filter(np.random.default_rng(5).random(SHAPE), 2)
+    return np.digitize(noise, np.quantile(noise, (0.4, 0.7))).astype(np.uint64)
+
+
+def dataset(
+    folder: Path,
+    configure: Callable[..., None],
+    *,
+    size: tuple[float, float, float],
+    start: tuple[int, int, int],
+    grid: str,
+    simplification: int,
+) -> Path:
+    labels = two_bodies()
+    inside = (labels > 0).astype(np.float32) * 0.95
+    # an affinity is that of a voxel and the one before it: both of one body
+    affinities = np.stack([inside * (labels == np.roll(labels, 1, axis)) for axis in (2, 1, 0)])
+    root = folder / f"{grid}-{simplification}"
+    file = folder / f"{grid}-{simplification}.h5"
+    url = write_hdf5(file, "raw", np.ones(SHAPE, np.uint8), size, start)
+    configure("Dataset", root=root, image=url, chunk_shape=grid, inner_chunk=grid)
+    configure("Inference", external=write_hdf5(file, "affinities", affinities, size, start))
+    configure("Downsample", factor="1,2,2", mips=1)
+    configure("Mesh", simplification=simplification)
+    return root
+
+
+def joined(folder: Path, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """A label's fragments as its manifest lists them, vertices of equal bits made one."""
+    names = json.loads((folder / f"{label}:0").read_text())["fragments"]
+    parts = [decode_fragment((folder / name).read_bytes()) for name in names]
+    first = np.cumsum([0] + [len(vertices) for vertices, _ in parts])
+    bits, place = np.unique(
+        np.concatenate([vertices for vertices, _ in parts]).view(np.uint32), axis=0, return_inverse=True
+    )
+    triangles = np.concatenate([part[1] + start for part, start in zip(parts, first, strict=False)])
+    return np.ascontiguousarray(bits).view(np.float32), place.reshape(-1)[triangles]
+
+
+def open_edges(triangles: np.ndarray) -> int:
+    edges: Counter[tuple[int, int]] = Counter()
+    for one, other in ((0, 1), (1, 2), (2, 0)):
+        edges.update(zip(triangles[:, one].tolist(), triangles[:, other].tolist(), strict=True))
+    return sum(edges[edge] != edges[edge[::-1]] for edge in edges)
+
+
+@pytest.mark.parametrize("mip", [0, 1])
+@pytest.mark.parametrize(("size", "start"), PLACES)
+def test_fragments_of_every_grid_close_and_are_the_whole_volume_s_mesh(
+    tmp_path: Path,
+    configure: Callable[..., None],
+    size: tuple[float, float, float],
+    start: tuple[int, int, int],
+    mip: int,
+) -> None:
+    for grid, simplification in (("8,16,16", 0), ("5,12,10", 0), ("8,16,16", 100)):
+        root = dataset(tmp_path, configure, size=size, start=start, grid=grid, simplification=simplification)
+        configure("Mesh", mip=mip)
+        assert build(MeshManifest())
+        voxels = zarr.open_array(root / f"segmentation/{mip}", mode="r")[:]
+        factor = (1, 2**mip, 2**mip)
+        # the finest voxels that a coarse one stands for are counted from the volume's own first voxel
+        wholes = mesh_labels(
+            np.pad(voxels, 1), start=(-1, -1, -1), voxel_size=tuple(s * f for s, f in zip(size, factor, strict=True)),
+            origin=tuple(o * s for o, s in zip(start, size, strict=True)), wanted=np.unique(voxels), simplification=0,
+        )  # fmt: skip
+        assert len(wholes) > 10
+        for label, (vertices, triangles) in wholes.items():
+            found, faces = joined(root / "segmentation/mesh", label)
+            assert open_edges(faces) == 0
+            if not simplification:
+                assert len(faces) == len(triangles)
+                order = np.lexsort(np.round(vertices, 1).T[::-1]), np.lexsort(np.round(found, 1).T[::-1])
+                assert len(found) == len(vertices)
+                assert np.allclose(found[order[1]], vertices[order[0]], rtol=2e-7, atol=1e-3)
+
+
+@pytest.mark.parametrize(("size", "start"), [*PLACES, ((32.5, 4.5, 4.5), (3, 5, 7)), ((40, 4, 4), (-3, 5, 7))])
+def test_cloud_volume_lists_every_label_and_loads_a_closed_mesh(
+    tmp_path: Path, configure: Callable[..., None], size: tuple[float, float, float], start: tuple[int, int, int]
+) -> None:
+    root = dataset(tmp_path, configure, size=size, start=start, grid="8,16,16", simplification=0)
+    assert build(MeshManifest())
+    place = tmp_path / "precomputed"
+    place.mkdir()
+    info = CloudVolume.create_new_info(
+        num_channels=1, layer_type="segmentation", data_type="uint64", encoding="raw", resolution=list(size[::-1]),
+        voxel_offset=list(start[::-1]), volume_size=SHAPE[::-1], chunk_size=[16, 16, 8], mesh="mesh",
+    )  # fmt: skip
+    (place / "info").write_text(json.dumps(info))
+    (place / "mesh").symlink_to(root / "segmentation/mesh")
+    volume = CloudVolume(f"file://{place}", progress=False)
+    labels = set(np.unique(zarr.open_array(root / "segmentation/0", mode="r")[:]).tolist()) - {0}
+    listed = volume.mesh.spatial_index.query(volume.bounds * volume.resolution)
+    assert set(map(int, listed)) == labels
+    files = volume.mesh.spatial_index.fetch_all_index_files()
+    assert {int(label) for batch in files for body in batch.values() for label in json.loads(body)} == labels
+    largest = max(labels, key=lambda label: len(joined(root / "segmentation/mesh", label)[1]))
+    mesh = volume.mesh.get(largest).consolidate()
+    assert open_edges(np.asarray(mesh.faces).reshape(-1, 3)) == 0
