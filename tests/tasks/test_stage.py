@@ -236,7 +236,7 @@ def test_bounds_cut_the_image(root: Path, configure: Callable[..., None]) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": "{tmp}/nothing.h5:/raw"}, "the volume must be there, got .*nothing.h5"),
+        ({"image": "{tmp}/nothing.h5:/raw"}, "image must be there, got .*nothing.h5"),
         ({"image": "{tmp}/image.h5:/rwa"}, "must be one of /raw"),
         ({"image": ""}, "image must be the URL of the input"),
         (
