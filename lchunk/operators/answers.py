@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_TWO_D = re.compile(r"conv2d|_2d|2d:|pool2d|4D \(batched\)|expected 4D")
+_TWO_D = re.compile(r"conv2d|_2d|2d:|pool2d|3D or 4D|4D \(batched\)|expected 4D|4-dimensional weight")
 """What errors of two-dimensional layers say."""
 
 

@@ -153,6 +153,9 @@ class _World:
                 if error.name != top:
                     raise
         leaf = builtins.__import__(self.full(inner), globals, locals, fromlist or ("__name__",), 0)
+        if isinstance(fromlist, list) and name not in sys.modules:  # from C code, which looks the name up there
+            sys.modules[name] = leaf
+            self.aliases.append(name)
         return leaf if fromlist else sys.modules[self.full(inner_top)]
 
     def spec(self, full: str) -> ModuleSpec | None:
