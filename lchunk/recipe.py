@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 from lchunk.volumes.chunk_files import Recipe
 
@@ -38,23 +36,6 @@ def digest(recipe: Recipe) -> str:
     """A short name of all that made a layer's voxels."""
     made_of = {key: value for key, value in recipe.items() if key != FILES}
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def file_digest(path: str) -> str:
-    """A short name of a file's bytes; empty for no path.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-    """
-    if not path:
-        return ""
-    found = Path(path).stat()
-    return _file_digest(path, found.st_mtime_ns, found.st_size)
-
-
-@functools.lru_cache(maxsize=64)
-def _file_digest(path: str, modified: int, size: int) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, named_by: str = "") -> Mismatch | None:

@@ -1,9 +1,11 @@
-"""How the C library keeps memory."""
+"""How the C library keeps memory that a process has freed."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import gc
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's malloc.h."""
@@ -11,14 +13,28 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed, up to 2 GB, and not hand it back at once.
+    """Let the C library keep what is freed, up to 2 GB, instead of giving it back to the system at once.
 
-    Chunks, and what a net's layers give, are tens of megabytes: taken from the system anew each time, and cleared by
-    it, that is a fifth to a third of the CPU time. Only glibc can be told; elsewhere nothing happens.
+    Chunks, and the outputs of a net's layers, are tens of megabytes. Taking them from the system anew each time, which
+    also clears them, costs a fifth to a third of the CPU time. Only glibc has this setting; elsewhere nothing happens.
     """
+    set_option = _function("mallopt")
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, 1 << 30)
+        set_option(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what was freed and kept, so that what a process takes is what it uses."""
+    gc.collect()
+    trim = _function("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _function(name: str) -> Any:
+    """A function of the C library; None where it does not have it."""
     try:
-        tell = ctypes.CDLL(None).mallopt
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError):
-        return
-    tell(_M_MMAP_THRESHOLD, 1 << 30)
-    tell(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+        return None

@@ -10,12 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
+from lchunk.operators.answers import the_answer
 from lchunk.operators.blending import Selection
 from lchunk.operators.inference import Net, check_answer, host_net, identity_net
 from lchunk.operators.lattice import Lattice
-from lchunk.operators.model_file import python_module
+from lchunk.operators.model_file import ModelFile
+from lchunk.operators.net_files import NetChangedError, NetFiles, net_files, refuse_changed
 
 FRAMEWORKS = ("pytorch", "general", "onnx", "identity")
+
+AUTOCAST = ("none", "tf32", "bfloat16", "float16")
+"""Types that a net may compute in; "none" is float32 throughout."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +33,11 @@ class NetFile:
         model: the file.
         weights: the file of its weights.
         device: "cpu", "cuda", "cuda:1", or "auto".
-        autocast: "none", "bfloat16" or "float16"; of pytorch.
+        autocast: "none", "tf32", "bfloat16" or "float16"; onnx takes the first two; general and identity ignore it.
         augmentations: see `augmented`.
-        affinities: whether the first three channels are.
+        affinities: whether the first three channels are affinities.
         trust_weights: load weights that run code.
+        files: the files that the net must be made from, as `net_files` gives them; empty: as they are now.
     """
 
     framework: str
@@ -42,15 +48,25 @@ class NetFile:
     augmentations: tuple[str, ...] = ()
     affinities: bool = False
     trust_weights: bool = False
+    files: NetFiles = ()
 
     def open(self, lattice: Lattice, channels: int) -> Net:
         """The net, ready to predict.
 
         Raises:
-            FileNotFoundError: a file is not there.
+            FileNotFoundError: a file does not exist.
             ValueError: a file breaks its framework's contract.
             ModuleNotFoundError: the framework is not installed.
+            NetChangedError: a file is not the one in `files`, or changed while it was being loaded.
         """
+        before = net_files(self.framework, self.model, self.weights)
+        if self.files:
+            refuse_changed(self.files, before)
+        net = self._open(lattice, channels)
+        refuse_changed(before, net_files(self.framework, self.model, self.weights))
+        return net
+
+    def _open(self, lattice: Lattice, channels: int) -> Net:
         turned: Any = {"augmentations": self.augmentations, "affinities": self.affinities}
         if self.framework == "identity":
             return identity_net(channels, lattice.crop)
@@ -60,7 +76,7 @@ class NetFile:
             if self.framework == "onnx":
                 from lchunk.operators.onnx_nets import onnx_net  # noqa: PLC0415
 
-                return onnx_net(self.model, self.device, **turned)
+                return onnx_net(self.model, self.device, tf32=self.autocast == "tf32", **turned)
             from lchunk.operators.nets import torch_net  # noqa: PLC0415
         except ModuleNotFoundError as error:
             if error.name not in ("torch", "onnxruntime"):
@@ -82,56 +98,65 @@ def general_net(
     weighting is done afterwards, by the lattice.
 
     Raises:
-        FileNotFoundError: the file is not there.
+        FileNotFoundError: the file does not exist.
         ValueError: there is no such class, or it fails.
     """
-    made = getattr(python_module(model), "PatchInferencer", None)
+    source = ModelFile(model, weights)
+    made = getattr(source.module, "PatchInferencer", None)
     if not callable(made):
         raise ValueError(f"{model} must define PatchInferencer, a class, got {type(made).__name__}")
     try:
-        inferencer = made(weights, np.ones(output_patch, np.float32))
+        with source.loading():
+            inferencer = made(weights, np.ones(output_patch, np.float32))
+    except NetChangedError:
+        raise
     except Exception as error:
         raise ValueError(
-            f"PatchInferencer of {model} must take (weight_file, output_patch_mask), "
-            f"got {type(error).__name__}: {error}"
+            f"PatchInferencer of {model} must take (weight_file, output_patch_mask), got {source.told(error)}"
         ) from error
 
     def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         try:
-            answer: Any = inferencer(patches)
+            with source.active():
+                answer: Any = inferencer(patches)
+        except NetChangedError:
+            raise
         except Exception as error:
             raise ValueError(
-                f"PatchInferencer of {model} must take a patch of {patches.shape} float32, "
-                f"got {type(error).__name__}: {error}"
+                f"PatchInferencer of {model} must take a patch of {patches.shape} float32, got {source.told(error)}"
             ) from error
-        on_host = answer.detach().cpu().numpy() if hasattr(answer, "detach") else answer
-        if getattr(on_host, "ndim", 0) != 5:
-            raise ValueError(
-                f"PatchInferencer of {model} must return (batch, channel, z, y, x), got "
-                f"{type(on_host).__name__} of shape {getattr(on_host, 'shape', 'none')}"
-            )
+        one = the_answer(answer, f"PatchInferencer of {model}")
+        on_host = one.detach().float().cpu().numpy() if hasattr(one, "detach") else one
         return np.asarray(on_host, np.float32)
 
     return host_net(predict, augmentations, affinities=affinities)
 
 
-def rehearse(net: Net, lattice: Lattice, channels: int, batch: int, *, dtype: npt.DTypeLike) -> None:
-    """Predict one batch of noise: what a net breaks is told before hours of work rest on it.
+def rehearse(net: Net, lattice: Lattice, selection: Selection, batch: int, *, dtype: npt.DTypeLike) -> None:
+    """Predict one batch of noise, so that a net that cannot work is refused before hours of work depend on it.
+
+    Args:
+        net: the net.
+        lattice: the patches.
+        selection: the channels that the net returns, and those that are used.
+        batch: patches at once.
+        dtype: of the voxels that will be stored.
 
     Raises:
-        ValueError: the answer has another shape, is not finite, or lies outside [0, 1] where an integer type holds it.
+        ValueError: the answer has another shape, is not finite, or a channel that is used is not in [0, 1].
     """
     noise = np.random.default_rng(0).integers(1, 256, (batch, 1, *lattice.input_patch), np.uint8)
     answers = net.predict(noise)
-    check_answer(tuple(answers.shape), batch, channels, lattice)
-    everything = np.zeros((channels, *lattice.output_patch), np.float32)
+    check_answer(tuple(answers.shape), batch, selection.returned, lattice)
+    used = Selection(selection.returned, selection.blended)
+    everything = np.zeros((len(used.kept), *lattice.output_patch), np.float32)
     alone = Lattice(lattice.patch((0, 0, 0)), lattice.input_patch, lattice.output_patch, (0, 0, 0), "constant")
-    blender = net.blender(alone, alone.bounds, Selection(channels), everything)
+    blender = net.blender(alone, alone.bounds, used, everything)
     blender.add(answers[0], (0, 0, 0))
     blender.finish(lattice.output_patch[0])
     low, high = float(everything.min()), float(everything.max())
-    if np.dtype(dtype).kind in "ui" and (low < -0.01 or high > 1.01):
+    if low < -0.01 or high > 1.01:
         raise ValueError(
             f"the net (or its post_process) must return values in [0, 1] to be stored as {np.dtype(dtype)}, "
-            f"got {low:.3g} to {high:.3g}; end with a sigmoid, or set precision to float32"
+            f"got {low:.3g} to {high:.3g}; affinities and probabilities are in [0, 1]: end with a sigmoid"
         )

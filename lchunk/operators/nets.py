@@ -20,15 +20,14 @@ from lchunk.operators.inference import Floats, Net
 from lchunk.operators.lattice import Lattice
 from lchunk.operators.torch_models import open_model
 
-AUTOCAST = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-"""Types that a net computes in where that is safe."""
+AUTOCAST = {"none": None, "tf32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Types that a net computes in where that is safe; "none" and "tf32" keep float32."""
 
 
 Voxels = npt.NDArray[Any]
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
-@functools.lru_cache(maxsize=2)
 def torch_net(
     model: str,
     weights: str,
@@ -39,20 +38,21 @@ def torch_net(
     affinities: bool = False,
     trust_weights: bool = False,
 ) -> Net:
-    """The net of a model file, ready to predict; it stays in memory for the next call.
+    """The net of a model file, ready to predict.
 
     Args:
         model: see `open_model`.
         weights: see `open_model`.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one.
-        autocast: "none" computes in float32, "bfloat16" and "float16" faster and less exactly.
+        autocast: "none" computes in float32; "tf32" rounds what convolutions and matrix products multiply to 10 bits,
+            on a GPU that can; "bfloat16" and "float16" are faster and less exact.
         augmentations: see `augmented`.
         affinities: see `augmented`.
         trust_weights: see `open_model`.
 
     Raises:
-        FileNotFoundError: a file is not there.
-        ValueError: a file breaks the contract of `open_model`, or the device is not there.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file breaks the contract of `open_model`, or the device does not exist.
     """
     place = _device(device)
     if place.type == "cpu":
@@ -63,11 +63,12 @@ def torch_net(
         _channels_last(opened.model)
 
     dtype = AUTOCAST[autocast]
+    stated = _stated(opened, tf32=autocast == "tf32")
     if augmentations:
-        forward = _cast(opened, place, dtype)
+        forward = _cast(stated, place, dtype)
         mean = augmented(lambda patches: forward(patches).float(), augmentations, flip=_flip, affinities=affinities)
         return cpu_net(mean, None) if place.type == "cpu" else device_net(mean, place)
-    return cpu_net(opened, dtype) if place.type == "cpu" else device_net(_cast(opened, place, dtype), place)
+    return cpu_net(stated, dtype) if place.type == "cpu" else device_net(_cast(stated, place, dtype), place)
 
 
 def cpu_net(model: Forward, autocast: torch.dtype | None) -> Net:
@@ -189,15 +190,28 @@ class _Coming:
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on a device; None where it is the CPU."""
+    """Bytes free on a device, those included that PyTorch keeps for its next tensors; None on the CPU."""
     place = _device(device)
-    return None if place.type == "cpu" else int(torch.cuda.mem_get_info(place)[0])
+    if place.type == "cpu":
+        return None
+    kept = torch.cuda.memory_reserved(place) - torch.cuda.memory_allocated(place)
+    return int(torch.cuda.mem_get_info(place)[0]) + int(kept)
 
 
-def peak_memory(device: str) -> int:
-    """Most bytes that tensors took on a device so far; 0 on the CPU."""
+def is_cpu(device: str) -> bool:
+    """Whether a net on this device computes on the host."""
+    return _device(device).type == "cpu"
+
+
+def peak_memory(device: str, work: Callable[[], None]) -> int:
+    """Bytes that some work takes on a GPU at its peak, beyond those taken before it."""
     place = _device(device)
-    return 0 if place.type == "cpu" else int(torch.cuda.max_memory_allocated(place))
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(place)
+    before = torch.cuda.memory_allocated(place)
+    work()
+    torch.cuda.synchronize(place)
+    return int(torch.cuda.max_memory_allocated(place) - before)
 
 
 def device_name(device: str) -> str:
@@ -216,6 +230,32 @@ def _device(name: str) -> torch.device:
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device must be there, got {name} on a machine with {torch.cuda.device_count()} GPUs")
     return place
+
+
+def set_float32_precision(*, tf32: bool) -> None:
+    """State how float32 is multiplied in this process: on a GPU as TF32 or not, on a CPU in full.
+
+    A model file, or a default of PyTorch that differs between versions and layers, may have set another.
+    """
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+    backends: Any = torch.backends
+    if not hasattr(backends.cudnn, "conv"):  # before PyTorch 2.9 there are no others
+        return
+    for one in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul):
+        one.fp32_precision = "tf32" if tf32 else "ieee"
+    for one in (backends.mkldnn.conv, backends.mkldnn.rnn, backends.mkldnn.matmul):
+        one.fp32_precision = "ieee"
+
+
+def _stated(model: Forward, *, tf32: bool) -> Forward:
+    """A model that computes with the stated precision, whatever was set before."""
+
+    def forward(patches: torch.Tensor) -> torch.Tensor:
+        set_float32_precision(tf32=tf32)
+        return model(patches)
+
+    return forward
 
 
 def _flip(voxels: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +9,37 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from lchunk.operators.answers import the_answer
 from lchunk.operators.inference import Net, host_net
 
 _ELEMENTS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
-@functools.lru_cache(maxsize=2)
-def onnx_net(model: str, device: str = "auto", *, augmentations: tuple[str, ...] = (), affinities: bool = False) -> Net:
-    """The net of an ONNX file with one input and, first, the output to take.
+def onnx_net(
+    model: str,
+    device: str = "auto",
+    *,
+    tf32: bool = False,
+    augmentations: tuple[str, ...] = (),
+    affinities: bool = False,
+) -> Net:
+    """The net of an ONNX file with one input, and one output of five axes.
 
     Args:
         model: (batch, channel, z, y, x) to the same.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where onnxruntime-gpu finds one.
+        tf32: whether a GPU may multiply float32 as TF32.
         augmentations: see `augmented`.
         affinities: see `augmented`.
 
     Raises:
-        FileNotFoundError: the file is not there.
-        ValueError: it is no ONNX file, or wants other inputs.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not an ONNX file, or wants other inputs.
     """
     if not Path(model).exists():
         raise FileNotFoundError(f"model must be an ONNX file, got {model}, which is not there")
     try:
-        session: Any = onnxruntime.InferenceSession(model, providers=_providers(device))
+        session: Any = onnxruntime.InferenceSession(model, providers=_providers(device, tf32))
     except Exception as error:
         raise ValueError(f"model must be an ONNX file, got {model}: {str(error).splitlines()[0]}") from error
     inputs = session.get_inputs()
@@ -43,18 +50,19 @@ def onnx_net(model: str, device: str = "auto", *, augmentations: tuple[str, ...]
 
     def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         try:
-            answer = session.run(None, {name: patches.astype(element, copy=False)})[0]
+            answers = session.run(None, {name: patches.astype(element, copy=False)})
         except Exception as error:
             raise ValueError(
                 f"{model} must take a patch of {patches.shape} {np.dtype(element)}, got: {str(error).splitlines()[0]}; "
                 f"it wants {inputs[0].shape}: check input_patch and batch"
             ) from error
-        return np.asarray(answer, np.float32)
+        named = dict(zip((one.name for one in session.get_outputs()), answers, strict=True))
+        return np.asarray(the_answer(answers[0] if len(answers) == 1 else named, model), np.float32)
 
     return host_net(predict, augmentations, affinities=affinities)
 
 
-def _providers(device: str) -> list[Any]:
+def _providers(device: str, tf32: bool) -> list[Any]:
     kind, _, number = device.partition(":")
     available = onnxruntime.get_available_providers()
     if kind == "cuda" or (kind == "auto" and "CUDAExecutionProvider" in available):
@@ -62,5 +70,8 @@ def _providers(device: str) -> list[Any]:
             raise ValueError(
                 f"device must be there, got {device}, but only {', '.join(available)}: see onnxruntime-gpu"
             )
-        return [("CUDAExecutionProvider", {"device_id": int(number or 0)}), "CPUExecutionProvider"]
+        return [
+            ("CUDAExecutionProvider", {"device_id": int(number or 0), "use_tf32": int(tf32)}),
+            "CPUExecutionProvider",
+        ]
     return ["CPUExecutionProvider"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,18 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.operators.augmentation import AUGMENTATIONS
-from lchunk.operators.backends import FRAMEWORKS, NetFile, rehearse
+from lchunk.operators.backends import AUTOCAST, FRAMEWORKS, NetFile, rehearse
 from lchunk.operators.blending import Selection
 from lchunk.operators.contrast import Stretch, stretched
 from lchunk.operators.footprint import Footprint
 from lchunk.operators.inference import Net, infer
 from lchunk.operators.lattice import BUMPS, Lattice
-from lchunk.recipe import file_digest
+from lchunk.operators.net_files import NetFiles, net_files
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
-from lchunk.tasks.memory import free_memory
+from lchunk.tasks.memory import free_memory, memory_taken
 from lchunk.tasks.parameters import (
     ChannelsParameter,
     CountParameter,
@@ -120,9 +119,10 @@ class Inference(Stage):
         choices=("uint8", "float32"), default="uint8", description="type of the voxels on disk"
     )
     autocast: str = luigi.ChoiceParameter(
-        choices=("none", "bfloat16", "float16"),
+        choices=AUTOCAST,
         default="none",
-        description="type that the net computes in where that is safe: several times faster on hardware for it",
+        description="type that the net computes in where that is safe: several times faster on hardware for it; "
+        "none: float32 throughout",
     )
     device: str = TextParameter(
         default="auto", significant=False, description="cpu, cuda, cuda:1, or auto: a GPU where there is one"
@@ -131,7 +131,9 @@ class Inference(Stage):
         default=1, least=1, significant=False, description="patches at once; as the device, it may change a last bit"
     )
     memory: float = luigi.FloatParameter(
-        default=0, significant=False, description="GB that this process may take; default: what is free"
+        default=0,
+        significant=False,
+        description="GB that a chunk may take beside the loaded net; default: what is free",
     )
 
     # ---- the layer
@@ -201,15 +203,21 @@ class Inference(Stage):
             Mask(self.output_mask, self.output_mask_inverse, self.geometry) if self.output_mask else None,
         )
 
+    @functools.cached_property
+    def net_files(self) -> NetFiles:
+        """The files that make the net, as they are when the recipe is made."""
+        if self.region is not None:
+            return self.for_volume.net_files  # type: ignore[attr-defined, no-any-return]
+        return net_files(self.framework, self.model, self.weights)
+
     def ingredients(self) -> dict[str, str]:
         masks = {
-            f"{name}_fingerprint": mask.fingerprint()
+            f"the content of {name}": mask.fingerprint()
             for name, mask in zip(("input_mask", "output_mask"), self.masks, strict=True)
             if mask is not None
         }
-        if self.framework == "identity":
-            return masks
-        return masks | {"model_digest": file_digest(self.model), "weights_digest": file_digest(self.weights)}
+        # looked at anew: a process that runs for long must notice when a file changes
+        return masks | dict(net_files(self.framework, self.model, self.weights))
 
     # ---- what cannot work
 
@@ -232,16 +240,21 @@ class Inference(Stage):
             return
         if not self.model:
             raise ValueError("model must be a file, got nothing; set --Inference-model")
+        used = {"pytorch": AUTOCAST, "onnx": ("none", "tf32")}.get(self.framework, ("none",))
+        if self.autocast not in used:
+            raise ValueError(
+                f"autocast must be {' or '.join(used)} where framework is {self.framework}, got {self.autocast}; "
+                "the model itself says in which type it computes"
+            )
         for name, file in (("model", self.model), ("weights", self.weights)):
             if file and not Path(file).is_file():
                 raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
 
     def rehearse(self) -> None:
-        """Run the net once, on a patch of noise: it, and a chunk, must fit before hours of work rest on them."""
+        """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""
         if self.external or next(self.for_volume.missing(), None) is None:
             return
-        taken = _rehearse(self.net_file, self.lattice, self.net_channels, self.batch, self.precision)
-        footprint = Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
+        footprint = self.footprint
         host, device = free_memory(self.memory, self.device if self.framework == "pytorch" else "cpu")
         wanted = footprint.host(self.chunk_shape, blends=device is None)
         on_device = 0 if device is None else footprint.device(self.chunk_shape)
@@ -257,14 +270,20 @@ class Inference(Stage):
             f"for chunk_shape {self.chunk_shape}; {way_out}"
         )
 
+    @property
+    def footprint(self) -> Footprint:
+        """What a chunk takes of memory; the net is loaded and run once to see what it takes."""
+        taken = _rehearse(self.net_file, self.lattice, self.selection, self.batch, self.precision)
+        return Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
+
     # ---- work
 
     @property
     def net_file(self) -> NetFile:
-        """The net as the knobs name it."""
+        """The net as the knobs name it, made from the files that the recipe names."""
         return NetFile(
             self.framework, self.model, self.weights, self.device, self.autocast, self.augment,
-            self.predicts == "affinities", self.trust_weights,
+            self.predicts == "affinities", self.trust_weights, self.net_files,
         )  # fmt: skip
 
     @property
@@ -306,18 +325,20 @@ class Inference(Stage):
 
 @functools.lru_cache(maxsize=2)
 def _net(file: NetFile, lattice: Lattice, channels: int) -> Net:
-    """The net, loaded once a process."""
+    """The net, loaded once per process for each state of its files."""
     return file.open(lattice, channels)
 
 
 @functools.lru_cache(maxsize=4)
-def _rehearse(file: NetFile, lattice: Lattice, channels: int, batch: int, dtype: str) -> int:
-    """Bytes that the net was seen to take for a batch."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rehearse(_net(file, lattice, channels), lattice, channels, batch, dtype=dtype)
-    on_host = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    if file.framework != "pytorch":
-        return on_host
-    from lchunk.operators.nets import peak_memory  # noqa: PLC0415 - loaded by now
+def _rehearse(file: NetFile, lattice: Lattice, selection: Selection, batch: int, dtype: str) -> int:
+    """Bytes that the net takes for a batch, on the device where it runs, beside its weights."""
+    net = _net(file, lattice, selection.returned)
 
-    return peak_memory(file.device) or on_host
+    def work() -> None:
+        rehearse(net, lattice, selection, batch, dtype=dtype)
+
+    if file.framework != "pytorch":
+        return memory_taken(work)
+    from lchunk.operators.nets import is_cpu, peak_memory  # noqa: PLC0415 - loaded by now
+
+    return memory_taken(work) if is_cpu(file.device) else peak_memory(file.device, work)

@@ -1,21 +1,33 @@
-"""How much memory this process may take."""
+"""Memory: how much this process may take, how much it took at its peak, how much a chunk is expected to take."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from lchunk.operators.allocation import return_freed_memory
+from lchunk.tasks.cgroups import free_in_groups
+
 MEMINFO = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+_RESET_PEAK = "5"
+"""What makes the kernel forget a process's peak: see proc(5), `/proc/pid/clear_refs`."""
+
+SAMPLED = 0.002
+"""Seconds between two looks at a process whose peak the kernel does not forget."""
 
 
 def free_memory(limit: float, device: str) -> tuple[int, int | None]:
-    """Bytes free on the host, and on a device (None where there is none).
+    """Bytes free on the host, and on a device (None where it is the CPU).
 
     Args:
-        limit: GB; 0: what the machine, or the container, has free now.
+        limit: GB; 0: what the machine, and the control groups of this process, have free now.
         device: as `Inference` takes it.
     """
-    host = int(limit * 1e9) if limit else min(_of_machine(), _of_container())
+    host = int(limit * 1e9) if limit else _free_now()
     if device == "cpu":
         return host, None
     from lchunk.operators.nets import free_memory as free_on_device  # noqa: PLC0415 - loads torch
@@ -23,19 +35,86 @@ def free_memory(limit: float, device: str) -> tuple[int, int | None]:
     return host, free_on_device(device)
 
 
-def _of_machine() -> int:
-    for line in MEMINFO.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    return 1 << 62
+def _free_now() -> int:
+    return_freed_memory()
+    machine = _kilobytes(MEMINFO, "MemAvailable")
+    known = [free for free in (machine, free_in_groups()) if free is not None]
+    return min(known, default=1 << 62)
 
 
-def _of_container() -> int:
-    """What the cgroup's limit leaves; files that the kernel keeps in memory can be dropped."""
+def projected_memory(inputs: int, output: int, scratch: int = 0) -> int:
+    """Bytes that chunks of a stage are expected to take at their peak.
+
+    The next chunk's inputs are read while one is computed and the last one's output is packed and written: that is
+    two sets of inputs, and two outputs of which each is held as voxels and as a packed file.
+
+    Args:
+        inputs: bytes of all inputs of one chunk, with their halo.
+        output: bytes of what one chunk writes, not packed.
+        scratch: bytes that the computation takes beside them.
+    """
+    return 2 * inputs + 4 * output + scratch
+
+
+def resident_memory() -> int | None:
+    """Bytes of memory that this process takes now; None where the system does not say."""
+    return _kilobytes(STATUS, "VmRSS")
+
+
+def peak_memory() -> int | None:
+    """Most bytes that this process took since `reset_peak`, or since its start; None where the system does not say."""
+    return _kilobytes(STATUS, "VmHWM")
+
+
+def reset_peak() -> bool:
+    """Begin a new measurement of the peak. Returns whether the system allows it; elsewhere the old peak goes on."""
     try:
-        limit, used = (CGROUP / name for name in ("memory.max", "memory.current"))
-        most = limit.read_text().strip()
-        cached = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        return 1 << 62 if most == "max" else int(most) - int(used.read_text()) + int(cached["inactive_file"])
+        CLEAR_REFS.write_text(_RESET_PEAK)
     except OSError:
-        return 1 << 62
+        return False
+    return True
+
+
+def memory_taken(work: Callable[[], None]) -> int:
+    """Bytes that some work takes at its peak, beyond what this process takes already.
+
+    Memory that the process has freed but kept is given back first: else the work would take that, and nothing would
+    be seen. Where the kernel cannot begin a new peak, a thread looks at the process while the work goes on.
+    """
+    return_freed_memory()
+    before = resident_memory() or 0
+    if reset_peak():
+        work()
+        return max((peak_memory() or 0) - before, 0)
+    old_peak, seen = peak_memory() or 0, _sampled(work)
+    new_peak = peak_memory() or 0
+    return max((new_peak if new_peak > old_peak else seen) - before, 0)
+
+
+def _sampled(work: Callable[[], None]) -> int:
+    """Most bytes that the process was seen to take during some work."""
+    most, done = resident_memory() or 0, threading.Event()
+
+    def look() -> None:
+        nonlocal most
+        while not done.wait(SAMPLED):
+            most = max(most, resident_memory() or 0)
+
+    watcher = threading.Thread(target=look, name="memory", daemon=True)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return most
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    """An entry of a file of `/proc`, in bytes."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    entries = (line.split() for line in lines if line.startswith(f"{name}:"))
+    return next((1024 * int(entry[1]) for entry in entries), None)

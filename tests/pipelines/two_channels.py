@@ -4,4 +4,7 @@ import torch
 
 
 def load_model(weights: str) -> torch.nn.Module:
-    return torch.nn.Conv3d(1, 2, 1)
+    net = torch.nn.Conv3d(1, 2, 1)
+    for values in net.parameters():
+        torch.nn.init.constant_(values, 0.25)
+    return net

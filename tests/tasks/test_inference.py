@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from luigi.task_register import Register
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.contrast import Stretch, section_levels, stretched
 from lchunk.operators.inference import host_net, infer
 from lchunk.operators.lattice import Lattice
+from lchunk.operators.net_files import NetChangedError
+from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Inference, SectionLevels
 from lchunk.tasks import inference as inference_module
+from lchunk.tasks import memory as memory_module
 from tests.conftest import build, files_of, write_hdf5
 
 START = (-10, 200, 300)
@@ -172,6 +176,9 @@ def test_many_chunks_of_a_block_are_read_ahead_and_written_behind(root: Path, co
         ({"input_mask": "nothing.h5:/mask"}, "nothing.h5"),
         ({"framework": "pytorch", "model": ""}, "model must be a file, got nothing"),
         ({"precision": "uint8", "model": "BIG"}, r"values in \[0, 1\] to be stored as uint8"),
+        ({"model": "BIG"}, r"values in \[0, 1\] to be stored as float32"),
+        ({"autocast": "bfloat16"}, "autocast must be none where framework is general, got bfloat16"),
+        ({"framework": "onnx", "autocast": "float16"}, "autocast must be none or tf32 where framework is onnx, got"),
         ({"net_channels": 5}, r"got \(1, 4, 8, 12, 12\)"),
     ],
 )
@@ -215,4 +222,84 @@ def test_a_chunk_that_would_not_fit_is_refused_with_one_that_would(root: Path, c
     assert not Inference().complete()
     configure("Inference", memory=0.00001)
     with pytest.raises(ValueError, match="no chunk shape would fit"):
+        Inference().complete()
+
+
+def changed(folder: Path, name: str, text: str) -> None:
+    """Another content under the same name, as in a long-lived worker: Luigi's tasks are made anew."""
+    (folder / name).write_text(text)
+    Register.clear_instance_cache()
+
+
+HELPED = MODEL.replace("import numpy", "import numpy\nfrom shares_for_test import SHARES").replace(
+    "(0.2, 0.4, 0.6, 0.8)", "SHARES"
+)
+
+
+@pytest.fixture
+def helped(root: Path) -> Path:
+    """The model with its numbers in a module beside it."""
+    (root.parent / "model.py").write_text(HELPED)
+    (root.parent / "shares_for_test.py").write_text("SHARES = (0.2, 0.4, 0.6, 0.8)")
+    return root
+
+
+def test_every_file_of_the_model_is_part_of_the_recipe_and_a_mismatch_names_it(helped: Path) -> None:
+    made()
+    changed(helped.parent, "shares_for_test.py", "SHARES = (0.1, 0.4, 0.6, 0.8)")
+    with pytest.raises(RecipeMismatchError, match=r"model.folder:shares.for.test\.py is '\w{16}' there, '\w{16}' in"):
+        Inference().complete()
+    changed(helped.parent, "shares_for_test.py", "SHARES = (0.2, 0.4, 0.6, 0.8)")
+    assert Inference().complete()
+    changed(helped.parent, "model.py", HELPED + "# another")
+    with pytest.raises(RecipeMismatchError, match=r"model.file is '\w{16}' there"):
+        Inference().complete()
+
+
+def test_a_worker_that_lives_on_computes_with_the_changed_helper(helped: Path, configure: Callable[..., None]) -> None:
+    first = made()
+    changed(helped.parent, "shares_for_test.py", "SHARES = (0.1, 0.2, 0.3, 0.4)")
+    configure("Inference", layer_name="second")
+    second = made()
+    assert second == pytest.approx(first / 2, abs=1e-6)
+    assert first.max() > 0.2
+
+
+def test_a_net_that_is_held_is_not_used_for_another_recipe(helped: Path) -> None:
+    stage = Inference()
+    before = stage.net_file
+    changed(helped.parent, "shares_for_test.py", "SHARES = (0.1, 0.2, 0.3, 0.4)")
+    assert stage.net_file == before  # the recipe of this run is what it was
+    with pytest.raises(NetChangedError, match=r"model_folder:shares_for_test\.py, which changed"):
+        stage.rehearse()
+    assert Inference().net_file != before
+
+
+def test_a_sibling_changed_after_the_load_is_not_mixed_in(helped: Path) -> None:
+    (helped.parent / "model.py").write_text(MODEL.replace("near =", "import late_for_test\n        near ="))
+    (helped.parent / "late_for_test.py").write_text("X = 1")
+    stage = Inference()
+    net = stage.net_file.open(LATTICE, 4)
+    (helped.parent / "late_for_test.py").write_text("X = 2")
+    with pytest.raises(NetChangedError, match=r"late_for_test\.py"):
+        net.predict(np.ones((1, 1, 8, 12, 12), np.uint8))
+
+
+HUNGRY = MODEL.replace("near =", "numpy.ones(300 << 20, numpy.uint8).sum()\n        near =")
+
+
+def test_what_a_net_takes_is_seen_in_a_process_that_was_large(root: Path) -> None:
+    (root.parent / "model.py").write_text(HUNGRY)
+    np.ones(900 << 20, np.uint8).sum()
+    stage = Inference()
+    assert 280 << 20 < stage.footprint.net < 420 << 20
+
+
+def test_a_net_that_would_not_fit_in_the_group_of_the_process_is_refused(
+    root: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root.parent / "model.py").write_text(HUNGRY)
+    np.ones(900 << 20, np.uint8).sum()
+    monkeypatch.setattr(memory_module, "free_in_groups", lambda: 200 << 20)
+    with pytest.raises(ValueError, match=r"must fit in the memory of the host, 0\.2 GB, got 0\.3 GB"):
         Inference().complete()
