@@ -26,6 +26,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import blocks
 from lchunk.recipe import FILES, Mismatch, compare, digest, refuse
 from lchunk.targets import ChunkTarget
+from lchunk.tasks.checking import rehearsing
 from lchunk.tasks.dataset import Dataset, Geometry, geometry
 from lchunk.tasks.making import make, make_all
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
@@ -442,7 +443,7 @@ class Stage(luigi.Task):
                 stage._check_chunks()
             stage.validate()
         refuse([mismatch for stage in stages for mismatch in stage._mismatch()], self.root)
-        for stage in stages:
+        for stage in stages if rehearsing.get() else ():
             stage.rehearse()
 
     def _refuse_mixing(self, files: ChunkFiles) -> None:

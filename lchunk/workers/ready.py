@@ -1,4 +1,4 @@
-"""What of a job can be done now: the regions that are missing, and have all that they are made from."""
+"""What can be done of a job now: missing regions whose inputs are complete."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from itertools import islice
 import luigi
 from luigi.task import flatten
 
+from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
 
 LOGS = 200
-"""Chunk logs that an estimate looks at, a stage."""
+"""Chunk logs per stage that an estimate looks at."""
 
 
 @dataclass
 class Job:
-    """A task with all that it needs, as it stands now.
+    """A task with all that it needs, as it is now.
 
     Args:
         root: the task.
@@ -38,13 +39,14 @@ class Job:
 
     @classmethod
     def of(cls, root: luigi.Task) -> Job:
-        """Look at the chunk files of a task and of all that it needs.
+        """Look at the chunk files of a task and of all that it needs; no net is loaded for that.
 
         Raises:
             ValueError: knobs, files or inputs cannot work.
         """
         job = cls(root)
-        job._visit(root)
+        with without_rehearsal():
+            job._visit(root)
         return job
 
     @property
@@ -61,12 +63,12 @@ class Job:
         if task.task_id in self._seen or self._is_complete(task):
             return
         self._seen.add(task.task_id)
-        lacking = [other for other in flatten(task.requires()) if not self._is_complete(other)]
-        for other in lacking:
+        incomplete = [other for other in flatten(task.requires()) if not self._is_complete(other)]
+        for other in incomplete:
             self._visit(other)
         if isinstance(task, Stage) and task.is_volume:
             return  # its blocks are what is made
-        if not lacking:
+        if not incomplete:
             self.ready.append(task)
         elif not isinstance(task, luigi.WrapperTask):
             self.waiting += 1
@@ -90,7 +92,7 @@ class Amount:
 
 
 def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
-    """The regions of each stage; a layer may be of two, as an image and its mips."""
+    """The regions of each stage; two stages may share a layer, as an image and its mips do."""
     stages: dict[tuple[str, str], list[Stage]] = {}
     for task in tasks:
         if isinstance(task, Stage):
@@ -99,7 +101,7 @@ def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
 
 
 def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
-    """How much some tasks are, a stage."""
+    """How much some tasks are, per stage."""
     return [_amount(regions) for regions in by_stage(tasks)]
 
 
@@ -113,7 +115,7 @@ def _amount(regions: list[Stage]) -> Amount:
 
 
 def _voxels_and_seconds(store: Store, key: str) -> tuple[int, float]:
-    """What a chunk's log says; nothing where it is broken: logs decide nothing, and are not waited for on the disk."""
+    """Content of a chunk's log, which counts as nothing where it is broken: logs decide nothing."""
     try:
         log = json.loads(store.get(key))
         return log["voxels"], sum(log["seconds"].values())

@@ -58,7 +58,7 @@ class SqsContract(QueueContract):
         assert open_queue(queue.url).counts().visible == 1
 
     def test_a_queue_that_is_not_there_is_an_error_with_the_way_out(self, queue: SqsQueue) -> None:
-        with pytest.raises(FileNotFoundError, match=r"queue nobody must be there, and is not; .*lchunk queue create"):
+        with pytest.raises(FileNotFoundError, match=r"queue nobody must exist, and does not; .*lchunk queue create"):
             SqsQueue("nobody").counts()
 
     def test_a_queue_without_dead_letters_is_refused(self, queue: SqsQueue) -> None:
@@ -155,7 +155,7 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_that_is_no_queue_is_an_error_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"must be there, and is not; .*lchunk queue create"):
+    with pytest.raises(FileNotFoundError, match=r"must exist, and does not; .*lchunk queue create"):
         FolderQueue(tmp_path / "none").counts()
 
 
