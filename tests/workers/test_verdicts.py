@@ -49,12 +49,13 @@ def of_urllib(status: int) -> urllib.error.HTTPError:
 
 URL: Any = "http://127.0.0.1:9"
 POOL: Any = None
+BY_NUMBER = [
+    "EIO", "ESTALE", "ENOSPC", "EDQUOT", "EROFS", "ENODEV", "ENOLCK", "ENOMEM", "ENFILE", "EMFILE", "EAGAIN", "EBUSY",
+    "EREMOTEIO", "EINTR", "ECONNREFUSED", "ECONNRESET", "ECONNABORTED", "EPIPE", "ETIMEDOUT", "ENETUNREACH", "ENETDOWN",
+    "ENETRESET", "EHOSTUNREACH", "EHOSTDOWN", "ENOTCONN", "ESHUTDOWN",
+]  # fmt: skip
 TRANSIENT: list[BaseException] = [
-    *map(
-        disk, "EIO ESTALE ENOSPC EDQUOT EROFS ENODEV ENOLCK ENOMEM ENFILE EMFILE EAGAIN EBUSY EREMOTEIO EINTR".split()
-    ),
-    *map(disk, "ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ETIMEDOUT ENETUNREACH ENETDOWN ENETRESET".split()),
-    *map(disk, "EHOSTUNREACH EHOSTDOWN ENOTCONN ESHUTDOWN".split()),
+    *map(disk, BY_NUMBER),
     ConnectionError("gone"),
     TimeoutError("slow"),
     socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
@@ -76,8 +77,8 @@ TRANSIENT: list[BaseException] = [
     aws.ConnectionClosedError(endpoint_url=URL),
     aws.IncompleteReadError(actual_bytes=1, expected_bytes=2),
     aws.ResponseStreamingError(error="cut"),
-    *map(answer, "SlowDown Throttling ThrottlingException RequestLimitExceeded InternalError".split()),
-    *map(answer, "RequestTimeout ServiceUnavailable TooManyRequestsException RequestThrottled".split()),
+    *map(answer, ["SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "InternalError"]),
+    *map(answer, ["RequestTimeout", "ServiceUnavailable", "TooManyRequestsException", "RequestThrottled"]),
     answer("Unheard", 503),
     urllib3.exceptions.ProtocolError("Connection broken"),
     urllib3.exceptions.MaxRetryError(POOL, "/a"),
@@ -116,7 +117,7 @@ WORKERS: list[BaseException] = [
     aws.NoCredentialsError(),
     aws.NoRegionError(),
     aws.PartialCredentialsError(provider="a", cred_var="b"),
-    *map(answer, "AccessDenied ExpiredToken SignatureDoesNotMatch InvalidAccessKeyId".split()),
+    *map(answer, ["AccessDenied", "ExpiredToken", "SignatureDoesNotMatch", "InvalidAccessKeyId"]),
     answer("Unheard", 403),
     over_http(401),
     ValueError("a chunk of Inference must fit in the memory of the host, 1.0 GB, got 2.0 GB"),
