@@ -3,66 +3,89 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import Register
 
 from lchunk.cli.running import add_stage, luigi_line
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
-from lchunk.workers.messages import STAGES, options_given
+from lchunk.workers.gate import options_given
+from lchunk.workers.messages import STAGES
 from lchunk.workers.ready import Job, amounts
+from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
-from lchunk.workers.worker import Outcome, Terms, Worker
+from lchunk.workers.terms import Outcome, Terms
+from lchunk.workers.worker import Worker
 
 NOT_DRAINED = 10
 FAILED = 30
+ENDED_ITSELF = 35
 INTERRUPTED = 143
 VISIBILITY = 600.0
 
 
 def enqueue(arguments: argparse.Namespace) -> int:
-    """Send what of a stage can be done now: regions that are missing, and have all that they are made from.
+    """Send the regions of a stage that can be made now: they are missing, and their inputs are complete.
 
-    With a pipeline's last stage, that is what can be done now anywhere in the pipeline; run it again when that is done,
-    or let --until-done send each next part as soon as it can be done.
+    With a pipeline's last stage, that is whatever can be made now anywhere in the pipeline; run it again later, or let
+    --until-done send each next part as soon as its inputs are complete. No net is loaded: workers check it.
     """
     logs.configure(json_lines=arguments.json_logs)
-    queue = open_queue(arguments.queue) if arguments.queue or not arguments.dry_run else None
     with CmdlineParser.global_instance(luigi_line(arguments)) as line:
         options = options_given(line)
-        if arguments.until_done and queue is not None and not arguments.dry_run:
-            stopping = Stopping(grace=0)
-            stopping.on_signals()
-            try:
-                keep_fed(
-                    queue, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait
-                )
-            except DeadEndError as error:
-                print(f"lchunk: {error}", file=sys.stderr)
-                return FAILED
-            return INTERRUPTED if stopping.requested.is_set() else 0
+        routes = _routes(arguments)
+        if arguments.until_done and routes is not None:
+            return _keep_fed(arguments, routes, line, options)
         job = Job.of(line.get_task_obj())
         if job.done:
-            print("nothing to send: all of it stands")
+            print("nothing to send: all of it is complete")
             return 0
         for text in summary(job, amounts(job.ready), workers=arguments.workers, price=arguments.price):
             print(text)
-        if queue is None or arguments.dry_run:
+        if routes is None:
             print("dry run: nothing sent")
             return 0
         if not arguments.force:
             try:
-                refuse_undrained(queue)
+                refuse_undrained(routes)
             except NotDrainedError as error:
                 print(f"lchunk: {error}", file=sys.stderr)
                 return NOT_DRAINED
-        send(queue, job.ready, options)
-        print(f"sent {len(job.ready)} messages to {queue.address}")
+        send(routes, job.ready, options)
+        print(f"sent {len(job.ready)} messages to {routes.addresses}")
     return 0
+
+
+def _routes(arguments: argparse.Namespace) -> Routes | None:
+    """Where to send to; None where nothing is to be sent."""
+    stages = set(Register.task_names())
+
+    def opened(address: str) -> Any:
+        return open_queue(address, patient=arguments.until_done)
+
+    if arguments.dry_run:
+        for word in arguments.route:
+            parse_routes(None, [word], lambda _: None, stages)  # type: ignore[arg-type,return-value]
+        return None
+    return parse_routes(opened(arguments.queue), arguments.route, opened, stages)
+
+
+def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser, options: Any) -> int:
+    stopping = Stopping(grace=0)
+    stopping.on_signals()
+    try:
+        keep_fed(routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait)
+    except DeadEndError as error:
+        print(f"lchunk: {error}", file=sys.stderr)
+        return FAILED
+    return INTERRUPTED if stopping.requested.is_set() else 0
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -73,14 +96,14 @@ def work(arguments: argparse.Namespace) -> int:
     logs.configure(json_lines=arguments.json_logs)
     terms = Terms(
         visibility=arguments.visibility, exit_when_empty=arguments.exit_when_empty, max_tasks=arguments.max_tasks,
-        max_minutes=arguments.max_minutes, modules=(STAGES, *arguments.module), scheduler=arguments.scheduler,
-        back_off=arguments.back_off,
+        max_minutes=arguments.max_minutes, modules=(STAGES, *arguments.module), trust_queue=arguments.trust_queue,
+        scheduler=arguments.scheduler, back_off=arguments.back_off,
     )  # fmt: skip
     stopping = Stopping(arguments.grace)
     stopping.on_signals()
     if arguments.spot:
         stopping.on_spot_notice()
-    worker = Worker(open_queue(arguments.queue), terms, stopping)
+    worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
     with logs.metrics(arguments.cloudwatch):
         try:
             worker.work()
@@ -89,21 +112,21 @@ def work(arguments: argparse.Namespace) -> int:
         finally:
             told = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
             print(f"worked on {worker.tally.total()} messages: {', '.join(told) or 'none came'}", flush=True)
-    return FAILED if worker.tally[Outcome.FAILED] + worker.tally[Outcome.BURIED] else 0
+    if worker.ended_itself:
+        return ENDED_ITSELF
+    return FAILED if any(worker.tally[outcome] for outcome in (Outcome.FAILED, Outcome.BURIED, Outcome.UNFIT)) else 0
 
 
 def create(arguments: argparse.Namespace) -> None:
-    """Make a queue and its place for dead letters; one that is there keeps its messages."""
+    """Create a queue and its place for dead letters; one that exists keeps its messages."""
     open_queue(arguments.queue).create(arguments.visibility)
-    print(f"{arguments.queue} is there")
+    print(f"{arguments.queue} is ready")
 
 
 def show(arguments: argparse.Namespace) -> None:
     """Print how many messages a queue holds."""
     counts = open_queue(arguments.queue).counts()
-    print(
-        f"{counts.visible} to be had, {counts.in_flight} with workers, {counts.delayed} for later, {counts.dead} dead"
-    )
+    print(f"{counts.visible} waiting, {counts.in_flight} with workers, {counts.delayed} for later, {counts.dead} dead")
 
 
 def dead(arguments: argparse.Namespace) -> None:
@@ -111,17 +134,23 @@ def dead(arguments: argparse.Namespace) -> None:
     count = 0
     for letter in open_queue(arguments.queue).dead():
         count += 1
-        print(letter.body)
+        print(_printable(letter.body))
         for text in (
             letter.error or "no worker said why: it came too often, and no worker lived to answer"
         ).splitlines():
-            print(f"    {text}")
+            print(f"    {_printable(text)}")
     print(f"{count} dead letters")
 
 
+def _printable(text: str) -> str:
+    """Text for a terminal, whatever bytes came as a message."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in plain)
+
+
 def redrive(arguments: argparse.Namespace) -> None:
-    """Send all dead letters anew, when their cause is gone."""
-    print(f"sent {open_queue(arguments.queue).redrive()} dead letters anew")
+    """Send all dead letters again, when their cause is gone."""
+    print(f"sent {open_queue(arguments.queue).redrive()} dead letters again")
 
 
 def purge(arguments: argparse.Namespace) -> None:
@@ -146,57 +175,74 @@ def _add_queue(command: argparse.ArgumentParser) -> None:
 def _add_enqueue(commands: Any) -> None:
     command = commands.add_parser(
         "enqueue", help="send what can be done now to a queue", description=enqueue.__doc__, allow_abbrev=False,
-        epilog=f"exit codes: 0 sent, or all stands; {NOT_DRAINED} the queue still holds messages; "
-        f"{FAILED} what is left was given up; 1 anything else",
+        epilog=f"exit codes: 0 sent, or all is complete; {NOT_DRAINED} the queue still holds messages; "
+        f"{FAILED} the rest was given up; {INTERRUPTED} interrupted; 1 anything else, as a queue that does not exist, "
+        "is out of reach or refuses the credentials",
     )  # fmt: skip
     add_stage(command)
     _add_queue(command)
+    command.add_argument(
+        "--route", action="append", default=[], metavar="STAGE=QUEUE",
+        help="send a stage to a queue of its own, as Inference to workers with a GPU; may be given several times",
+    )  # fmt: skip
     command.add_argument("--dry-run", action="store_true", help="say what would be sent")
     command.add_argument("--force", action="store_true", help="send even if the queue is not empty")
     command.add_argument(
-        "--until-done", action="store_true", help="go on until the stage stands; start it anew any time"
+        "--until-done", action="store_true", help="go on until the stage is complete; may be killed and started again"
     )
-    command.add_argument("--every", type=float, default=60, metavar="SECONDS", help="between two looks; default: 60")
-    command.add_argument("--workers", type=int, default=1, help="how many will share the work, for the estimate")
-    command.add_argument("--price", type=float, default=0, help="dollars an hour of one worker, for the estimate")
+    command.add_argument(
+        "--every", type=_number(0), default=60, metavar="SECONDS", help="between two looks; default: 60"
+    )
+    command.add_argument("--workers", type=_whole(1), default=1, help="how many will share the work, for the estimate")
+    command.add_argument("--price", type=_number(0), default=0, help="dollars an hour of one worker, for the estimate")
     command.set_defaults(run=enqueue)
 
 
 def _add_work(commands: Any) -> None:
     command = commands.add_parser(
-        "work", help="make tasks from a queue", description=work.__doc__, allow_abbrev=False,
-        epilog=f"exit codes: 0 all that came was made, or given back; {FAILED} some failed; {INTERRUPTED} interrupted; "
-        "1 anything else",
+        "work", help="make the tasks of a queue", description=work.__doc__, allow_abbrev=False,
+        epilog=f"exit codes: 0 all that came was made, or given back for the machine's or the network's fault; "
+        f"{FAILED} some failed, or this worker could not do them; {ENDED_ITSELF} the worker ended itself, as the fault "
+        f"may be its own (cfg, version, modules, device); {INTERRUPTED} interrupted; 1 anything else, as a queue that "
+        "does not exist, is out of reach or refuses the credentials",
     )  # fmt: skip
     _add_queue(command)
     command.add_argument(
-        "--visibility", type=float, default=VISIBILITY, metavar="SECONDS",
+        "--visibility", type=_number(1), default=VISIBILITY, metavar="SECONDS",
         help="lease of a message, renewed every third of it; others get it that long after a kill; at least 300 "
         f"where a net runs; default: {VISIBILITY:g}",
     )  # fmt: skip
     command.add_argument(
-        "--grace", type=float, default=25, metavar="SECONDS",
+        "--grace", type=_number(0), default=25, metavar="SECONDS",
         help="to end the task at hand after SIGTERM, before a KILL comes: Kubernetes 30, spot 120; default: 25",
     )  # fmt: skip
     command.add_argument(
-        "--exit-when-empty", action="store_true", help="end when no message is left, with others neither"
+        "--exit-when-empty",
+        action="store_true",
+        help="exit once the queue is empty and no other worker holds a message",
     )
-    command.add_argument("--max-tasks", type=int, default=0, metavar="N", help="end after N messages")
-    command.add_argument("--max-minutes", type=float, default=0, metavar="N", help="take nothing after N minutes")
-    command.add_argument("--back-off", type=float, default=30, metavar="SECONDS", help="until what failed comes again")
+    command.add_argument("--max-tasks", type=_whole(0), default=0, metavar="N", help="end after N messages")
+    command.add_argument("--max-minutes", type=_number(0), default=0, metavar="N", help="take nothing after N minutes")
+    command.add_argument(
+        "--back-off", type=_number(0), default=30, metavar="SECONDS", help="until a failed message comes again"
+    )
     command.add_argument(
         "--module", action="append", default=[], help=f"also allow stages of this module, beside {STAGES}"
     )
+    command.add_argument(
+        "--trust-queue", action="store_true",
+        help="let messages name roots and nets that are not those of this worker's cfg; senders then run code here",
+    )  # fmt: skip
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="report to this luigid; default: none")
     command.add_argument("--spot", action="store_true", help="stop on AWS's notice that it takes the machine back")
     command.add_argument(
-        "--cloudwatch", default="", metavar="NAMESPACE", help="send seconds of each chunk to CloudWatch"
+        "--cloudwatch", default="", metavar="NAMESPACE", help="send the seconds of each chunk to CloudWatch"
     )
     command.set_defaults(run=work)
 
 
 def _add_queue_commands(commands: Any) -> None:
-    queue = commands.add_parser("queue", help="make, look at, empty a queue", description="Look after a queue.")
+    queue = commands.add_parser("queue", help="create, look at, empty a queue", description="Look after a queue.")
     actions = queue.add_subparsers(required=True, metavar="ACTION")
     for action in (create, show, dead, redrive, purge):
         name = "status" if action is show else action.__name__
@@ -205,7 +251,9 @@ def _add_queue_commands(commands: Any) -> None:
             "queue", nargs="?", default=os.environ.get("LCHUNK_QUEUE", ""), help="default: the variable LCHUNK_QUEUE"
         )
         if action is create:
-            command.add_argument("--visibility", type=float, default=VISIBILITY, help="seconds, for other programs")
+            command.add_argument(
+                "--visibility", type=_number(1), default=VISIBILITY, help="seconds, for other programs"
+            )
         if action is purge:
             command.add_argument("--dead", action="store_true", help="the dead letters in place of the messages")
         command.set_defaults(run=action)
@@ -216,3 +264,27 @@ def add_commands(commands: Any) -> None:
     _add_enqueue(commands)
     _add_work(commands)
     _add_queue_commands(commands)
+
+
+def _number(least: float) -> Callable[[str], float]:
+    """Reads a finite number of at least `least`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not (math.isfinite(value) and value >= least):
+            raise argparse.ArgumentTypeError(f"must be a number of at least {least:g}, got {text}")
+        return value
+
+    return number
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Reads a whole number of at least `least`."""
+
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text}")
+        return value
+
+    return whole

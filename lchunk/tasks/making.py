@@ -26,11 +26,15 @@ ENOUGH_FAILURES = 5
 
 @dataclass(frozen=True)
 class Failure:
-    """A chunk that could not be made, and why: as text, since an exception keeps the arrays of its frames alive."""
+    """A chunk that could not be made, and why; the error has no frames, which would keep their arrays alive."""
 
     bbox: Bbox
-    kind: str
-    reason: str
+    error: Exception
+
+    @property
+    def reason(self) -> str:
+        """For people."""
+        return f"{type(self.error).__name__}: {self.error}"
 
 
 class ChunkInProgress:
@@ -125,7 +129,7 @@ class Failures:
             else:
                 logger.error("%s failed at %s, as before: %s", job.work.stage, job.chunk.bbox, error)
             self.reasons[reason] += 1
-            self.all.append(Failure(job.chunk.bbox, type(error).__name__, str(error)))
+            self.all.append(Failure(job.chunk.bbox, _without_frames(error)))
             return False
         return True
 
@@ -176,9 +180,20 @@ def _until(jobs: Iterable[ChunkJob], failures: Failures) -> Iterator[ChunkJob]:
         yield job
 
 
+def _without_frames(error: Exception) -> Exception:
+    """An error, and those that it came from, without their tracebacks."""
+    each: BaseException | None = error
+    seen: set[int] = set()
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
+
 def reasons(failures: list[Failure], most: int = 3) -> str:
     """Why chunks failed, each reason once, the most frequent first."""
-    counts = Counter(f"{failure.kind}: {failure.reason}" for failure in failures)
+    counts = Counter(failure.reason for failure in failures)
     shown = [f"{reason} ({count} chunks)" if count > 1 else reason for reason, count in counts.most_common(most)]
     more = len(counts) - most
     return "; ".join(shown) + (f"; and {more} other reasons" if more > 0 else "")

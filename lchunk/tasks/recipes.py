@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare, digest, refuse
 from lchunk.tasks import wiring
+from lchunk.tasks.checking import rehearsing
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import Recipe
 
@@ -109,6 +110,7 @@ def check(stage: Stage) -> None:
     refuse([mismatch for one in stages for mismatch in mismatches(one)], stage.root)
     for one in stages:
         wiring.sample_external(one)
+    for one in stages if rehearsing.get() else ():
         one.rehearse()
 
 

@@ -86,7 +86,7 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
         raise RuntimeError(
             f"{len(failed)} of {total} chunks of {type(stage).__name__} failed, the first at {first_places(failed)}: "
             f"{reasons(failed)}; {total - missing} chunks are complete; run again when the cause is gone"
-        )
+        ) from failed[0].error
 
 
 def _middle(stage: Stage) -> str:

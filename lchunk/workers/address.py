@@ -9,11 +9,12 @@ from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.queue import Queue
 
 
-def open_queue(address: str) -> Queue:
+def open_queue(address: str, *, patient: bool = False) -> Queue:
     """The queue of an address.
 
     Args:
         address: the name or the URL (`https://…`) of an SQS queue; or a folder, which has a `/` or is `file://…`.
+        patient: whether its user goes on while its server is away, as a worker does.
 
     Raises:
         ValueError: nothing is given.
@@ -24,7 +25,7 @@ def open_queue(address: str) -> Queue:
     if scheme in ("http", "https") or (not scheme and "/" not in address):
         from lchunk.workers.sqs import SqsQueue  # noqa: PLC0415 - boto3 takes a third of a second
 
-        return SqsQueue(address)
+        return SqsQueue(address, patient=patient)
     if scheme in ("", "file"):
         return FolderQueue(Path(unquote(urlsplit(address).path) if scheme else address))
     raise ValueError(f"a queue must be a name, an https:// URL or a folder, got {address!r}")

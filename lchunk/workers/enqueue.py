@@ -1,4 +1,7 @@
-"""Sending what can be done now; and going on so until a job stands."""
+"""Send what can be done now, once or until a job is complete.
+
+Nothing is rehearsed here: the process that sends may have neither PyTorch nor a GPU, and its memory is not a worker's.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 import luigi
 from luigi.task_register import Register
 
+from lchunk.tasks.checking import without_rehearsal
 from lchunk.workers.messages import MessageError, Options, TaskMessage
-from lchunk.workers.queue import Queue
+from lchunk.workers.patience import Patience
 from lchunk.workers.ready import Amount, Job, by_stage
+from lchunk.workers.routes import Routes
 
 logger = logging.getLogger("luigi-interface")
 
+OUTAGE = 900.0
 REQUEST_DOLLARS = 0.4e-6
-"""SQS, us-east-1, a request: https://aws.amazon.com/sqs/pricing"""
+"""SQS in us-east-1, per request: https://aws.amazon.com/sqs/pricing"""
 REQUESTS = 8
-"""A message's: sent, received, renewed a few times, deleted."""
+"""Per message: sent, received, renewed a few times, deleted."""
 
 
 class NotDrainedError(RuntimeError):
@@ -28,107 +34,142 @@ class DeadEndError(RuntimeError):
     """What is left of a job cannot be done: its messages were given up."""
 
 
-def send(queue: Queue, tasks: Sequence[luigi.Task], options: Options) -> None:
+def send(routes: Routes, tasks: Sequence[luigi.Task], options: Options) -> None:
     """Send tasks.
 
-    Each stage's layer is made first, so that a worker whose knobs differ is refused, and is not the one that decides.
+    Each stage's layer is created first, so that a worker whose knobs differ is refused, and does not decide.
     """
-    for stage, *_ in by_stage(tasks):
-        stage.for_volume.prepare()
-    queue.send([TaskMessage.of(task, options).body for task in tasks])
+    with without_rehearsal():
+        for stage, *_ in by_stage(tasks):
+            stage.for_volume.prepare()
+    for queue, own in routes.sorted(tasks):
+        queue.send([TaskMessage.of(task, options).body for task in own])
 
 
-def refuse_undrained(queue: Queue) -> None:
+def refuse_undrained(routes: Routes) -> None:
     """Raise where messages are not done.
 
     Raises:
         NotDrainedError: with how many.
     """
-    counts = queue.counts()
+    counts = routes.counts()
     if counts.open:
         raise NotDrainedError(
-            f"queue {queue.address} must be empty before more is sent, got {counts.visible} messages to be had, "
+            f"queue {routes.addresses} must be empty before more is sent, got {counts.visible} waiting messages, "
             f"{counts.in_flight} with workers, {counts.delayed} for later; wait, or send beside them with --force"
         )
 
 
 def keep_fed(
-    queue: Queue,
+    routes: Routes,
     root: Callable[[], luigi.Task],
     options: Options,
     *,
     every: float,
     until_stopped: Callable[[float], bool],
+    outage: float = OUTAGE,
 ) -> None:
-    """Send what becomes ready, until the job stands.
+    """Send what becomes ready, until the job is complete.
 
-    Nothing is kept but what this process has sent since the queue was last empty. Started anew, it waits until the
-    queue is empty, and then sends what is missing.
+    Nothing is kept but what this process has sent since the queues were last empty. Started again, it waits until they
+    are empty, and then sends what is missing.
 
     Args:
-        queue: where to.
+        routes: where to.
         root: makes the task to be done; each pass looks at it anew.
         options: what the command line says beside the cfg.
         every: seconds between two passes.
         until_stopped: waits some seconds; whether it is time to stop.
+        outage: seconds that a queue, or the store, may be out of reach.
 
     Raises:
-        DeadEndError: what is left was given up.
+        DeadEndError: the rest was given up.
     """
-    sent: set[tuple[str, str]] | None = set() if not queue.counts().open else None
-    empty = 0
-    while True:
-        Register.clear_instance_cache()
-        empty = empty + 1 if not queue.counts().open else 0
-        drained = empty > 1 or sent == set()  # the counts of SQS are estimates: believe them when they say it twice
-        job = Job.of(root())
-        if job.done:
-            logger.info("%s stands", job.root)
-            return
-        if drained:
-            sent = set(_given_up(queue))
-            if not _new(job, sent, options):
-                raise DeadEndError(
-                    f"{job.root} does not stand, and nothing that it needs can be sent: {len(sent)} messages were "
-                    f"given up; see why with: lchunk queue dead {queue.address}; then send them anew with: "
-                    f"lchunk queue redrive {queue.address}"
-                )
-        if sent is None:
-            logger.info("waiting for the queue to be empty: what is in it may be what is missing")
+    keeper, patience = _Keeper(routes, root, options), Patience(outage, until_stopped)
+    stopped = False
+    while not stopped:
+        try:
+            if keeper.look():
+                return
+        except DeadEndError:
+            raise
+        except Exception as error:
+            patience.bear(error)
+            stopped = until_stopped(0)
         else:
-            fresh = _new(job, sent, options)
-            send(queue, fresh, options)
-            sent |= {TaskMessage.of(task, options).key for task in fresh}
-            if fresh:
-                empty = 0
-                logger.info("sent %d regions; %d wait for others", len(fresh), job.waiting)
-        if until_stopped(every):
-            return
+            patience.end()
+            stopped = until_stopped(every)
 
 
-def _new(job: Job, sent: set[tuple[str, str]], options: Options) -> list[luigi.Task]:
-    return [task for task in job.ready if TaskMessage.of(task, options).key not in sent]
+class _Keeper:
+    """What `keep_fed` knows between two looks."""
+
+    def __init__(self, routes: Routes, root: Callable[[], luigi.Task], options: Options) -> None:
+        self.routes, self.root, self.options = routes, root, options
+        self.sent: set[tuple[str, str]] | None = None
+        self.empty = 0
+        self.first = True
+
+    def look(self) -> bool:
+        """Send what is ready and was not sent. Returns whether the job is complete."""
+        Register.clear_instance_cache()
+        is_open = bool(self.routes.counts().open)
+        if self.first:
+            self.sent, self.first = (None if is_open else set()), False
+        self.empty = 0 if is_open else self.empty + 1
+        # the counts of SQS are estimates: believe them when they say it twice
+        drained = self.empty > 1 or self.sent == set()
+        job = Job.of(self.root())
+        if job.done:
+            logger.info("%s is complete", job.root)
+            return True
+        if drained:
+            self.sent = set(_given_up(self.routes))
+            if not self._unsent(job):
+                raise DeadEndError(
+                    f"{job.root} is not complete, and nothing that it needs can be sent: {len(self.sent)} messages "
+                    "were given up; "
+                    + "; ".join(
+                        f"see why with: lchunk queue dead {queue.address}; then send them again with: lchunk queue "
+                        f"redrive {queue.address}"
+                        for queue in self.routes.queues
+                    )
+                )
+        if self.sent is None:
+            logger.info("waiting until the queue is empty: it may hold what is missing")
+            return False
+        fresh = self._unsent(job)
+        send(self.routes, fresh, self.options)
+        self.sent |= {TaskMessage.of(task, self.options).key for task in fresh}
+        if fresh:
+            self.empty = 0
+            logger.info("sent %d regions; %d wait for others", len(fresh), job.waiting)
+        return False
+
+    def _unsent(self, job: Job) -> list[luigi.Task]:
+        sent = self.sent or set()
+        return [task for task in job.ready if TaskMessage.of(task, self.options).key not in sent]
 
 
-def _given_up(queue: Queue) -> Iterator[tuple[str, str]]:
-    for letter in queue.dead():
+def _given_up(routes: Routes) -> Iterator[tuple[str, str]]:
+    for letter in routes.dead():
         try:
             yield TaskMessage.parse(letter.body).key
         except MessageError:
-            continue  # malformed: no region waits for it
+            continue  # no region waits for what cannot be read
 
 
 def summary(job: Job, parts: list[Amount], *, workers: int, price: float) -> Iterator[str]:
-    """What there is to do now, a line a stage, and what it will take.
+    """What there is to do now, a line per stage, and what it will take.
 
     Args:
-        job: as it stands.
+        job: the job as it is now.
         parts: how much of each stage is ready.
         workers: how many will share it.
-        price: dollars an hour of one.
+        price: dollars per hour of one worker.
     """
     for part in parts:
-        took = "no chunk made yet, so no estimate" if part.seconds is None else f"{_hours(part.seconds)} of one worker"
+        took = "no estimate before a chunk is made" if part.seconds is None else f"{_hours(part.seconds)} of one worker"
         yield f"{part.stage:20} {part.regions:>7} regions  {part.chunks:>9} chunks  {took}"
     known = [part.seconds for part in parts if part.seconds is not None]
     if known:

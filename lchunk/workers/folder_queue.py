@@ -5,14 +5,16 @@
 
 A rename is atomic, and of two workers that rename one file only one finds it: that one holds the message. The clocks
 of the machines must agree to much less than a lease. A worker lists the folder once for some hundred messages: good
-for some 10^5 of them.
+for some 10^5 of them. Files of other names, which desktops, sync programs and NFS leave behind, are ignored.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,20 +24,26 @@ from pathlib import Path
 from lchunk.volumes.store import FileStore
 from lchunk.workers.queue import Counts, DeadLetter, LeaseLostError, Message
 
+logger = logging.getLogger("luigi-interface")
+
 POLL_SECONDS = 0.2
 LONGEST_WAIT = 2.0
-"""A worker that is told to stop waits no longer than this."""
+"""A worker that has to stop waits no longer than this."""
 CANDIDATES = 16
 """Workers that come at one time choose among this many, so that they seldom want the same."""
 LOOK_AHEAD = 512
-"""Messages that one listing of the folder tells of."""
+"""Messages that one listing of the folder is used for."""
+LARGEST_BODY = 1 << 20
+"""Bytes of a body that are read, as many as SQS takes."""
+MESSAGE = re.compile(r"\d{15}\.\d{1,9}\.[0-9A-Za-z_-]+\.json", re.ASCII)
+LETTER = re.compile(r"[0-9A-Za-z_-]+\.json", re.ASCII)
 
 
 class FolderQueue:
     """See the module.
 
     Args:
-        folder: its place.
+        folder: where it is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,9 +59,11 @@ class FolderQueue:
         self.messages.mkdir(exist_ok=True)
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        self._list(self.messages)
+        self._messages()
         for body in bodies:
-            self.store.put(f"messages/{_name(time.time() + delay, 0, uuid.uuid4().hex)}", body.encode())
+            self.store.put(
+                f"messages/{_name(time.time() + delay, 0, uuid.uuid4().hex)}", body.encode(errors="surrogateescape")
+            )
 
     def receive(self, visibility: float, wait: float) -> Message | None:
         until = time.monotonic() + min(wait, LONGEST_WAIT)
@@ -65,7 +75,7 @@ class FolderQueue:
             time.sleep(min(POLL_SECONDS, left))
 
     def _take(self, visibility: float) -> Message | None:
-        """A message of those that the last listing told of, or a new one tells of."""
+        """A message of the last listing, or of a new one."""
         while True:
             self._ready = self._ready or self._oldest()
             if not self._ready:
@@ -75,13 +85,16 @@ class FolderQueue:
             held = _name(time.time() + visibility, receives + 1, number)
             try:
                 os.rename(self.messages / name, self.messages / held)
-                return Message((self.messages / held).read_text(), held, receives + 1)
             except FileNotFoundError:
                 continue  # another worker was first
+            try:
+                return Message(_text(self.messages / held), held, receives + 1)
+            except OSError as error:
+                logger.warning("%s cannot be read, and comes again when its lease ends: %s", held, error)
 
     def _oldest(self) -> list[str]:
         now = time.time()
-        return list(islice(takewhile(lambda name: _parts(name)[0] <= now, self._list(self.messages)), LOOK_AHEAD))
+        return list(islice(takewhile(lambda name: _parts(name)[0] <= now, self._messages()), LOOK_AHEAD))
 
     def renew(self, message: Message, visibility: float) -> Message:
         _, receives, number = _parts(message.receipt)
@@ -105,38 +118,61 @@ class FolderQueue:
 
     def counts(self) -> Counts:
         now = time.time()
-        states = [_parts(name) for name in self._list(self.messages)]
+        states = [_parts(name) for name in self._messages()]
         later = [receives for visible, receives, _ in states if visible > now]
         delayed = later.count(0)
-        return Counts(len(states) - len(later), len(later) - delayed, delayed, len(self._list(self.graves)))
+        return Counts(len(states) - len(later), len(later) - delayed, delayed, len(self._letters()))
 
     def dead(self) -> Iterator[DeadLetter]:
-        for name in self._list(self.graves):
-            yield DeadLetter(**json.loads((self.graves / name).read_bytes()))
+        return (letter for _, letter in self._read_letters())
 
     def redrive(self) -> int:
-        graves = self._list(self.graves)
-        for name in graves:
-            self.send([json.loads((self.graves / name).read_bytes())["body"]])
+        count = 0
+        for name, letter in self._read_letters():
+            self.send([letter.body])
             (self.graves / name).unlink()
-        return len(graves)
+            count += 1
+        return count
 
     def purge(self) -> None:
-        for name in self._list(self.messages):
+        for name in self._messages():
             (self.messages / name).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        for name in self._list(self.graves):
+        for name in self._letters():
             (self.graves / name).unlink(missing_ok=True)
 
-    def _list(self, folder: Path) -> list[str]:
+    def _read_letters(self) -> Iterator[tuple[str, DeadLetter]]:
+        for name in self._letters():
+            try:
+                content = json.loads((self.graves / name).read_bytes())
+                letter = DeadLetter(str(content["body"]), str(content["error"]))
+            except FileNotFoundError:
+                continue  # it was sent anew, or discarded, meanwhile
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                logger.warning("%s is left out, as it is no dead letter: %s", self.graves / name, error)
+                continue
+            yield name, letter
+
+    def _messages(self) -> list[str]:
+        return self._list(self.messages, MESSAGE)
+
+    def _letters(self) -> list[str]:
+        return self._list(self.graves, LETTER)
+
+    def _list(self, folder: Path, names: re.Pattern[str]) -> list[str]:
         try:
-            names = os.listdir(folder)
+            return sorted(filter(names.fullmatch, os.listdir(folder)))
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"queue {self.address} must be there, and is not; make it with: lchunk queue create {self.address}"
+                f"queue {self.address} must exist, and does not; create it with: lchunk queue create {self.address}"
             ) from error
-        return sorted(name for name in names if name.endswith(".json"))
+
+
+def _text(path: Path) -> str:
+    """A body; bytes that are no UTF-8 become surrogates, which no reader of messages takes for text."""
+    with open(path, "rb") as file:
+        return file.read(LARGEST_BODY).decode(errors="surrogateescape")
 
 
 def _name(visible: float, receives: int, number: str) -> str:

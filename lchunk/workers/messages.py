@@ -1,48 +1,69 @@
 """A task as a message, and back: `{"module", "family", "params"}`, of any stage, for any region.
 
-`options` holds what the command line that sent it said beside the cfg, as {"Segmentation_threshold": "0.5"}: the
-worker's own cfg gives the rest. `failures` counts the workers that could not do it.
+`options` holds what the sender's command line said beside its cfg, as {"Segmentation_threshold": "0.5"}; the worker's
+own cfg gives the rest. Workers keep three counts in the message: `failures`, tries that failed; `returns`, times that
+it was given back for a cause that may not be its own; `since`, the time of the first such return.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import luigi
-from luigi.cmdline_parser import CmdlineParser
-from luigi.task_register import Register, TaskClassException
 
 STAGES = "lchunk.tasks"
 """The module that every worker may import."""
-
+SHOWN = 200
+"""Characters of a body that an error shows."""
+LARGEST_COUNT = 10**12
 
 Options = Mapping[str, str | bool]
 """By `<Stage>_<knob>`: a text, or True for a flag."""
 
 
 class MessageError(ValueError):
-    """A message that no worker can make a task of, however often it comes."""
+    """A body that no worker can read, whatever its version, its modules and its cfg."""
 
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """What a message says."""
+    """What a message says.
+
+    Args:
+        module: imported to find the stage.
+        family: the stage's name.
+        params: its parameters, as text.
+        options: what the sender's command line said of any stage.
+        failures: tries that failed.
+        returns: times that a worker gave it back, for a cause that may be the worker's or the machine's.
+        since: seconds since 1970 of the first return; 0 before it.
+        unknown: fields of a newer version, kept for the workers that know them.
+    """
 
     module: str
     family: str
     params: Mapping[str, str]
     options: Options = field(default_factory=dict)
     failures: int = 0
+    returns: int = 0
+    since: int = 0
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: luigi.Task, options: Options) -> TaskMessage:
-        """A task, written down."""
+        """A task, written down.
+
+        Raises:
+            ValueError: the task's module has the name of one of Python's own.
+        """
+        if _is_pythons_own(task.task_module):
+            raise ValueError(
+                f"module of a stage must not be named like one of Python's own, got {task.task_module!r}; rename it"
+            )
         params = task.to_str_params(only_significant=True, only_public=True)
         return cls(task.task_module, task.task_family, params, options)
 
@@ -51,21 +72,25 @@ class TaskMessage:
         """Read a message.
 
         Raises:
-            MessageError: it is none.
+            MessageError: no worker can read it.
         """
         try:
+            body.encode()  # bytes that are no UTF-8 came as surrogates
             content = json.loads(body)
-            message = cls(**content)
-        except (ValueError, TypeError) as error:
-            raise MessageError(
-                f'a message must be JSON {{"module", "family", "params"}}, got {body[:200]!r}: {error}'
-            ) from error
-        texts: list[object] = [message.module, message.family]
-        for words in (message.params, message.options):
-            texts += [*words, *words.values()] if isinstance(words, dict) else [None]
-        texts = ["" if text is True else text for text in texts]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(message.failures, int):
-            raise MessageError(f"module, family, params and options of a message must be text, got {body[:200]!r}")
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise _malformed(body, f"{type(error).__name__}: {error}") from None
+        if not isinstance(content, dict):
+            raise _malformed(body, f"it is a {type(content).__name__}")
+        unknown = {name: content.pop(name) for name in content.keys() - _FIELDS}
+        missing = sorted(_REQUIRED - content.keys())
+        if missing:
+            raise _malformed(body, f"{missing[0]} is missing")
+        message = cls(**content, unknown=unknown)
+        for name, is_right in _SHAPES.items():
+            if not is_right(getattr(message, name)):
+                raise _malformed(body, f"{name} is not as it must be")
+        if _is_pythons_own(message.module):
+            raise _malformed(body, f"{message.module} is a module of Python, which holds no stage")
         return message
 
     @property
@@ -74,79 +99,61 @@ class TaskMessage:
         content: dict[str, Any] = {"module": self.module, "family": self.family, "params": dict(self.params)}
         if self.options:
             content["options"] = dict(self.options)
-        if self.failures:
-            content["failures"] = self.failures
-        return json.dumps(content)
+        for name in _COUNTS:
+            if getattr(self, name):
+                content[name] = getattr(self, name)
+        return json.dumps(content | dict(self.unknown))
 
     @property
     def key(self) -> tuple[str, str]:
         """The same for every message of one task."""
         return self.family, json.dumps(dict(self.params), sort_keys=True)
 
+    @property
+    def uncounted(self) -> TaskMessage:
+        """The message as it was first sent."""
+        return replace(self, failures=0, returns=0, since=0)
+
     def failed_again(self) -> TaskMessage:
         """The message after one more failure."""
         return replace(self, failures=self.failures + 1)
 
-    def task(self, modules: Sequence[str]) -> luigi.Task:
-        """The task; call it inside `options_of`.
-
-        Args:
-            modules: what may be imported, each with all below it.
-
-        Raises:
-            MessageError: its module may not be imported, or there is no such stage, or a parameter is wrong.
-        """
-        if not any(self.module == allowed or self.module.startswith(f"{allowed}.") for allowed in modules):
-            raise MessageError(
-                f"module of a message must be one of {', '.join(modules)}, or below, got {self.module!r}; "
-                "allow it with --module where you trust the queue"
-            )
-        try:
-            stage = _stage(self.module, self.family)
-        except (ImportError, TaskClassException) as error:
-            raise MessageError(
-                f"a message must name a stage, got {self.family!r} of {self.module!r}: {error}"
-            ) from error
-        unknown = sorted(set(self.params) - {name for name, _ in stage.get_params()})
-        if unknown:
-            raise MessageError(f"parameters of a message must be those of {self.family}, got {unknown[0]!r}")
-        try:
-            task: luigi.Task = stage.from_str_params(self.params)
-        except ValueError as error:
-            raise MessageError(f"the parameters of a message for {self.family} are wrong: {error}") from error
-        return task
+    def returned(self, now: float) -> TaskMessage:
+        """The message after one more return, at a time in seconds since 1970."""
+        return replace(self, returns=self.returns + 1, since=self.since or int(now))
 
 
-@functools.cache
-def _stage(module: str, family: str) -> type[luigi.Task]:
-    """Luigi's look-up of a class, which goes through all that there are."""
-    importlib.import_module(STAGES)
-    importlib.import_module(module)
-    stage: type[luigi.Task] = Register.get_task_cls(family)
-    return stage
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
 
 
-@contextlib.contextmanager
-def options_of(message: TaskMessage) -> Iterator[None]:
-    """What a message says beside the cfg holds inside.
-
-    Raises:
-        MessageError: there is no such option.
-    """
-    if not message.options:
-        yield
-        return
-    flags = {name: f"--{name.replace('_', '-')}" for name in message.options}
-    words = [flags[name] if value is True else f"{flags[name]}={value}" for name, value in message.options.items()]
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(CmdlineParser.global_instance([message.family, *words]))
-        except SystemExit as error:
-            raise MessageError(f"options of a message must be those of stages, got {dict(message.options)}") from error
-        yield
+def _are_params(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
-def options_given(line: CmdlineParser) -> Options:
-    """What a command line says as `--Stage-knob`, for any stage."""
-    names = {f"{family}_{name}" for family, no_section, name, _ in Register.get_all_params() if not no_section}
-    return {name: value for name, value in vars(line.known_args).items() if name in names and value}
+def _are_options(value: object) -> bool:
+    return isinstance(value, dict) and all(text is True or isinstance(text, str) for text in value.values())
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_COUNT
+
+
+_COUNTS = ("failures", "returns", "since")
+_SHAPES = {
+    "module": _is_name, "family": _is_name, "params": _are_params, "options": _are_options,
+    **dict.fromkeys(_COUNTS, _is_count),
+}  # fmt: skip
+_FIELDS = _SHAPES.keys()
+_REQUIRED = frozenset({"module", "family", "params"})
+
+
+def _is_pythons_own(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _malformed(body: str, why: str) -> MessageError:
+    return MessageError(
+        'a message must be JSON {"module": name, "family": name, "params": {name: text}}, with options and counts if '
+        f"need be, got {body[:SHOWN]!r}: {why}"
+    )

@@ -1,4 +1,4 @@
-"""What of a job can be done now: the regions that are missing, and have all that they are made from."""
+"""What can be done of a job now: missing regions whose inputs are complete."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from itertools import islice
 import luigi
 from luigi.task import flatten
 
+from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.store import Store
 
@@ -19,12 +20,12 @@ logger = logging.getLogger("luigi-interface")
 LOG_BYTES = 1 << 16
 """Of the end of each process's log that an estimate reads."""
 LOGS = 200
-"""Chunk logs that an estimate looks at, a stage."""
+"""Chunk logs per stage that an estimate looks at."""
 
 
 @dataclass
 class Job:
-    """A task with all that it needs, as it stands now.
+    """A task with all that it needs, as it is now.
 
     Args:
         root: the task.
@@ -40,13 +41,14 @@ class Job:
 
     @classmethod
     def of(cls, root: luigi.Task) -> Job:
-        """Look at the chunk files of a task and of all that it needs.
+        """Look at the chunk files of a task and of all that it needs; no net is loaded for that.
 
         Raises:
             ValueError: knobs, files or inputs cannot work.
         """
         job = cls(root)
-        job._visit(root)
+        with without_rehearsal():
+            job._visit(root)
         return job
 
     @property
@@ -63,12 +65,12 @@ class Job:
         if task.task_id in self._seen or self._is_complete(task):
             return
         self._seen.add(task.task_id)
-        lacking = [other for other in flatten(task.requires()) if not self._is_complete(other)]
-        for other in lacking:
+        incomplete = [other for other in flatten(task.requires()) if not self._is_complete(other)]
+        for other in incomplete:
             self._visit(other)
         if isinstance(task, Stage) and task.delegates:
             return  # its blocks are what is made
-        if not lacking:
+        if not incomplete:
             self.ready.append(task)
         elif not isinstance(task, luigi.WrapperTask):
             self.waiting += 1
@@ -92,7 +94,7 @@ class Amount:
 
 
 def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
-    """The regions of each stage; a layer may be of two, as an image and its mips."""
+    """The regions of each stage; two stages may share a layer, as an image and its mips do."""
     stages: dict[tuple[str, str], list[Stage]] = {}
     for task in tasks:
         if isinstance(task, Stage):
@@ -101,7 +103,7 @@ def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
 
 
 def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
-    """How much some tasks are, a stage."""
+    """How much some tasks are, per stage."""
     return [_amount(regions) for regions in by_stage(tasks)]
 
 

@@ -19,12 +19,15 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from lchunk.workers.aws_errors import in_one_line
 from lchunk.workers.queue import Counts, DeadLetter, LeaseLostError, Message
 
 logger = logging.getLogger("luigi-interface")
 
-PATIENT = Config(retries={"mode": "standard", "max_attempts": 10}, user_agent="lchunk")
-"""A server that is away for a minute stops nobody; to put together botocore's own name is a quarter of a request."""
+PATIENT_ATTEMPTS = 10
+"""Of a worker: a server that is away for a minute stops nobody."""
+ATTEMPTS_OF_A_PERSON = 3
+CONNECT_SECONDS = 10
 BATCH = 10
 ATTEMPTS = 6
 LONGEST_DELAY = 900
@@ -37,8 +40,12 @@ ERROR_CHARACTERS = 20_000
 DEAD_SECONDS = 60
 LETTERS_A_SECOND = 20
 """How long dead letters are held while they are looked at, or sent anew, so that the next look gives others."""
+NAME = re.compile(r"[0-9A-Za-z_-]{1,75}", re.ASCII)
+"""SQS takes 80 characters, five of which are for the end of the name of the dead letters' queue."""
 LOST = ("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat")
 ABSENT = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
+ROOM = 250_000
+"""Bytes of a message with its attributes, a little less than SQS takes everywhere."""
 NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What SQS refuses in a text."""
 
@@ -48,20 +55,39 @@ class SqsQueue:
 
     Args:
         address: its name, or its URL.
+        patient: whether to go on for a minute while the server is away.
+
+    Raises:
+        ValueError: it is a FIFO queue, or no name of a queue; or no region is given.
     """
 
-    def __init__(self, address: str) -> None:
+    @in_one_line
+    def __init__(self, address: str, *, patient: bool = False) -> None:
+        if address.endswith(".fifo"):
+            raise ValueError(
+                f"a queue must be a standard queue of SQS, got the FIFO queue {address!r}; use another name"
+            )
+        if "://" not in address and not NAME.fullmatch(address):
+            raise ValueError(
+                f"the name of a queue must be 1 to 75 letters, digits, hyphens and underscores, got {address!r}"
+            )
         self.address = address
-        self.client: Any = boto3.client("sqs", config=PATIENT)
+        attempts = PATIENT_ATTEMPTS if patient else ATTEMPTS_OF_A_PERSON
+        config = Config(
+            retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=CONNECT_SECONDS,
+            user_agent="lchunk",  # botocore takes a quarter of a request's time to put its own together
+        )  # fmt: skip
+        self.client: Any = boto3.client("sqs", config=config)
 
+    @in_one_line
     def create(self, visibility: float) -> None:
-        """Make NAME and NAME-dead.
+        """Create NAME and NAME-dead.
 
         Raises:
-            ValueError: the address is a URL, which is given when a queue is made.
+            ValueError: the address is a URL, which SQS gives to a queue when it is created.
         """
         if "://" in self.address:
-            raise ValueError(f"a queue is made by its name, got the URL {self.address}")
+            raise ValueError(f"a queue must be created by its name, got the URL {self.address}; give its last part")
         keep = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
         dead = self.client.create_queue(QueueName=f"{self.address}-dead", Attributes=keep)["QueueUrl"]
         arn = self.client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -72,7 +98,7 @@ class SqsQueue:
         except ClientError as error:
             if "Exist" not in _code(error):
                 raise
-            # it is there with other attributes
+            # it exists with other attributes
             self.client.set_queue_attributes(QueueUrl=self.url, Attributes=attributes)
 
     @cached_property
@@ -95,11 +121,12 @@ class SqsQueue:
         policy = answer.get("Attributes", {}).get("RedrivePolicy")
         if not policy:
             raise ValueError(
-                f"queue {self.address} must have a queue for dead letters, and has none; "
-                "give it a redrive policy, or let lchunk make it: lchunk queue create NAME"
+                f"queue {self.address} must have a queue for dead letters, got none; "
+                "give it a redrive policy, or let lchunk create it: lchunk queue create NAME"
             )
         return self._url_of(json.loads(policy)["deadLetterTargetArn"].rsplit(":", 1)[1])
 
+    @in_one_line
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
         seconds = min(round(delay), LONGEST_DELAY)
         for start in range(0, len(bodies), BATCH):
@@ -128,6 +155,7 @@ class SqsQueue:
             logger.warning("SQS refused %d of a batch: sending them again", len(entries))
             time.sleep(random.uniform(0.1, 0.2) * 2**attempt)
 
+    @in_one_line
     def receive(self, visibility: float, wait: float) -> Message | None:
         answer = self._of_queue(
             self.client.receive_message,
@@ -141,21 +169,26 @@ class SqsQueue:
             return Message(message["Body"], message["ReceiptHandle"], receives)
         return None
 
+    @in_one_line
     def renew(self, message: Message, visibility: float) -> Message:
         self._of_message(
             self.client.change_message_visibility, message, VisibilityTimeout=_whole(visibility) if visibility else 0
         )
         return message
 
+    @in_one_line
     def delete(self, message: Message) -> None:
         self._of_message(self.client.delete_message, message)
 
+    @in_one_line
     def bury(self, message: Message, error: str) -> None:
-        reason = NO_TEXT.sub("?", error)[-ERROR_CHARACTERS:] or "?"
-        attributes = {"error": {"DataType": "String", "StringValue": reason}}
+        most = max(0, ROOM - len(message.body.encode()))
+        reason = NO_TEXT.sub("?", error)[-ERROR_CHARACTERS:].encode()[-most:].decode(errors="ignore") if most else ""
+        attributes = {"error": {"DataType": "String", "StringValue": reason or "?"}}
         self.client.send_message(QueueUrl=self.dead_url, MessageBody=message.body, MessageAttributes=attributes)
         self.delete(message)
 
+    @in_one_line
     def counts(self) -> Counts:
         names = [
             "ApproximateNumberOfMessages",
@@ -167,6 +200,7 @@ class SqsQueue:
         visible, in_flight, delayed = (int(own.get(name, 0)) for name in names)
         return Counts(visible, in_flight, delayed, sum(int(dead.get(name, 0)) for name in names))
 
+    @in_one_line
     def dead(self) -> Iterator[DeadLetter]:
         letters = self._dead_letters()
         for letter in letters:
@@ -174,6 +208,7 @@ class SqsQueue:
                 self._of_dead(self.client.change_message_visibility, letter, VisibilityTimeout=0)
         return (DeadLetter(letter["Body"], _reason(letter)) for letter in letters)
 
+    @in_one_line
     def redrive(self) -> int:
         # all are looked at before any is sent: what workers give up anew stays
         letters = self._dead_letters()
@@ -184,9 +219,11 @@ class SqsQueue:
                 self._of_dead(self.client.delete_message, letter)
         return len(letters)
 
+    @in_one_line
     def purge(self) -> None:
         self._of_queue(self.client.purge_queue)
 
+    @in_one_line
     def discard(self) -> None:
         self.client.purge_queue(QueueUrl=self.dead_url)
 
@@ -226,7 +263,7 @@ class SqsQueue:
 
     def _absent(self) -> FileNotFoundError:
         return FileNotFoundError(
-            f"queue {self.address} must be there, and is not; make it with: lchunk queue create NAME"
+            f"queue {self.address} must exist, and does not; create it with: lchunk queue create NAME"
         )
 
     def _of_message(self, call: Any, message: Message, **arguments: Any) -> None:

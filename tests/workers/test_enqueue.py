@@ -16,6 +16,7 @@ from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refu
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.messages import STAGES
 from lchunk.workers.ready import Amount, Job, amounts
+from lchunk.workers.routes import Routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Terms, Worker
 from tests.conftest import build, write_hdf5
@@ -63,15 +64,15 @@ def test_a_large_grid_is_sent_in_blocks(queue: FolderQueue, configure: Callable[
     job = Job.of(Noted())
     assert regions(job.ready) == ["Noted 0-8_0-4_0-4", "Noted 8-16_0-4_0-4"]
     assert amounts(job.ready) == [Amount("Noted", 2, 4, None)]
-    send(queue, job.ready, {})
+    send(Routes(queue), job.ready, {})
     work(queue)
     assert Noted().complete()
 
 
 def test_sending_fixes_the_recipe(queue: FolderQueue, configure: Callable[..., None]) -> None:
-    send(queue, Job.of(Noted()).ready, {})
+    send(Routes(queue), Job.of(Noted()).ready, {})
     assert build(Noted())
-    send(queue, Job.of(NotedTwice()).ready, {})
+    send(Routes(queue), Job.of(NotedTwice()).ready, {})
     with pytest.raises(RecipeMismatchError, match="times is '2' there, '3' in this run"):
         NotedTwice(times=3).complete()
 
@@ -81,7 +82,7 @@ def test_sending_fixes_the_recipe_of_each_stage_of_a_layer(queue: FolderQueue, c
     assert build(Ingest(region=FIRST))
     job = Job.of(Downsample(of="image"))
     assert {task.task_family for task in job.ready} == {"Ingest", "Downsample"}
-    send(queue, job.ready, {})
+    send(Routes(queue), job.ready, {})
     assert all(stage.files().recipe() is not None for stage in (Ingest(), Downsample(of="image")))
 
 
@@ -96,10 +97,10 @@ def test_a_dry_run_sends_nothing(queue: FolderQueue, capsys: pytest.CaptureFixtu
 
 
 def test_a_queue_that_is_not_drained_is_refused(queue: FolderQueue) -> None:
-    refuse_undrained(queue)
-    send(queue, Job.of(Noted()).ready, {})
-    with pytest.raises(NotDrainedError, match=r"must be empty before more is sent, got 4 messages .*--force"):
-        refuse_undrained(queue)
+    refuse_undrained(Routes(queue))
+    send(Routes(queue), Job.of(Noted()).ready, {})
+    with pytest.raises(NotDrainedError, match=r"must be empty before more is sent, got 4 waiting messages.*--force"):
+        refuse_undrained(Routes(queue))
 
 
 def test_a_job_is_kept_fed_until_it_stands(queue: FolderQueue) -> None:
@@ -110,13 +111,13 @@ def test_a_job_is_kept_fed_until_it_stands(queue: FolderQueue) -> None:
         work(queue)
         return len(rounds) > 9
 
-    keep_fed(queue, NotedTwice, {}, every=3, until_stopped=meanwhile)
+    keep_fed(Routes(queue), NotedTwice, {}, every=3, until_stopped=meanwhile)
     assert NotedTwice().complete()
     assert rounds == [3, 3]  # one a stage
 
 
 def test_a_supervisor_that_was_killed_goes_on(queue: FolderQueue) -> None:
-    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=lambda _: True)
+    keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=lambda _: True)
     work(queue, most=2)
     assert queue.counts().open == 2
     sent = []
@@ -126,7 +127,7 @@ def test_a_supervisor_that_was_killed_goes_on(queue: FolderQueue) -> None:
         work(queue, most=1)
         return len(sent) > 20
 
-    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+    keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=meanwhile)
     assert NotedTwice().complete()
     # the new one knows nothing of the two that were there: it sends no second message of them
     assert sent[:2] == [2, 1]
@@ -143,7 +144,7 @@ def test_what_vanishes_on_the_way_is_sent_again(queue: FolderQueue) -> None:
         work(queue)
         return len(rounds) > 9
 
-    keep_fed(queue, Noted, {}, every=0, until_stopped=meanwhile)
+    keep_fed(Routes(queue), Noted, {}, every=0, until_stopped=meanwhile)
     assert Noted().complete()
 
 
@@ -157,11 +158,11 @@ def test_a_job_whose_rest_was_given_up_ends_with_the_way_out(
         return False
 
     with pytest.raises(DeadEndError, match=r"1 messages were given up; see why with: lchunk queue dead"):
-        keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+        keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=meanwhile)
     configure("Noted", poison="")
     assert NotedTwice(region="12-16_0-4_0-4").complete()
     queue.redrive()
-    keep_fed(queue, NotedTwice, {}, every=0, until_stopped=meanwhile)
+    keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=meanwhile)
     assert NotedTwice().complete()
 
 

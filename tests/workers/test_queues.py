@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,14 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from lchunk.workers import sqs
 from lchunk.workers.address import open_queue
-from lchunk.workers.folder_queue import FolderQueue
+from lchunk.workers.aws_errors import in_one_line
+from lchunk.workers.folder_queue import LARGEST_BODY, FolderQueue
+from lchunk.workers.messages import MessageError, TaskMessage
 from lchunk.workers.queue import Queue
 from lchunk.workers.sqs import SqsQueue
-from tests.contracts.queue_contract import QueueContract, StrictQueueContract
+from tests.contracts.queue_contract import SHORT, QueueContract, StrictQueueContract
 
 
 class TestFolderQueue(StrictQueueContract):
@@ -27,6 +33,77 @@ class TestFolderQueue(StrictQueueContract):
         queue = FolderQueue(tmp_path / "queue")
         queue.create(60)
         return queue
+
+    def test_a_burial_that_fails_leaves_the_message(self, queue: FolderQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        queue.send(["a"])
+        message = self.take(queue, SHORT)
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.store, "put", failing)
+            with pytest.raises(OSError, match="no space"):
+                queue.bury(message, "why")
+        assert queue.counts().open == 1
+        assert self.take(queue).body == "a"
+
+    def test_what_is_sent_anew_stays_until_it_is_sent(
+        self, queue: FolderQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue.send(["a"])
+        queue.bury(self.take(queue), "why")
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.store, "put", failing)
+            with pytest.raises(OSError, match="no space"):
+                queue.redrive()
+        assert queue.counts().dead == 1
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "._001795601569285.0.4415d559f5dc42c697f424238f73580f.json",
+            ".nfs000000000012",
+            ".DS_Store",
+            "notes.json",
+            "a.b.c.json",
+            "1.0.abc.json",
+            "001795601604677.0.0add8f67.sync-conflict-20240101.json",
+            "001795601604677.0.0add8f67 (copy).json",
+            "001795601604677.x.0add8f67.json",
+            ".000000000000000.0.abc.json.0123.partial",
+        ],
+    )
+    def test_strays_are_ignored_and_left(self, queue: FolderQueue, name: str) -> None:
+        for folder in (queue.messages, queue.graves):
+            (folder / name).write_bytes(b"\0\5\26\7")
+        queue.send(["a"])
+        assert (queue.counts().visible, queue.counts().open) == (1, 1)
+        queue.bury(self.take(queue), "why")
+        assert queue.receive(60, 0) is None
+        assert [letter.body for letter in queue.dead()] == ["a"]
+        assert queue.redrive() == 1
+        queue.purge()
+        queue.discard()
+        assert (queue.messages / name).exists()
+        assert queue.counts().open == 0
+
+    def test_bytes_that_are_no_text_come_and_can_be_buried_and_sent_anew(self, queue: FolderQueue) -> None:
+        path = queue.messages / "000000000000000.0.abc.json"
+        path.write_bytes(b'{"\xff\xfe": 1}')
+        message = self.take(queue)
+        with pytest.raises(MessageError):
+            TaskMessage.parse(message.body)
+        queue.bury(message, "why")
+        assert queue.redrive() == 1
+        (again,) = queue.messages.iterdir()
+        assert again.read_bytes() == b'{"\xff\xfe": 1}'
+
+    def test_a_message_that_cannot_be_read_does_not_hold_up_the_others(self, queue: FolderQueue) -> None:
+        (queue.messages / "000000000000000.0.abc.json").mkdir()
+        queue.send(["a"])
+        assert self.take(queue).body == "a"
+        assert queue.receive(60, 0) is None
+
+    def test_a_body_without_end_is_read_up_to_a_limit(self, queue: FolderQueue) -> None:
+        (queue.messages / "000000000000000.0.abc.json").write_bytes(b"[" * (LARGEST_BODY + 10))
+        assert len(self.take(queue).body) == LARGEST_BODY
 
     def test_workers_that_come_at_once_never_get_the_same(self, queue: Queue, tmp_path: Path) -> None:
         bodies = [str(number) for number in range(200)]
@@ -42,6 +119,10 @@ class TestFolderQueue(StrictQueueContract):
         assert sorted(got) == sorted([body, "1"] for body in bodies)
 
 
+def failing(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
+
+
 class SqsContract(QueueContract):
     kind = ""
 
@@ -53,12 +134,40 @@ class SqsContract(QueueContract):
         queue.create(60)
         return queue
 
+    def test_a_burial_that_fails_leaves_the_message(self, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        queue.send(["a"])
+        message = self.take(queue, SHORT)
+        with monkeypatch.context() as patch:
+            patch.setattr(queue.client, "send_message", failing)
+            with pytest.raises(OSError, match="no space"):
+                queue.bury(message, "why")
+        assert self.take(queue).body == "a"
+
+    def test_what_is_sent_anew_stays_until_it_is_sent(self, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        queue.send(["a"])
+        queue.bury(self.take(queue), "why")
+        with monkeypatch.context() as patch:
+            patch.setattr(sqs, "DEAD_SECONDS", 1)
+            patch.setattr(queue.client, "send_message_batch", failing)
+            with pytest.raises(OSError, match="no space"):
+                queue.redrive()
+        time.sleep(1.3)
+        assert [letter.body for letter in queue.dead()] == ["a"]
+
+    def test_a_reason_is_cut_where_the_body_leaves_little_room(self, queue: SqsQueue) -> None:
+        body = "b" * 245_000
+        queue.send([body])
+        queue.bury(self.take(queue), "ü" * 20_000)
+        (letter,) = queue.dead()
+        assert letter.body == body
+        assert 0 < len(letter.error) <= 20_000 // 4
+
     def test_its_url_is_an_address_too(self, queue: SqsQueue) -> None:
         queue.send(["a"])
         assert open_queue(queue.url).counts().visible == 1
 
     def test_a_queue_that_is_not_there_is_an_error_with_the_way_out(self, queue: SqsQueue) -> None:
-        with pytest.raises(FileNotFoundError, match=r"queue nobody must be there, and is not; .*lchunk queue create"):
+        with pytest.raises(FileNotFoundError, match=r"queue nobody must exist, and does not; .*lchunk queue create"):
             SqsQueue("nobody").counts()
 
     def test_a_queue_without_dead_letters_is_refused(self, queue: SqsQueue) -> None:
@@ -143,6 +252,66 @@ class TestSqsWithAClock(SqsContract):
     kind = "clock"
 
 
+BARE = {
+    "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    "AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9",
+}  # fmt: skip
+KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "kind", "hint"),
+    [
+        ({}, ValueError, r"region of AWS must be given, got none; set AWS_DEFAULT_REGION"),
+        (
+            {"AWS_DEFAULT_REGION": "us-east-1"},
+            PermissionError,
+            r"credentials of AWS must be given, got none; set AWS_ACCESS_KEY_ID",
+        ),
+        (KEYS | {"AWS_DEFAULT_REGION": "us-east-1"}, ConnectionError, r"must be in reach; .*AWS_ENDPOINT_URL_SQS"),
+        ({"AWS_PROFILE": "nobody"}, ValueError, r"the profile of AWS must exist; .*AWS_PROFILE"),
+    ],
+)
+def test_surroundings_of_sqs_that_are_missing_are_one_line_with_the_way_out(
+    variables: dict[str, str], kind: type[Exception], hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (BARE | variables).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sqs, "ATTEMPTS_OF_A_PERSON", 1)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with pytest.raises(kind, match=hint) as caught:
+        open_queue("mouse").counts()
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None  # its cause tells a worker that it may pass
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("mouse.fifo", r"must be a standard queue of SQS, got the FIFO queue 'mouse\.fifo'"),
+        ("my mouse!", r"the name of a queue must be 1 to 75 letters, digits.* got 'my mouse!'"),
+        ("m" * 76, r"the name of a queue must be 1 to 75 letters"),
+        ("https://sqs.us-east-1.amazonaws.com/0/mouse.fifo", r"must be a standard queue"),
+    ],
+)
+def test_a_name_that_sqs_would_not_take_is_refused(name: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        open_queue(name)
+
+
+def test_refused_credentials_are_a_permission_error() -> None:
+    answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+
+    @in_one_line
+    def refused() -> None:
+        raise ClientError(answer, "SendMessage")
+
+    with pytest.raises(PermissionError, match="must be allowed to use the queue; set AWS_ACCESS_KEY_ID"):
+        refused()
+
+
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     assert isinstance(open_queue(f"{tmp_path}/queue"), FolderQueue)
@@ -155,7 +324,7 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_that_is_no_queue_is_an_error_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"must be there, and is not; .*lchunk queue create"):
+    with pytest.raises(FileNotFoundError, match=r"must exist, and does not; .*lchunk queue create"):
         FolderQueue(tmp_path / "none").counts()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.lease import Lease
 from lchunk.workers.messages import STAGES, TaskMessage
 from lchunk.workers.queue import LeaseLostError, Message
-from lchunk.workers.stopping import Stopping, spot_notice
+from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Outcome, Terms, Worker
 from tests.conftest import build, files_of, write_hdf5
 from tests.workers.stages import Noted, NotedTwice
@@ -104,18 +103,18 @@ def test_a_failed_message_comes_later(queue: FolderQueue, configured: Callable[.
     assert 50 <= int(name.name.split(".")[0]) / 1000 - time.time() + 1 <= 102
 
 
-@pytest.mark.parametrize("body", ["no json", '{"module": "os", "family": "Noted", "params": {}}'])
+@pytest.mark.parametrize("body", ["no json", '{"module": "os", "family": "Noted", "params": {}}', "[" * 100_000])
 def test_what_is_no_task_is_given_up_at_once(queue: FolderQueue, body: str) -> None:
     queue.send([body])
     assert work(queue) == {Outcome.BURIED: 1}
     (letter,) = queue.dead()
     assert letter.body == body
-    assert "of a message must be" in letter.error or "a message must be JSON" in letter.error
+    assert "a message must be JSON" in letter.error
 
 
 def test_a_region_that_is_no_chunk_says_which_is(queue: FolderQueue) -> None:
     send(queue, "0-3_0-4_0-4")
-    assert work(queue) == {Outcome.FAILED: 3, Outcome.BURIED: 1}
+    assert work(queue) == {Outcome.BURIED: 1}
     (letter,) = queue.dead()
     assert f"the nearest is {FIRST}" in letter.error
 
@@ -159,16 +158,6 @@ def test_what_fails_after_its_lease_was_lost_is_not_sent_anew(
 def test_a_scheduler_is_host_and_port(queue: FolderQueue) -> None:
     with pytest.raises(ValueError, match=r"a scheduler must be HOST:PORT, got 'here'"):
         work(queue, scheduler="here")
-
-
-def test_a_worker_with_other_knobs_is_refused_and_says_why(queue: FolderQueue, configured: Callable[..., None]) -> None:
-    send(queue, FIRST)
-    stage = NotedTwice(region=FIRST)
-    stage.for_volume.prepare()
-    queue.send([TaskMessage.of(NotedTwice(region=FIRST, times=3), {}).body])
-    assert work(queue)[Outcome.BURIED] == 1
-    (letter,) = queue.dead()
-    assert "times is '2' there, '3' in this run" in letter.error
 
 
 def test_max_tasks_and_max_minutes(queue: FolderQueue) -> None:
@@ -252,34 +241,3 @@ def test_what_was_made_is_the_same_however_it_was_made(queue: FolderQueue, tmp_p
     (tmp_path / "out/noted").rename(tmp_path / "queued")
     assert build(Noted())
     assert files_of(tmp_path / "out/noted") == queued
-
-
-def test_a_spot_notice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Metadata(http.server.BaseHTTPRequestHandler):
-        noticed = False
-
-        def do_PUT(self) -> None:
-            self.answer(200, b"token")
-
-        def do_GET(self) -> None:
-            allowed = self.headers["X-aws-ec2-metadata-token"] == "token"
-            self.answer(200 if self.noticed and allowed else 404, b"{}")
-
-        def answer(self, status: int, content: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Metadata)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
-    assert not spot_notice()
-    Metadata.noticed = True
-    assert spot_notice()
-    server.shutdown()
-    server.server_close()
-    assert not spot_notice()

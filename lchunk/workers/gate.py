@@ -1,0 +1,251 @@
+"""From a message to its task, within what a worker's operator allows.
+
+Whoever can write to a queue tells workers what to do. Without more permission than the worker's own cfg a message picks
+stages of allowed modules, their knobs, and regions; it never picks a module to import, a net to run, or a folder to
+write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import io
+import math
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import luigi
+from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import Register, TaskClassException
+
+from lchunk.tasks.stage import Stage
+from lchunk.workers.messages import STAGES, Options, TaskMessage
+
+CODE = {"Inference": ("framework", "model", "weights", "trust_weights")}
+"""Knobs that say which code runs, by the class that declares them."""
+MOST_CHUNKS = 1_000_000
+"""Chunks of one message: the listing of a region holds them all."""
+REMEMBERED = 1024
+NO_OPTIONS = contextlib.nullcontext()
+ODD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+
+
+class UnfitError(ValueError):
+    """A message that this worker cannot make a task of; a worker of another version, cfg or permission may."""
+
+
+class Knob(NamedTuple):
+    """A knob of a stage."""
+
+    stage: type[luigi.Task]
+    name: str
+    parameter: luigi.Parameter[Any]
+
+
+@dataclass
+class Gate:
+    """What a worker lets messages say.
+
+    Args:
+        modules: what may be imported, each with all below it.
+        trust_queue: let messages name roots and nets other than those of the worker's cfg.
+    """
+
+    modules: Sequence[str] = (STAGES,)
+    trust_queue: bool = False
+    _passed: set[tuple[type[luigi.Task], str, str | bool]] = field(default_factory=set)
+
+    @contextlib.contextmanager
+    def task(self, message: TaskMessage) -> Iterator[luigi.Task]:
+        """The task of a message; the message's options are in force inside.
+
+        Raises:
+            UnfitError: this worker cannot make a task of it.
+        """
+        stage = self.stage(message)
+        self._refuse_unknown(message, stage)
+        with self._options_in_force(message) if message.options else NO_OPTIONS:
+            try:
+                task: luigi.Task = stage.from_str_params(message.params)
+                _refuse_too_many_chunks(task)
+            except Exception as error:
+                raise UnfitError(
+                    f"the parameters of a message for {message.family} are wrong: {_text(error)}"
+                ) from error
+            yield task
+
+    def stage(self, message: TaskMessage) -> type[luigi.Task]:
+        """The class of a message, whose module is imported.
+
+        Raises:
+            UnfitError: the module is not allowed or cannot be imported, or it has no such stage.
+        """
+        if not _below(message.module, self.modules):
+            raise UnfitError(
+                f"module of a message must be one of {', '.join(self.modules)}, or below, got {message.module!r}; "
+                "allow it with --module where you trust the queue"
+            )
+        try:
+            return _stage(message.module, message.family)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise UnfitError(
+                f"a message must name a stage, got {message.family!r} of {message.module!r}: {_text(error)}"
+            ) from error
+
+    def _refuse_unknown(self, message: TaskMessage, stage: type[luigi.Task]) -> None:
+        """Raise where a message names what this worker does not know, or does not allow."""
+        if message.unknown:
+            raise UnfitError(
+                f"a message must have fields that this version of lchunk knows, got {min(message.unknown)!r}; "
+                "update this worker"
+            )
+        known = _parameters(stage)
+        unknown = message.params.keys() - known.names
+        if unknown:
+            raise UnfitError(f"parameters of a message must be those of {message.family}, got {min(unknown)!r}")
+        for knob in known.guarded:
+            if knob.name in message.params:
+                self._refuse_forbidden(knob, message.params[knob.name])
+        knobs = knobs_of(self.modules) if message.options else {}
+        for option, text in message.options.items():
+            if option not in knobs:
+                raise UnfitError(f"options of a message must be <Stage>_<knob> of a stage, got {option!r}")
+            if knobs[option].name in _guarded(knobs[option].stage):
+                self._refuse_forbidden(knobs[option], text)
+
+    def _refuse_forbidden(self, knob: Knob, value: str | bool) -> None:
+        if (knob.stage, knob.name, value) in self._passed:
+            return
+        if knob.name == "layer_name":
+            _refuse_outside(value)
+        elif not self.trust_queue:
+            _refuse_other_than_own(knob, value)
+        if len(self._passed) >= REMEMBERED:
+            self._passed.clear()
+        self._passed.add((knob.stage, knob.name, value))
+
+    @contextlib.contextmanager
+    def _options_in_force(self, message: TaskMessage) -> Iterator[None]:
+        words = [_word(name, value) for name, value in message.options.items()]
+        with contextlib.ExitStack() as stack:
+            said = io.StringIO()
+            try:
+                with contextlib.redirect_stderr(said):
+                    stack.enter_context(CmdlineParser.global_instance([message.family, *words]))
+            except SystemExit as error:
+                raise UnfitError(
+                    f"options of a message must be those of stages, got {dict(message.options)}: "
+                    f"{said.getvalue().strip().rpartition('error: ')[2]}"
+                ) from error
+            yield
+
+
+def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
+    """Every knob of the stages that are imported, by `<Stage>_<knob>`; settings of Luigi itself are left out.
+
+    Args:
+        modules: only of these and those below them; None: of all.
+    """
+    knobs: dict[str, Knob] = {}
+    for family in Register.task_names():
+        with contextlib.suppress(TaskClassException):  # two classes of one name
+            stage = Register.get_task_cls(family)
+            wanted = not _below(stage.__module__, ["luigi"]) if modules is None else _below(stage.__module__, modules)
+            if stage.use_cmdline_section and wanted:
+                knobs |= {f"{family}_{name}": Knob(stage, name, knob) for name, knob in stage.get_params()}
+    return knobs
+
+
+def options_given(line: CmdlineParser) -> Options:
+    """What a command line says as `--Stage-knob`, of any stage."""
+    knobs = knobs_of(None)
+    return {name: value for name, value in vars(line.known_args).items() if name in knobs and value}
+
+
+@functools.cache
+def _stage(module: str, family: str) -> type[luigi.Task]:
+    """Luigi's look-up of a class, which goes through all that there are."""
+    importlib.import_module(STAGES)
+    importlib.import_module(module)
+    stage: type[luigi.Task] = Register.get_task_cls(family)
+    return stage
+
+
+class Parameters(NamedTuple):
+    """Parameters of a stage: the names of all, and those that a message may not choose freely."""
+
+    names: frozenset[str]
+    guarded: tuple[Knob, ...]
+
+
+@functools.cache
+def _parameters(stage: type[luigi.Task]) -> Parameters:
+    parameters = dict(stage.get_params())
+    guarded = [Knob(stage, name, parameters[name]) for name in _guarded(stage) if name in parameters]
+    return Parameters(frozenset(parameters), tuple(guarded))
+
+
+@functools.cache
+def _guarded(stage: type[luigi.Task]) -> tuple[str, ...]:
+    """Knobs that say where a stage writes, and which code runs."""
+    code = (name for declared in stage.__mro__ for name in CODE.get(declared.__name__, ()))
+    return ("root", "layer_name", *code)
+
+
+def _refuse_other_than_own(knob: Knob, value: str | bool) -> None:
+    """Raise where a message says something else than the worker's own cfg."""
+    family = knob.stage.get_task_family()
+    own = knob.parameter.task_value(family, knob.name)
+    got = knob.parameter.parse(value) if isinstance(value, str) else value
+    same = _place(str(got)) == _place(str(own)) if knob.name == "root" else got == own
+    if not same:
+        option = f"{family}-{knob.name}".replace("_", "-")
+        raise UnfitError(
+            f"{option} of a message must be that of this worker's cfg, {own!r}, got {got!r}; set it in the worker's "
+            "cfg, or start the worker with --trust-queue where you trust everyone who can write to the queue"
+        )
+
+
+def _refuse_outside(name: str | bool) -> None:
+    """Raise where the name of a layer leads out of the root."""
+    parts = name.split("/") if isinstance(name, str) else [""]
+    if name and (ODD_CHARACTERS.search(str(name)) or any(part in ("", ".", "..") for part in parts)):
+        raise UnfitError(f"layer-name of a message must be a folder inside the root, got {name!r}")
+
+
+def _refuse_too_many_chunks(task: luigi.Task) -> None:
+    if not isinstance(task, Stage) or task.region is None:
+        return
+    sides = zip(task.region.shape, task.chunk_shape, strict=True)
+    chunks = math.prod(-(-size // max(side, 1)) for size, side in sides)
+    if chunks > MOST_CHUNKS:
+        raise ValueError(f"region must be at most {MOST_CHUNKS:,} chunks, got {chunks:,} in {task.region}")
+
+
+def _place(url: str) -> str:
+    """A folder's name, the same for every way to write it."""
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file"):
+        return os.path.abspath(unquote(parts.path) if parts.scheme else url)
+    return f"{parts.scheme}://{parts.netloc}{posixpath.normpath(parts.path or '/')}"
+
+
+def _below(module: str, modules: Sequence[str]) -> bool:
+    return any(module == allowed or module.startswith(f"{allowed}.") for allowed in modules)
+
+
+def _word(option: str, value: str | bool) -> str:
+    flag = f"--{option.replace('_', '-')}"
+    return flag if value is True else f"{flag}={value}"
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,49 @@
+"""How long a process goes on while its queue is out of reach."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from lchunk.workers.verdicts import Verdict, verdict_of
+
+logger = logging.getLogger("luigi-interface")
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Patience:
+    """Waits longer after each failure in a row.
+
+    Args:
+        most: seconds of failures in a row that are borne.
+        pause: waits some seconds, or less where the process has to stop.
+    """
+
+    def __init__(self, most: float, pause: Callable[[float], object]) -> None:
+        self.most = most
+        self.pause = pause
+        self.failures = 0
+        self.began = 0.0
+
+    def bear(self, error: Exception) -> None:
+        """Wait after a failure that may pass.
+
+        Raises:
+            Exception: the failure itself, where it will not pass, or has lasted too long.
+        """
+        now = time.monotonic()
+        self.began = self.began if self.failures else now
+        if verdict_of(error) is not Verdict.TRANSIENT or now - self.began >= self.most:
+            raise error
+        seconds = min(FIRST_PAUSE * 2.0 ** min(self.failures, 30), LONGEST_PAUSE) * random.uniform(0.5, 1)
+        self.failures += 1
+        logger.warning("out of reach, next try in %.0f s: %s: %s", seconds, type(error).__name__, error)
+        self.pause(seconds)
+
+    def end(self) -> None:
+        """Forget failures, after a success."""
+        self.failures = 0

@@ -1,0 +1,194 @@
+"""Whose fault a failure is: one table of signatures, matched over an exception and all that led to it.
+
+Types are matched by name, so that no cloud client and no PyTorch has to be installed, or imported, to know its errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Verdict(Enum):
+    """Whose fault a failure is, and so what becomes of the message and of the worker."""
+
+    DEVICE = "this process's device; the message goes back, and the process ends"
+    TRANSIENT = "the machine's or the network's; the message goes back"
+    WORKER = "the worker's own; the message goes back, and counts against the worker"
+    UNCLEAR = "not clear; the message is tried again a few times"
+    FINAL = "the task's own; the message is given up"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A row: any of the types, and of the others any where given, must fit one exception.
+
+    Args:
+        verdict: whose fault it is.
+        types: `package.Class` of the exception or of a class that it inherits; "builtins" is Python's.
+        errnos: of an OSError.
+        codes: of an answer of AWS.
+        statuses: of an answer over HTTP.
+        text: what the message contains; case does not matter.
+    """
+
+    verdict: Verdict
+    types: frozenset[str]
+    errnos: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    statuses: frozenset[int] = frozenset()
+    text: str = ""
+
+    def fits(self, error: BaseException, names: Iterable[str]) -> bool:
+        """Whether an exception, with the names of its classes, is of this kind."""
+        return (
+            not self.types.isdisjoint(names)
+            and (not self.errnos or getattr(error, "errno", None) in self.errnos)
+            and (not self.codes or _code(error) in self.codes)
+            and (not self.statuses or _status(error) in self.statuses)
+            and (not self.text or re.search(self.text, str(error), re.IGNORECASE) is not None)
+        )
+
+
+def _row(
+    verdict: Verdict, types: str, *, errnos: str = "", codes: str = "", statuses: Iterable[int] = (), text: str = ""
+) -> Signature:
+    """A row whose names are words of a text."""
+    numbers = frozenset(getattr(errno, name) for name in errnos.split())
+    return Signature(verdict, frozenset(types.split()), numbers, frozenset(codes.split()), frozenset(statuses), text)
+
+
+HTTP_ANSWERS = "botocore.ClientError requests.HTTPError urllib.HTTPError google.GoogleAPICallError aiohttp.ClientError"
+
+SIGNATURES = (
+    # a device whose driver is in a broken state: nothing works any more in this process
+    _row(
+        Verdict.DEVICE,
+        "builtins.RuntimeError",
+        text="device-side assert|unspecified launch failure|illegal memory access|illegal instruction was encountered|"
+        "misaligned address|uncorrectable ecc|ecc error|device is lost|gpu is lost|fallen off the bus|"
+        "cuda-capable device.* busy or unavailable|no cuda-capable device|driver shutting down|launch timed out|"
+        "cudnn_status_(execution_failed|internal_error|not_initialized)|"
+        "cublas_status_(execution_failed|internal_error|not_initialized)|nvml.*error",
+    ),
+    # memory, of the machine and of the device
+    _row(Verdict.TRANSIENT, "builtins.MemoryError torch.OutOfMemoryError concurrent.BrokenExecutor"),
+    _row(
+        Verdict.TRANSIENT,
+        "builtins.RuntimeError",
+        text="cuda error: out of memory|cuda out of memory|status_alloc_failed|can't allocate memory|"
+        "not enough memory: you tried to allocate",
+    ),
+    # disks
+    _row(
+        Verdict.TRANSIENT,
+        "builtins.OSError",
+        errnos="EIO ESTALE ENOSPC EDQUOT EROFS ENODEV ENOLCK ENOMEM ENFILE EMFILE EAGAIN EBUSY EREMOTEIO EINTR",
+    ),
+    # the network
+    _row(
+        Verdict.TRANSIENT,
+        "builtins.OSError",
+        errnos="ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH ENETDOWN ENETRESET ENETUNREACH ENOTCONN "
+        "EPIPE ESHUTDOWN ETIMEDOUT",
+    ),
+    _row(Verdict.WORKER, "ssl.SSLCertVerificationError"),
+    _row(
+        Verdict.TRANSIENT,
+        "builtins.ConnectionError builtins.TimeoutError socket.gaierror ssl.SSLError http.IncompleteRead "
+        "http.BadStatusLine urllib.ContentTooShortError luigi.RPCError",
+    ),
+    _row(
+        Verdict.TRANSIENT,
+        "botocore.ConnectionError botocore.HTTPClientError botocore.IncompleteReadError boto3.RetriesExceededError "
+        "s3transfer.RetriesExceededError",
+    ),
+    _row(
+        Verdict.TRANSIENT,
+        "urllib3.ProtocolError urllib3.TimeoutError urllib3.RequestError urllib3.SSLError urllib3.ProxyError "
+        "urllib3.IncompleteRead requests.ConnectionError requests.Timeout requests.ChunkedEncodingError "
+        "requests.RetryError",
+    ),
+    _row(
+        Verdict.TRANSIENT,
+        "aiohttp.ClientConnectionError aiohttp.ClientPayloadError google.TransportError google.RetryError",
+    ),
+    # a cloud that asks for patience
+    _row(
+        Verdict.TRANSIENT,
+        "botocore.ClientError",
+        codes="Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
+        "TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded LimitExceededException "
+        "ProvisionedThroughputExceededException SlowDown PriorRequestNotComplete EC2ThrottledException "
+        "TransactionInProgressException RequestTimeout RequestTimeoutException InternalError InternalFailure "
+        "InternalServerError ServiceUnavailable ServiceUnavailableException OverLimit",
+    ),
+    _row(Verdict.TRANSIENT, HTTP_ANSWERS, statuses=(408, 429, 500, 502, 503, 504)),
+    # what this worker is, has, or may do, and another may be
+    _row(Verdict.WORKER, HTTP_ANSWERS, statuses=(401, 403)),
+    _row(
+        Verdict.WORKER,
+        "botocore.NoCredentialsError botocore.PartialCredentialsError botocore.CredentialRetrievalError "
+        "botocore.TokenRetrievalError botocore.SSOError botocore.ProfileNotFound botocore.NoRegionError "
+        "google.DefaultCredentialsError google.RefreshError",
+    ),
+    _row(
+        Verdict.WORKER,
+        "botocore.ClientError",
+        codes="AccessDenied AccessDeniedException AuthFailure ExpiredToken ExpiredTokenException InvalidAccessKeyId "
+        "InvalidClientTokenId InvalidToken RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch "
+        "UnrecognizedClientException",
+    ),
+    _row(Verdict.WORKER, "builtins.OSError", errnos="EACCES EPERM"),
+    _row(
+        Verdict.WORKER,
+        "lchunk.RecipeMismatchError lchunk.UnfitError builtins.ImportError configparser.Error luigi.ParameterException",
+    ),
+    _row(Verdict.WORKER, "builtins.ValueError", text="must fit in the memory of|^device must be"),
+)
+"""The first row that fits any exception of a chain decides."""
+
+
+def verdict_of(error: BaseException) -> Verdict:
+    """Whose fault an exception is, by the table; unclear where no row fits."""
+    chain = [(link, frozenset(_names(link))) for link in chain_of(error)]
+    for row in SIGNATURES:
+        with contextlib.suppress(Exception):  # an exception of a user's own may even fail to say what it is
+            if any(row.fits(link, names) for link, names in chain):
+                return row.verdict
+    return Verdict.UNCLEAR
+
+
+def chain_of(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and all that led to it: causes, contexts, and members of groups."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        link = waiting.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            waiting += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
+
+
+def _names(error: BaseException) -> Iterator[str]:
+    return (f"{declared.__module__.partition('.')[0]}.{declared.__name__}" for declared in type(error).__mro__)
+
+
+def _code(error: BaseException) -> str:
+    answer = getattr(error, "response", None)
+    details = answer.get("Error") if isinstance(answer, dict) else None
+    return str(details.get("Code", "")).rpartition("#")[2] if isinstance(details, dict) else ""
+
+
+def _status(error: BaseException) -> int | None:
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        status = getattr(answer, "status_code", None) or getattr(error, "status", None) or getattr(error, "code", None)
+    return status if isinstance(status, int) else None
