@@ -217,7 +217,7 @@ def test_importing_the_stages_leaves_other_people_s_tasks_alone() -> None:
     code = (
         "import luigi; before = {k: dict(v) for k, v in luigi.Task._event_callbacks.items()};"
         "import lchunk.tasks, lchunk.workers.worker;"
-        "after = {k: dict(v) for k, v in luigi.Task._event_callbacks.items()};"
+        "after = {k: dict(v) for k, v in luigi.Task._event_callbacks.items() if k.__name__ != 'Stage'};"
         "assert before == after, (before, after)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import luigi
 import numpy as np
 
+from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.stage import Stage
 
 KINDS: dict[str, Callable[[], BaseException]] = {
@@ -45,11 +46,11 @@ class Failing(Stage):
         if self.rehearsed:
             raise ValueError(self.rehearsed)
 
-    def compute(self, *_: Any) -> Any:
-        voxels = np.full(self.bbox.shape, self.value, np.uint8)
+    def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
+        voxels = np.full(chunk.bbox.shape, self.value, np.uint8)
         for entry in filter(None, self.how.split(",")):
             region, kind = entry.split(":")
-            if region == str(self.bbox):
+            if region == str(chunk.bbox):
                 self.arrays.append(weakref.ref(voxels))
                 raise KINDS[kind]()
         return voxels
