@@ -101,6 +101,12 @@ def arrange(names: Sequence[str], shape: Sequence[int], options: Options, what: 
             raise RefusedVolumeError(
                 f"{what} must have the axes z, y and x once each, got {shown}; name them in order: #axes=zyx"
             )
+    long = [name for name, length in zip(names, shape, strict=True) if length > 1]
+    if long.count("t") > 1 or long.count("c") + long.count(SAMPLES) > 1:
+        raise RefusedVolumeError(
+            f"{what} must have at most one axis of channels and one of time, got {shown}; "
+            "save the part that you want as a file of its own"
+        )
     picked = tuple(_pick(name, length, options, what, shown) for name, length in zip(names, shape, strict=True))
     kept = [None if place is not None else name for name, place in zip(names, picked, strict=True)]
     if options.channel is not None and not {"c", SAMPLES} & set(names):

@@ -47,6 +47,7 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
     if hdf5_url and not path.is_dir():
         file = Path(hdf5_url["file"])
         _require(file, url, name)
+        _refuse_idle(options, url, "order", "gaps", "palette")
         from lchunk.volumes.formats.hdf5 import open_hdf5  # noqa: PLC0415
 
         return open_hdf5(url, file, hdf5_url["dataset"] or "", options)
@@ -60,10 +61,22 @@ def _require(path: Path, url: str, name: str) -> None:
         raise AbsentVoxelsError(f"{name} must be there, got {url}, which is not; correct its path")
 
 
+def _refuse_idle(options: Options, url: str, *names: str) -> None:
+    """Raise where an option has no meaning for a format."""
+    for name in names:
+        if getattr(options, name):
+            raise RefusedVolumeError(
+                f"{name} must be left out where it has no meaning, got it in {url}; "
+                "order and gaps are for folders of sections, palette for pictures"
+            )
+
+
 # each reader is loaded where its format is met: a command that opens nothing starts without any
 
 
 def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
+    stored = is_zarr(path) or (path / suffixes.N5).exists()
+    _refuse_idle(options, url, *(("order", "gaps", "palette") if stored else ()))
     if is_zarr(path):
         from lchunk.volumes.formats.zarr_arrays import open_zarr  # noqa: PLC0415
 
@@ -90,6 +103,8 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
 
 def _open_file(url: str, path: Path, options: Options) -> OpenedVolume:
     suffix = path.suffix.lower()
+    picture = suffix in suffixes.TIFF + suffixes.PNG + suffixes.JPEG
+    _refuse_idle(options, url, "order", "gaps", *(() if picture else ("palette",)))
     if suffix in suffixes.TIFF:
         from lchunk.volumes.formats.tiff import open_tiff  # noqa: PLC0415
 

@@ -31,6 +31,9 @@ from tests.volumes.formats.arrays import VOXELS, same
         ("#offset=1.5,0,0", "offset must be three whole numbers"),
         ("#order=size", "order must be name, or which number"),
         ("#gaps=fill", "gaps must be close or black"),
+        ("#order=name", "order must be left out where it has no meaning"),
+        ("#gaps=close", "gaps must be left out where it has no meaning"),
+        ("#palette=indices", "palette must be left out where it has no meaning"),
         ("#fill_missing=maybe", "fill_missing must be yes or no"),
     ],
 )

@@ -171,6 +171,14 @@ def test_colours_are_refused_unless_one_is_picked(tmp_path: Path) -> None:
     same(f"{tmp_path}/b.tif#channel=2", VOXELS[2:3])
 
 
+def test_channels_of_colours_are_refused(tmp_path: Path) -> None:
+    stack = np.zeros((6, 2, 40, 37, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True, metadata={"axes": "ZCYXS"})
+    for url in (f"{tmp_path}/a.tif", f"{tmp_path}/a.tif#channel=1"):
+        with pytest.raises(ValueError, match="at most one axis of channels and one of time, got z: 6, c: 2"):
+            open_volume(url)
+
+
 @pytest.mark.parametrize(("size", "shown"), [(0, "0"), (-4, "-4"), (float("nan"), "nan")])
 def test_a_voxel_size_that_is_none_is_refused(tmp_path: Path, size: float, shown: str) -> None:
     metadata = {"axes": "ZYX", "spacing": size, "unit": "nm"}
