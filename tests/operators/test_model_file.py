@@ -171,7 +171,10 @@ def test_pickles_and_import_module_find_the_modules_while_a_call_is_in_progress(
         pickle.loads(content)
 
 
-def test_a_file_that_changed_runs_anew_with_its_siblings_and_no_compiled_file_is_left(tmp_path: Path) -> None:
+def test_a_file_that_changed_runs_anew_with_its_siblings_and_no_compiled_file_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     path = write(tmp_path, helper="NAME = 'old'", net="import helper\nNAME = helper.NAME")
     assert ModelFile(path).module.NAME == "old"
     write(tmp_path, helper="NAME = 'new'")  # the same size, at nearly the same time
