@@ -45,6 +45,10 @@ def by_lchunk(folder: Path, *words: str) -> Said:
             ["Ingest", "--Dataset-chunk-shape", "15,16,16"],
             r"15 along z is not a multiple of 8 \(--Dataset-chunk-shape on the command",
         ),
+        (
+            ["Ingest", "--workers", "two"],
+            r"workers must be a whole number, got 'two' \(--workers on the command line\)",
+        ),
         (["Inference", "--framework", "pytorch"], r"model must be a file, got nothing"),
         (
             ["LocalComponents", "--connectivity", "7"],
