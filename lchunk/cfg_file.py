@@ -40,11 +40,12 @@ def read_cfg(path: Path) -> CfgFile:
     """
     parser = configparser.RawConfigParser(default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    text = path.read_text()
     try:
+        text = path.read_text()
         parser.read_string(text, str(path))
-    except configparser.Error as error:
-        raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {error}") from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {said}") from error
     sections = {name: {key: without_comment(value) for key, value in parser.items(name)} for name in parser.sections()}
     return CfgFile(path, sections, _lines(text))
 
@@ -74,6 +75,19 @@ def place(file: CfgFile, section: str, key: str) -> str:
     path = os.path.relpath(file.path)
     shown = str(file.path) if path.startswith("..") else path
     return f"{shown}:{line}" if line else shown
+
+
+def refuse_unreadable_cfg() -> None:
+    """Raise where a cfg that Luigi will read is not there or cannot be read: Luigi does not say which file it is.
+
+    Raises:
+        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
+        ValueError: a file is no cfg.
+    """
+    refuse_absent_cfg()
+    for path in filter(None, ("/etc/luigi/luigi.cfg", "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH"))):
+        if Path(path).is_file():
+            read_cfg(Path(path))
 
 
 def dataset_root() -> str | None:

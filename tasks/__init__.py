@@ -1,1 +1,1 @@
-"""Pipelines, ready to run: `python -m luigi --module tasks.quickstart Quickstart`. Knobs live in the cfg."""
+"""Pipelines, ready to run: `lchunk run Quickstart --module tasks.quickstart`. Knobs live in the cfg."""

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from lchunk.cfg_file import refuse_absent_cfg
+from lchunk.cfg_file import refuse_unreadable_cfg
 from lchunk.cli import codes
 
 COMMANDS = {
@@ -102,8 +102,9 @@ def main(words: Sequence[str] | None = None) -> None:
     if "--debug" in words:
         words = [word for word in words if word != "--debug"]
         os.environ[DEBUG] = "1"
+    command = next((word for word in words if not word.startswith("-")), "")
     try:
-        code = ending(lambda: _run(words))
+        code = ending(lambda: _run(command, words), codes.NOT_PLANNED if command == "run" else codes.REFUSED)
     except BrokenPipeError:
         sys.stderr.close()  # the reader, as `head`, has seen enough
     else:
@@ -146,15 +147,14 @@ def _text(error: BaseException) -> str:
     return str(error)
 
 
-def _run(words: Sequence[str]) -> int | str | None:
-    command = next((word for word in words if not word.startswith("-")), "")
+def _run(command: str, words: Sequence[str]) -> int | str | None:
     if command and command not in COMMANDS:
         meant = difflib.get_close_matches(command, COMMANDS, 1)
         hint = f"did you mean {meant[0]}? " if meant else ""
         print(f"lchunk: no command {command!r}; {hint}`lchunk --help` lists the commands", file=sys.stderr)
         return codes.USAGE
     if command not in NO_DATASET:
-        refuse_absent_cfg()
+        refuse_unreadable_cfg()
     line = parser(command)
     arguments, rest = line.parse_known_args(words)
     if arguments.version:
@@ -167,6 +167,8 @@ def _run(words: Sequence[str]) -> int | str | None:
         return codes.USAGE
     if rest and not hasattr(arguments, "stage"):
         _of_command(line, command).error(f"unrecognized arguments: {' '.join(rest)}")
+    if command == "work":
+        importlib.import_module("lchunk.tasks.cfg_check").check_cfg()  # rather than fail with each message
     arguments.rest = rest
     result: int | str | None = arguments.run(arguments)
     return result

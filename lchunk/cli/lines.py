@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,11 +27,13 @@ def usage_error(text: str) -> SystemExit:
 
 
 def load_module(name: str) -> None:
-    """Import the module of a stage.
+    """Import the module of a stage; one in the current folder is found too, as by `python -m`.
 
     Raises:
-        SystemExit: it cannot be imported.
+        SystemExit: there is none of that name.
     """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -38,7 +41,7 @@ def load_module(name: str) -> None:
             raise
         raise usage_error(
             f"--module must be a Python module, got {name!r}, and there is no {error.name}; "
-            "a file next to you is found with PYTHONPATH=."
+            "it is looked for in the current folder and in PYTHONPATH"
         ) from error
 
 

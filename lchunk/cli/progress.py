@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import luigi
-from luigi.task import flatten
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from lchunk.cli.layout import job_stages
 from lchunk.tasks.progress import chunk_listeners
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
@@ -86,18 +86,8 @@ class Lines:
 def chunks_left(task: luigi.Task) -> dict[str, int]:
     """How many chunks each stage of a job has to make; a stage of two layers counts once for both."""
     left: dict[str, int] = {}
-    seen: set[str] = set()
-    waiting = [task]
-    while waiting:
-        each = waiting.pop()
-        if each.task_id in seen:
-            continue
-        seen.add(each.task_id)
-        if not isinstance(each, Stage):
-            waiting += flatten(each.requires())
-        elif not each.external:
-            left[each.task_family] = left.get(each.task_family, 0) + _missing(each)
-            waiting += [each.upstream(reads) for reads in each.reading()]
+    for stage in job_stages(task):
+        left[stage.task_family] = left.get(stage.task_family, 0) + _missing(stage)
     return left
 
 

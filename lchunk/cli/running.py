@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import socket
+import sys
 import urllib.parse
 from contextlib import ExitStack
 from typing import Any
@@ -17,6 +18,7 @@ from luigi.task_register import Register
 
 from lchunk.cli import codes
 from lchunk.cli.console import Console
+from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import check_words, find_task, load_module, parsed_line
 from lchunk.cli.locks import held_lock
@@ -78,6 +80,8 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
                     "wait for its end, or share the work with --central"
                 )
                 return int(retcode().already_running)
+        for note in layout_notes(task):
+            print(f"note: {note}", file=sys.stderr)
         with console.progress(task):
             result = luigi.build([task], detailed_summary=True, no_lock=not (core.take_lock or core.lock_size > 1))
     code = _code(result, console)

@@ -18,6 +18,8 @@ from luigi.task_register import Register
 
 from lchunk.cfg_file import CfgFile, place, read_cfg, without_comment
 
+LUIGI_SECTIONS = ("core", "worker", "scheduler", "retcode")
+"""How to run: Luigi merges these, and a comment behind a value is none of it either."""
 _state: dict[str, Any] = {}
 _families: dict[str, Any] = {}
 
@@ -64,10 +66,10 @@ def settle() -> None:
     chosen = dataset_file()
     for file in cfg_files():
         for section, values in file.sections.items():
-            if section not in own and section != cfg.default_section:
+            if section not in own and section not in (cfg.default_section, *LUIGI_SECTIONS):
                 continue
             for key, value in values.items():
-                if chosen not in (None, file) and own.keys() & file.sections.keys():
+                if section not in LUIGI_SECTIONS and chosen not in (None, file) and own.keys() & file.sections.keys():
                     _forget(cfg, section, key, value, chosen)
                 else:
                     _replace(cfg, section, key, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import luigi
@@ -86,14 +86,12 @@ def check_line() -> None:
     if line is None:
         return
     given = vars(line.known_args)
-    for family, stage in families().items():
-        for name, parameter in stage.get_params():
-            for text in (
-                given.get(f"{family}_{name}"),
-                given.get(name) if line.known_args.root_task == family else None,
-            ):
-                if text is not None and text is not True and text is not False:
-                    _parsed(parameter, text, name, f"--{family}-{name}".replace("_", "-") + " on the command line")
+    for family, no_section, name, parameter in Register.get_all_params():
+        own = given.get(name) if line.known_args.root_task == family else None
+        option = (f"--{name}" if no_section else f"--{family}-{name}").replace("_", "-")
+        for text in (given.get(f"{family}_{name}"), own):
+            if isinstance(text, str):
+                _parsed(parameter, text, name, f"{option} on the command line")
 
 
 def _check_sections(file: CfgFile, *, strict: bool) -> None:
@@ -134,11 +132,15 @@ def _check_luigi_keys(file: CfgFile) -> None:
                     f"a key of [{section}] must be an option of Luigi, got {key!r} in {place(file, section, key)}; "
                     f"the nearest is {meant}"
                 )
+        for name, parameter in _luigi_params(section).items():
+            if name in values and "%" not in values[name] and "$" not in values[name]:
+                _parsed(parameter, values[name], name, f"[{section}] {name} in {place(file, section, name)}")
 
 
-def _luigi_params(section: str) -> Iterator[str]:
+def _luigi_params(section: str) -> dict[str, Any]:
     if section in Register.task_names() and section not in families():
-        yield from (name for name, _ in Register.get_task_cls(section).get_params())
+        return dict(Register.get_task_cls(section).get_params())
+    return {}
 
 
 def _check_values(file: CfgFile) -> None:

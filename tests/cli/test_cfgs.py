@@ -14,7 +14,7 @@ from luigi.configuration import LuigiConfigParser
 from lchunk.tasks import Evaluation, Inference
 from lchunk.tasks.cfg_check import check_cfg
 from lchunk.tasks.dataset import Dataset
-from tests.cli.commands import REPOSITORY, lchunk, luigi
+from tests.cli.commands import REPOSITORY, lchunk, luigi, start
 from tests.conftest import write_hdf5, write_identity_job
 
 BLOCK = re.compile(r"^```\w*\n(\[.*?)^```", re.MULTILINE | re.DOTALL)
@@ -121,6 +121,7 @@ def test_a_cfg_without_a_dataset_leaves_the_dataset_of_the_folder(
         ("[Dataset]\nvoxel_size = 40,4\n", r"voxel-size must be three positive numbers .* in .*luigi.cfg:2\)"),
         ("[Dataset]\nmax_blocks = many\n", r"max-blocks must be a whole number, at least 1, got 'many'"),
         ("[Dataset]\nroot = a%b\n", r"root must be written with %% for each %"),
+        ("[core]\nworkers = two\n", r"workers must be a whole number, got 'two' \(\[core\] workers in .*luigi.cfg:2\)"),
         ("root = a\n", r"must be a cfg of \[sections\]"),
     ],
 )
@@ -176,3 +177,46 @@ def test_from_an_empty_folder_nothing_waits_for_a_scheduler(command: object, tmp
     assert said.code == 35
     assert "image must be the URL of the input, got nothing" in said.last
     assert "8082" not in said.err
+
+
+def test_comments_behind_luigis_options_are_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_cfgs(monkeypatch, write(tmp_path / "luigi.cfg", "[core]\nworkers = 2   # two\n[theirs]\na = 1 # 2\n"))
+    check_cfg()
+    assert LuigiConfigParser._instance.get("core", "workers") == "2"
+    assert LuigiConfigParser._instance.get("theirs", "a") == "1 # 2"
+
+
+@pytest.mark.parametrize(
+    "broken", [b"root = a\n", b"[Dataset]\nroot = a\nroot = b\n", b"[Dataset\n", b"[Dataset]\nroot = \xff\xfe\n"]
+)
+@pytest.mark.parametrize("command", ["run", "status", "work", "enqueue"])
+def test_a_file_that_is_no_cfg_is_named(broken: bytes, command: str, tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_bytes(broken)
+    said = lchunk(tmp_path, command, *(["Ingest"] if command in ("run", "enqueue") else []))
+    assert said.code == (35 if command == "run" else 1)
+    assert said.last.startswith("lchunk: luigi.cfg must be a cfg of [sections]")
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_pipeline_next_to_the_user_is_found(tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (8, 8, 8), (0, 0, 0))
+    (tmp_path / "mine.py").write_text(
+        "import luigi\nfrom lchunk.tasks import Ingest\n\n\nclass MinePipelineForTest(luigi.WrapperTask):\n"
+        "    often = luigi.IntParameter(default=1)\n\n    def requires(self):\n        return Ingest()\n"
+    )
+    with (tmp_path / "luigi.cfg").open("a") as file:
+        file.write("[MinePipelineForTest]\noften = 2\n")
+    said = start(tmp_path, "lchunk.cli", ("run", "MinePipelineForTest", "--module", "mine"), {"PYTHONSAFEPATH": "1"})
+    assert said.code == 0, said.err
+    refused = lchunk(tmp_path, "run", "Ingest")
+    assert refused.code == 35
+    assert "got [MinePipelineForTest]" in refused.last
+    assert "--module" in refused.last
+
+
+def test_a_worker_with_a_wrong_cfg_ends_before_it_takes_a_message(tmp_path: Path) -> None:
+    assert lchunk(tmp_path, "queue", "create", "queue/").code == 0
+    (tmp_path / "luigi.cfg").write_text("[Dataset]\nchunkshape = 4,4,4\n")
+    said = lchunk(tmp_path, "work", "--queue", "queue/", "--exit-when-empty")
+    assert said.code == 1
+    assert "the nearest is chunk_shape" in said.last

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from lchunk.cli import layout
+from lchunk.cli.layout import layout_notes
 from lchunk.cli.progress import chunks_left
-from lchunk.tasks import LocalFragments
+from lchunk.tasks import Ingest, LocalFragments
 from lchunk.tasks.progress import chunk_listeners
 from tests.cli.commands import REPOSITORY, lchunk
 from tests.conftest import build, write_identity_job
@@ -70,3 +72,14 @@ def test_only_what_is_missing_is_counted(tmp_path: Path, configure: Callable[...
     assert build(task)
     (tmp_path / "out/affinities/0/c/0/0/0/0").unlink()
     assert chunks_left(LocalFragments()) == {"Ingest": 0, "Inference": 1, "LocalFragments": 0}
+
+
+def test_many_small_chunks_are_told(
+    tmp_path: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_identity_job(tmp_path, (16, 32, 32), (0, 0, 0))
+    configure("Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4")
+    assert list(layout_notes(Ingest())) == []
+    monkeypatch.setattr(layout, "MANY", 200)
+    (note,) = layout_notes(Ingest())
+    assert note.startswith("Ingest makes 256 chunk files of 4x4x4 voxels, which are small; a larger --Ingest-chunk-sha")

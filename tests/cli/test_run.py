@@ -14,6 +14,7 @@ import pytest
 from lchunk.cli import codes
 from lchunk.cli.locks import held_lock
 from lchunk.tasks import Inference, Ingest
+from lchunk.tasks.luigi_settings import lock_folder
 from tests.cli.commands import REPOSITORY, Said, lchunk, luigi
 from tests.conftest import write_identity_job
 
@@ -43,6 +44,10 @@ def by_lchunk(folder: Path, *words: str) -> Said:
         (
             ["Ingest", "--Dataset-chunk-shape", "15,16,16"],
             r"15 along z is not a multiple of 8 \(--Dataset-chunk-shape on the command",
+        ),
+        (
+            ["Ingest", "--workers", "two"],
+            r"workers must be a whole number, got 'two' \(--workers on the command line\)",
         ),
         (["Inference", "--framework", "pytorch"], r"model must be a file, got nothing"),
         (
@@ -175,3 +180,40 @@ def test_a_lock_ends_with_its_process_however_that_ends(tmp_path: Path, monkeypa
 def test_the_documents_table_of_exit_codes_is_the_program_s() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", (REPOSITORY / "docs/commands.md").read_text(), re.MULTILINE)
     assert {int(code): meaning for code, meaning in rows} == codes.MEANING
+
+
+def test_a_layout_that_computes_patches_many_times_is_told_before_the_start(job: Path) -> None:
+    said = lchunk(job, "run", "Inference", "--chunk-shape", "8,8,8")
+    assert said.code == 0
+    times, better, fewer = re.findall(
+        r"a patch ([\d.]+) times .*--Inference-chunk-shape (\S+) computes it ([\d.]+)", said.err
+    )[0]
+    assert float(times) > 2 > float(fewer)
+    again = lchunk(job, "run", "Inference", "--chunk-shape", better, "--layer-name", "other")
+    assert (again.code, again.err) == (0, "")
+    assert lchunk(job, "run", "Inference", "--chunk-shape", "8,8,8").err == ""  # nothing is left to do
+
+
+def test_another_program_keeps_its_cfg_and_its_log(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("[Dataset]\nroot = a\n[theirs]\nkey = 1 # as it is\n")
+    (tmp_path / "own.cfg").write_text("[Dataset]\nroot = b\n[worker]\nping_interval = 3\n")
+    program = """
+import lchunk.tasks
+import logging, luigi, sys
+cfg = luigi.configuration.get_config()
+print(cfg.get("theirs", "key"), "|", cfg.get("worker", "ping_interval"), "|", cfg.get("Dataset", "root"))
+print(logging.getLogger("luigi-interface").filters, sys.excepthook is sys.__excepthook__)
+"""
+    environment = {"PYTHONPATH": str(REPOSITORY), "LUIGI_CONFIG_PATH": "own.cfg", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["1 # as it is | 3 | b", "[] True"], done.stderr
+
+
+def test_users_and_datasets_have_locks_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = lock_folder("/mouse")
+    assert lock_folder("/fly") != mine
+    monkeypatch.setattr("os.getuid", lambda: 4242)
+    assert lock_folder("/mouse") != mine
