@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from lchunk.cfg_file import dataset_root
+from lchunk.chunk_logs import course_lines
 from lchunk.failures import failure_lines
 from lchunk.volumes.store import Store, open_store
 
@@ -27,11 +28,13 @@ def _store(arguments: argparse.Namespace) -> Store:
 
 
 def status(arguments: argparse.Namespace) -> None:
-    """Print what a dataset's folder holds: layers with their chunks, meshes, scores, and what failed."""
+    """Print what a dataset's folder holds: layers with their chunks, meshes, scores, how stages ran, what failed."""
     from lchunk.status import status_lines  # noqa: PLC0415 - imports zarr
 
     store = _store(arguments)
     for line in status_lines(store):
+        print(line)
+    for line in course_lines(store):
         print(line)
     for line in failure_lines(store):
         print(line)

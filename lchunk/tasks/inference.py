@@ -276,6 +276,11 @@ class Inference(Stage):
         taken = _rehearse(self.net_file, self.lattice, self.selection, self.batch, self.precision)
         return Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
 
+    @functools.cached_property
+    def projected_memory(self) -> int | None:
+        on_host = self.framework != "pytorch" or free_memory(self.memory, self.device)[1] is None
+        return self.footprint.host(self.chunk_shape, blends=on_host)
+
     # ---- work
 
     @property

@@ -73,6 +73,7 @@ class Work:
         device: what the log calls the device that computes.
         logs: the store in which chunks leave their logs.
         log_folder: the folder there.
+        projected: bytes that a chunk should take; None where that is not known.
     """
 
     stage: str
@@ -85,6 +86,7 @@ class Work:
     device: Callable[[], str]
     logs: Store
     log_folder: str
+    projected: int | None = None
 
 
 @dataclass(frozen=True)

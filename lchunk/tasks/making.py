@@ -43,6 +43,7 @@ class ChunkInProgress:
     def __init__(self, job: ChunkJob) -> None:
         self.job = job
         self.log = ChunkLog(job.work.stage, job.chunk.bbox)
+        self.log.projected = job.work.projected
         self.inputs: list[Any] = []
         self.content: Any = None
 

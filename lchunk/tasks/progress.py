@@ -16,6 +16,7 @@ from typing import Any
 import luigi
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.tasks.memory import peak_memory, reset_peak, resident_memory
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
@@ -74,6 +75,35 @@ class Reporter:
         return rate if share >= 1 else [*rate, f"{_duration(seconds / gained * (1 - share))} left"]
 
 
+class WatchedMemory:
+    """Bytes that this process takes, looked at from time to time: a look takes as long as a small chunk does."""
+
+    def __init__(self) -> None:
+        self.looked = -MEMORY_SECONDS
+        self.before: int | None = None
+
+    def begin(self) -> None:
+        """Start a new peak, with a task."""
+        self.before = resident_memory()
+        reset_peak()
+        self.looked = -MEMORY_SECONDS
+
+    def entry(self, projected: int | None) -> dict[str, int]:
+        """What a chunk's log line says; nothing where the last look was just now."""
+        now = time.monotonic()
+        if now - self.looked < MEMORY_SECONDS:
+            return {}
+        self.looked = now
+        known = {
+            "before": self.before, "resident": resident_memory(), "peak": peak_memory(), "projected": projected,
+        }  # fmt: skip
+        return {name: value for name, value in known.items() if value is not None}
+
+
+MEMORY_SECONDS = 1.0
+watched_memory = WatchedMemory()
+
+
 def _process() -> str:
     """Name of this process's log files: no two processes write to one file."""
     return f"{_HOST}-{os.getpid()}"
@@ -96,6 +126,7 @@ class ChunkLog:
         self.bbox = bbox
         self.device = "cpu"
         self.skipped = False
+        self.projected: int | None = None
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -111,6 +142,8 @@ class ChunkLog:
         content |= {"device": self.device, "seconds": self.seconds}
         if self.skipped:
             content["skipped"] = "the mask is empty"
+        if memory := watched_memory.entry(self.projected):
+            content["memory"] = memory
         for listener in chunk_listeners:
             listener(content)
         try:

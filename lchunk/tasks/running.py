@@ -9,7 +9,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.tasks import recipes
 from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
 from lchunk.tasks.making import first_places, make, make_all, reasons
-from lchunk.tasks.progress import Reporter
+from lchunk.tasks.progress import Reporter, watched_memory
 
 if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
@@ -25,6 +25,7 @@ def run(stage: Stage) -> None:
         RuntimeError: some chunks failed; the message says which and why.
     """
     stage.reporter = Reporter(stage)
+    watched_memory.begin()
     set_tracking_url: Any = stage.set_tracking_url  # absent where Luigi does not run the task
     if set_tracking_url is not None and stage.dataset.viewer:
         set_tracking_url(f"{stage.dataset.viewer.rstrip('/')}/?at={_middle(stage)}")
@@ -48,7 +49,7 @@ def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
         stage=type(stage).__name__, bounds=whole.bounds, output=whole.files(), compute=whole.compute_chunk,
         trivial=whole.trivial_content, prepare=whole.prepare, confirm=recipes.confirming(whole),
         device=lambda: whole.computed_on, logs=whole.store,
-        log_folder=whole.log_folder,
+        log_folder=whole.log_folder, projected=whole.projected_memory,
     )  # fmt: skip
     sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
 

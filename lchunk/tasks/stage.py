@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import luigi
 import numpy as np
 
-from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import blocks
 from lchunk.targets import ChunkTarget
@@ -29,6 +29,7 @@ from lchunk.tasks.dataset import Dataset, Geometry, geometry
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
+from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
@@ -271,6 +272,16 @@ class Stage(luigi.Task):
     def external_volume(self) -> CheckedVolume:
         """The volume that is read instead of running the stage."""
         return wiring.open_external(self) if self.region is None else self.for_volume.external_volume
+
+    @cached_property
+    def projected_memory(self) -> int | None:
+        """Bytes that a chunk should take beside the process itself; None where its size is not known before."""
+        if self.format is not None or self.external:
+            return None
+        middle = self.grid.chunk(triple(count // 2 for count in self.grid.counts))
+        inputs = [wiring.voxel_bytes(self, reads, middle) for reads in self.reading()]
+        written = math.prod(self.grid.chunk_shape) * max(self.channels, 1) * np.dtype(self.dtype).itemsize
+        return None if None in inputs else projected_memory(sum(filter(None, inputs)), written)
 
     @cached_property
     def upstreams(self) -> dict[Reads, Stage]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.reads import Reads
-from lchunk.volumes.chunk_files import Records
+from lchunk.volumes.chunk_files import Records, holds_records
 from lchunk.volumes.volume import Volume
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def source(stage: Stage, reads: Reads) -> Volume | Records:
     files: Any = upstream.files()
     layer: Volume | Records = files
     return layer
+
+
+def voxel_bytes(stage: Stage, reads: Reads, bbox: Bbox) -> int | None:
+    """Bytes of an input of a chunk; None where it is records, whose size is not known."""
+    volume = stage.source(reads)
+    if holds_records(volume):
+        return None
+    voxels = cast(Volume, volume)
+    return stage.reach(reads, bbox).size * max(voxels.channels, 1) * voxels.dtype.itemsize
 
 
 def open_external(stage: Stage) -> CheckedVolume:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,14 +10,12 @@ from itertools import islice
 import luigi
 from luigi.task import flatten
 
+from lchunk.chunk_logs import log_lines
 from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
 
-LOG_BYTES = 1 << 16
-"""Of the end of each process's log that an estimate reads."""
 LOGS = 200
 """Chunk logs per stage that an estimate looks at."""
 
@@ -110,23 +107,8 @@ def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
 def _amount(regions: list[Stage]) -> Amount:
     first = regions[0]
     chunks = sum(sum(1 for _ in stage.grid.meeting(stage.bbox)) for stage in regions)
-    lines = (line for key in first.store.list(f"logs/{first.log_folder}") for line in _last_lines(first.store, key))
-    took = [_voxels_and_seconds(line) for line in islice(lines, LOGS)]
-    voxels, seconds = (sum(parts) for parts in zip((0, 0.0), *took, strict=True))
+    logs = [entry for _, entry in islice(log_lines(first.store, first.log_folder), LOGS)]
+    voxels = sum(entry["voxels"] for entry in logs)
+    seconds = sum(sum(entry["seconds"].values()) for entry in logs)
     total = sum(stage.bbox.size for stage in regions)
     return Amount(first.task_family, len(regions), chunks, seconds / voxels * total if voxels else None)
-
-
-def _last_lines(store: Store, key: str) -> list[bytes]:
-    """The last lines of a process's log."""
-    return store.get(key, -LOG_BYTES).split(b"\n")[1:-1] if store.size(key) > LOG_BYTES else store.get(key).splitlines()
-
-
-def _voxels_and_seconds(line: bytes) -> tuple[int, float]:
-    """What a chunk's log line says; nothing where it is torn: logs decide nothing, and a crash may lose their end."""
-    try:
-        log = json.loads(line)
-        return log["voxels"], sum(log["seconds"].values())
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        logger.warning("a torn line of a log is left out: %s", error)
-        return 0, 0.0

@@ -36,10 +36,14 @@ class Stopping:
         self.requested = threading.Event()
         self.release: Callable[[], object] = lambda: None
         self.busy = False
+        self.interrupt = signal.SIGINT
 
     def on_signals(self) -> None:
-        """Stop on SIGTERM."""
+        """Stop on SIGTERM. A task that does not end is interrupted also where a shell had SIGINT ignored, as by `&`."""
         signal.signal(signal.SIGTERM, lambda *_: self.request("SIGTERM"))
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGUSR2, signal.default_int_handler)
+            self.interrupt = signal.SIGUSR2
 
     def on_spot_notice(self) -> None:
         """Stop when AWS says that it takes the machine back."""
@@ -59,7 +63,7 @@ class Stopping:
         if not self.busy:
             return
         logger.warning("the task did not end in %g s: it is interrupted", grace)
-        _thread.interrupt_main()
+        _thread.interrupt_main(self.interrupt)
         time.sleep(LAST_RESORT)
         if self.busy:
             self.release()
