@@ -117,7 +117,7 @@ def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) ->
     try:
         return run()
     except KeyboardInterrupt:
-        print("lchunk: interrupted", file=sys.stderr)
+        print("lchunk: interrupted; the same command goes on with what is missing", file=sys.stderr)
         return codes.INTERRUPTED
     except BrokenPipeError:
         raise
@@ -170,6 +170,8 @@ def _run(command: str, words: Sequence[str]) -> int | str | None:
     if command == "work":
         importlib.import_module("lchunk.tasks.cfg_check").check_cfg()  # rather than fail with each message
     arguments.rest = rest
+    if command == "enqueue":
+        importlib.import_module("lchunk.cli.lines").refuse_wrong_stage(arguments)
     result: int | str | None = arguments.run(arguments)
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import io
@@ -85,6 +86,16 @@ def check_words(task: Any, words: Sequence[str]) -> None:
             meant = nearest(option, known)
             hint = f"did you mean {meant}? " if meant else ""
             raise usage_error(f"no option {option}; {hint}`lchunk run {task.task_family} --help` lists them")
+
+
+def refuse_wrong_stage(arguments: argparse.Namespace) -> None:
+    """Refuse a module, a stage or an option that does not exist.
+
+    Raises:
+        SystemExit: it names the nearest right one.
+    """
+    load_module(arguments.module)
+    check_words(find_task(arguments.stage), arguments.rest)
 
 
 @contextlib.contextmanager

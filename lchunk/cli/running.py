@@ -20,7 +20,7 @@ from lchunk.cli import codes
 from lchunk.cli.console import Console
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
-from lchunk.cli.lines import check_words, find_task, load_module, parsed_line
+from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage
 from lchunk.cli.locks import held_lock
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         print_help(arguments.command, find_task(arguments.stage) if arguments.stage else None)
         return codes.DONE if arguments.help else codes.USAGE
-    check_words(find_task(arguments.stage), arguments.rest)
+    refuse_wrong_stage(arguments)
     central = arguments.central or bool(arguments.scheduler)
     if central:
         use_central_scheduler(arguments.scheduler)

@@ -83,6 +83,8 @@ def test_debug_shows_the_traceback(job: Path) -> None:
         (["run", "Mesh", "--Segmentation-treshold=1"], "did you mean --Segmentation-threshold?"),
         (["run", "Mesh", "--region"], "argument --region: expected one argument"),
         (["run", "Mesh", "--module", "no.such"], "--module must be a Python module, got 'no.such'"),
+        (["enqueue", "Segmentaton", "--queue", "q/"], "no stage 'Segmentaton'; did you mean Segmentation?"),
+        (["enqueue", "Mesh", "--Mesh-mpi", "7", "--queue", "q/"], "no option --Mesh-mpi; did you mean --Mesh-mip?"),
         (["stauts"], "no command 'stauts'; did you mean status?"),
         (["status", "--al"], "lchunk status: unrecognized arguments: --al"),
         (["view", "--prot", "1"], "lchunk view: unrecognized arguments: --prot; did you mean --port?"),
