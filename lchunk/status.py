@@ -134,8 +134,8 @@ def _channels(layer: Layer) -> tuple[int, ...]:
 def _mesh_lines(store: Store, name: str) -> Iterator[str]:
     labels: set[int] = set()
     for key in store.list(f"{name}/mesh/manifest"):
-        name = key.rsplit("/", 1)[-1]
-        if name.endswith(".json") and name != "layer.json" and not name.startswith("."):
+        file = key.rsplit("/", 1)[-1]
+        if file.endswith(".json") and file != "layer.json" and not file.startswith("."):
             labels.update(_json(store, key)["labels"])
     if labels:
         yield f"{name + '/mesh':14} meshes of {len(labels)} segments"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare, digest, refuse
 from lchunk.tasks import wiring
 from lchunk.tasks.checking import rehearsing
+from lchunk.tasks.parameters import number_text
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import Recipe
 
@@ -45,7 +46,7 @@ def _recipe_of(stage: Stage) -> Recipe:
     recipe: Recipe = {
         "stage": type(stage).__name__,
         "knobs": knobs,
-        "dataset": {"bounds": str(place.bounds), "voxel_size": ",".join(map(repr, map(float, place.voxel_size)))},
+        "dataset": {"bounds": str(place.bounds), "voxel_size": ",".join(map(number_text, place.voxel_size))},
         "reads": {up.path: _read(up) for up in map(stage.upstream, stage.reading())},
     } | _ingredients(stage)
     if not stage.single_chunk:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import luigi
 import numpy as np
+from luigi.parameter import _no_value
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
@@ -30,7 +31,7 @@ from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.memory import projected_memory
-from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TripleParameter
+from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TripleParameter
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import ChunkFiles, Recipe, Records, missing
@@ -114,7 +115,7 @@ class Stage(luigi.Task):
         default=None, description="what to make, z0-z1_y0-y1_x0-x1 in whole chunks; default: the whole volume"
     )
     root: str = InheritedParameter(
-        kind=luigi.Parameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
+        kind=TextParameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
     )
     chunk_shape: tuple[int, int, int] = InheritedParameter(
         kind=TripleParameter(),
@@ -126,8 +127,8 @@ class Stage(luigi.Task):
         source=Dataset,
         description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk",
     )
-    layer_name: str = luigi.Parameter(default="", description="write to a layer of another name than usual")
-    external: str = luigi.Parameter(default="", description="URL of a volume to read instead of running this stage")
+    layer_name: str = TextParameter(default="", description="write to a layer of another name than usual")
+    external: str = TextParameter(default="", description="URL of a volume to read instead of running this stage")
 
     reporter: Reporter | None = None
     external_sampled: bool = False
@@ -140,8 +141,8 @@ class Stage(luigi.Task):
     def __init_subclass__(cls) -> None:
         """Say each knob's default in `--help`."""
         super().__init_subclass__()
-        for name, knob in vars(cls).items():
-            if isinstance(knob, luigi.Parameter) and knob.has_task_value(cls.__name__, name):
+        for knob in vars(cls).values():
+            if isinstance(knob, luigi.Parameter) and knob._default is not _no_value:
                 default = knob.serialize(knob._default)
                 knob.description = f"{knob.description}; default: {default or 'none'}"
 

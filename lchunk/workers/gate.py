@@ -167,7 +167,11 @@ def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
 def options_given(line: CmdlineParser) -> Options:
     """What a command line says as `--Stage-knob`, of any stage."""
     knobs = knobs_of(None)
-    return {name: value for name, value in vars(line.known_args).items() if name in knobs and value}
+    return {
+        name: value
+        for name, value in vars(line.known_args).items()
+        if name in knobs and value is not None and value is not False
+    }
 
 
 @functools.cache

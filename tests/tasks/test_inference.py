@@ -252,7 +252,7 @@ def test_every_file_of_the_model_is_part_of_the_recipe_and_a_mismatch_names_it(h
     changed(helped.parent, "shares_for_test.py", "SHARES = (0.2, 0.4, 0.6, 0.8)")
     assert Inference().complete()
     changed(helped.parent, "model.py", HELPED + "# another")
-    with pytest.raises(RecipeMismatchError, match=r"model.file is '\w{16}' there"):
+    with pytest.raises(RecipeMismatchError, match=r"model_file was \w{16}, and is now"):
         Inference().complete()
 
 

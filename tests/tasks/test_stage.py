@@ -190,7 +190,7 @@ def test_a_chunk_is_never_made_from_a_layer_of_other_knobs(
         ("chunk_shape", "16,16,16", r"Ingest-chunk-shape is \[8, 16, 16\] there, \[16, 16, 16\]"),
         ("inner_chunk", "8,8,8", r"inner-chunk is \[4, 8, 8\] there"),
         ("bounds", "-10-6_200-216_300-316", "Dataset-bounds is '-10-10_200-224_300-333' there"),
-        ("voxel_size", "40,8,8", "Dataset-voxel-size is '40.0,4.0,4.0' there"),
+        ("voxel_size", "40,8,8", "Dataset-voxel-size is '40,4,4' there"),
     ],
 )
 def test_a_dataset_that_changes_under_its_layers_is_refused(
