@@ -96,8 +96,8 @@ def work(arguments: argparse.Namespace) -> int:
     logs.configure(json_lines=arguments.json_logs)
     terms = Terms(
         visibility=arguments.visibility, exit_when_empty=arguments.exit_when_empty, max_tasks=arguments.max_tasks,
-        max_minutes=arguments.max_minutes, modules=(STAGES, *arguments.module), trust_queue=arguments.trust_queue,
-        scheduler=arguments.scheduler, back_off=arguments.back_off,
+        max_minutes=arguments.max_minutes, idle_minutes=arguments.idle_minutes, modules=(STAGES, *arguments.module),
+        trust_queue=arguments.trust_queue, scheduler=arguments.scheduler, back_off=arguments.back_off,
     )  # fmt: skip
     stopping = Stopping(arguments.grace)
     stopping.on_signals()
@@ -221,7 +221,10 @@ def _add_work(commands: Any) -> None:
         action="store_true",
         help="exit once the queue is empty and no other worker holds a message",
     )
-    command.add_argument("--max-tasks", type=_whole(0), default=0, metavar="N", help="end after N messages")
+    command.add_argument(
+        "--idle-minutes", type=_number(0), default=0, metavar="N", help="exit after N minutes without a message"
+    )
+    command.add_argument("--max-tasks", type=_whole(0), default=0, metavar="N", help="exit after N messages")
     command.add_argument("--max-minutes", type=_number(0), default=0, metavar="N", help="take nothing after N minutes")
     command.add_argument(
         "--back-off", type=_number(0), default=30, metavar="SECONDS", help="until a failed message comes again"

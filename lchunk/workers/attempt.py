@@ -67,12 +67,12 @@ class Attempts:
             with without_rehearsal():
                 if task.complete():
                     return Attempt(made=False)
-                alone = self._alone(task)
-            if alone:
-                self._rehearse(task)
-                task.run()
+                ready = isinstance(task, Stage) and all(other.complete() for other in flatten(task.requires()))
+            self._rehearse(task)
+            if ready and not self.scheduler:
+                task.run()  # Luigi's scheduling of one task takes longer than a small one
             else:
-                with failures.heard():
+                with failures.heard(), without_rehearsal() if ready else contextlib.nullcontext():
                     luigi.build([task], **_scheduler(self.scheduler))
             if task.complete():
                 return Attempt(made=True)
@@ -81,11 +81,6 @@ class Attempts:
             raise
         except BaseException as error:
             return failed(error, task)
-
-    def _alone(self, task: luigi.Task) -> bool:
-        """Whether a task can be run as it is: Luigi's scheduling of one task takes longer than a small one."""
-        ready = isinstance(task, Stage) and not self.scheduler
-        return ready and all(other.complete() for other in flatten(task.requires()))
 
     def _rehearse(self, task: luigi.Task) -> None:
         """The costly check of a stage, once in a process: nobody did it before the task was sent."""

@@ -40,6 +40,7 @@ class Terms:
         back_off: seconds until a failed message comes again, the first time; more each next time.
         outage: seconds that the queue may be out of reach before the worker ends.
         exit_when_empty: end when the queue holds no message, those of other workers included.
+        idle_minutes: end after so many minutes without a message; 0: never.
         max_tasks: end after so many deliveries; 0: never.
         max_minutes: take nothing after so many minutes; 0: never.
         modules: what messages may import.
@@ -57,6 +58,7 @@ class Terms:
     back_off: float = FIRST_BACK_OFF
     outage: float = 900.0
     exit_when_empty: bool = False
+    idle_minutes: float = 0.0
     max_tasks: int = 0
     max_minutes: float = 0.0
     modules: tuple[str, ...] = (STAGES,)

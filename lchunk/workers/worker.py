@@ -75,12 +75,12 @@ class Worker:
 
     def work(self) -> Counter[Outcome]:
         """Take messages until told to stop, or until the terms say so. Returns what became of how many."""
-        began = time.monotonic()
+        began = busy = time.monotonic()
         empty = 0
         patience = Patience(self.terms.outage, self.stopping.requested.wait)
         while not self.stopping.requested.is_set():
-            left = self.terms.max_minutes * 60 - (time.monotonic() - began) if self.terms.max_minutes else math.inf
-            if self._enough() or left <= 0:
+            left = _left(began, self.terms.max_minutes)
+            if self._enough() or left <= 0 or _left(busy, self.terms.idle_minutes) <= 0:
                 break
             try:
                 message = self.queue.receive(self.terms.visibility, min(self._wait, left))
@@ -93,6 +93,7 @@ class Worker:
                 outcome = self._handle(message)
                 self.tally[outcome] += 1
                 self._pause_after(outcome, left)
+                busy = time.monotonic()
             # the counts of SQS are estimates: believe them when they say it twice
             empty = empty + 1 if not open_ else 0
             if empty == 2:
@@ -254,6 +255,11 @@ class Worker:
             logger.warning("the queue took no answer, the message comes again: %s: %s", type(error).__name__, error)
             return Outcome.UNANSWERED
         return None
+
+
+def _left(since: float, minutes: float) -> float:
+    """Seconds that are left of some minutes since a time; without end where there are none."""
+    return since + 60 * minutes - time.monotonic() if minutes else math.inf
 
 
 def _uncounted(message: Message) -> Message:

@@ -14,9 +14,10 @@ from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Downsample, Ingest
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
 from lchunk.workers.folder_queue import FolderQueue
-from lchunk.workers.messages import STAGES
+from lchunk.workers.messages import STAGES, TaskMessage
+from lchunk.workers.queue import Counts, Queue
 from lchunk.workers.ready import Amount, Job, amounts
-from lchunk.workers.routes import Routes
+from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Terms, Worker
 from tests.conftest import build, write_hdf5
@@ -164,6 +165,102 @@ def test_a_job_whose_rest_was_given_up_ends_with_the_way_out(
     queue.redrive()
     keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=meanwhile)
     assert NotedTwice().complete()
+
+
+def test_a_stage_goes_to_the_queue_of_its_route(queue: FolderQueue, tmp_path: Path) -> None:
+    big = FolderQueue(tmp_path / "big")
+    big.create(60)
+    routes = Routes(queue, {"NotedTwice": big})
+    assert build(Noted(region=FIRST), Noted(region="4-8_0-4_0-4"))
+    send(routes, Job.of(NotedTwice()).ready, {})
+    assert families(queue) == ["Noted", "Noted"]
+    assert families(big) == ["NotedTwice"]
+    with pytest.raises(NotDrainedError, match="got 3 waiting messages"):
+        refuse_undrained(routes)
+
+
+def families(queue: FolderQueue) -> list[str]:
+    return [TaskMessage.parse(path.read_text()).family for path in queue.messages.iterdir()]
+
+
+def test_a_job_is_kept_fed_over_all_its_routes(queue: FolderQueue, tmp_path: Path) -> None:
+    big = FolderQueue(tmp_path / "big")
+    big.create(60)
+    taken: list[str] = []
+
+    def meanwhile(_: float) -> bool:
+        taken.extend([*families(queue), *families(big)])
+        work(queue)
+        work(big)
+        return len(taken) > 20
+
+    keep_fed(Routes(queue, {"NotedTwice": big}), NotedTwice, {}, every=0, until_stopped=meanwhile)
+    assert NotedTwice().complete()
+    assert taken == ["Noted"] * 4 + ["NotedTwice"] * 4
+
+
+def test_what_was_given_up_in_any_queue_ends_a_job(
+    queue: FolderQueue, tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    big = FolderQueue(tmp_path / "big")
+    big.create(60)
+    configure("Noted", poison=FIRST)
+
+    def meanwhile(_: float) -> bool:
+        work(big)
+        return False
+
+    with pytest.raises(DeadEndError, match=rf"lchunk queue dead {big.address}"):
+        keep_fed(Routes(queue, {"Noted": big}), Noted, {}, every=0, until_stopped=meanwhile)
+
+
+def test_two_routes_to_one_queue_count_it_once(queue: FolderQueue) -> None:
+    again = FolderQueue(queue.folder)
+    routes = Routes(queue, {"Noted": again, "NotedTwice": again})
+    send(routes, Job.of(Noted()).ready, {})
+    assert routes.counts().open == 4
+    assert routes.addresses == queue.address
+
+
+def test_routes_are_given_as_stage_and_queue(queue: FolderQueue) -> None:
+    def opened(address: str) -> Queue:
+        return FolderQueue(Path(address))
+
+    routes = parse_routes(queue, ["Noted=/gpu/", "NotedTwice=/a=b/"], opened, {"Noted", "NotedTwice"})
+    assert {stage: own.address for stage, own in routes.by_stage.items()} == {"Noted": "/gpu", "NotedTwice": "/a=b"}
+    for word in ("Noted", "Noted=", "=gpu", ""):
+        with pytest.raises(ValueError, match="route must be STAGE=QUEUE, got"):
+            parse_routes(queue, [word], opened, {"Noted"})
+    with pytest.raises(ValueError, match="route must begin with the name of a stage, got 'Nothing'"):
+        parse_routes(queue, ["Nothing=gpu"], opened, {"Noted"})
+
+
+def test_a_keeper_goes_on_when_its_queue_is_out_of_reach_for_a_while(
+    queue: FolderQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = iter([False, True, True, *[False] * 20])
+    counts = queue.counts
+    monkeypatch.setattr(queue, "counts", lambda: out_of_reach() if next(away) else counts())
+
+    def meanwhile(_: float) -> bool:
+        work(FolderQueue(queue.folder))
+        return False
+
+    keep_fed(Routes(queue), Noted, {}, every=0, until_stopped=meanwhile)
+    assert Noted().complete()
+    with pytest.raises(ConnectionError, match="no network"):
+        keep_fed(Routes(Away(queue.folder)), Noted, {}, every=0, until_stopped=meanwhile, outage=0)
+
+
+def out_of_reach() -> Counts:
+    raise ConnectionError("no network")
+
+
+class Away(FolderQueue):
+    """A queue that no network leads to."""
+
+    def counts(self) -> Counts:
+        return out_of_reach()
 
 
 def test_an_estimate_follows_from_the_logs(queue: FolderQueue) -> None:

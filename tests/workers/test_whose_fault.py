@@ -288,17 +288,16 @@ def test_a_worker_slows_down_while_its_machine_fails(
 def test_a_lease_ends_by_the_clock_where_nothing_could_renew_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(lease_module, "time", Clock(now))
-    queue = ScriptedQueue()
     busy = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(busy.wait)  # as where a call never lets another thread run
-        with Lease(queue, Message("a", "receipt", 1), 30, pool) as lease:
-            assert lease.held
-            now[0] += 29
-            assert lease.held
-            now[0] += 2
-            assert not lease.held
+        with Lease(ScriptedQueue(), Message("a", "receipt", 1), 30, pool) as lease:
+            held = []
+            for seconds in (0, 29, 2):
+                now[0] += seconds
+                held.append(lease.held)
         busy.set()
+    assert held == [True, True, False]
 
 
 class Clock:

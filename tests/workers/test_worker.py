@@ -167,6 +167,11 @@ def test_max_tasks_and_max_minutes(queue: FolderQueue) -> None:
     assert work(queue, max_minutes=1) == {Outcome.MADE: 1}
 
 
+def test_a_worker_without_messages_ends_after_its_idle_minutes(queue: FolderQueue) -> None:
+    send(queue, FIRST)
+    assert work(queue, exit_when_empty=False, idle_minutes=0.005) == {Outcome.MADE: 1}
+
+
 def test_exit_when_empty_waits_for_what_others_hold(queue: FolderQueue) -> None:
     send(queue, FIRST)
     message = queue.receive(1.5, 0)
