@@ -133,8 +133,8 @@ def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) ->
         text = _text(error) if expected else f"unexpected {type(error).__name__}: {error}; run again with --debug"
         refused = refused if expected else codes.UNEXPECTED
     if refused == codes.REFUSED:
-        return f"lchunk: {text}"
-    print(f"lchunk: {text}", file=sys.stderr)
+        return f"lchunk: Error: {text}"
+    print(f"lchunk: Error: {text}", file=sys.stderr)
     return refused
 
 

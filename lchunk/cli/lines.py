@@ -23,7 +23,7 @@ from lchunk.workers.messages import STAGES
 
 def usage_error(text: str) -> SystemExit:
     """What ends a command whose line is wrong: one line, and its exit code."""
-    print(f"lchunk: {text}", file=sys.stderr)
+    print(f"lchunk: Error: {text}", file=sys.stderr)
     return SystemExit(codes.USAGE)
 
 

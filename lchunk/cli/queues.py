@@ -56,7 +56,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
             try:
                 refuse_undrained(routes)
             except NotDrainedError as error:
-                print(f"lchunk: {error}", file=sys.stderr)
+                print(f"lchunk: Error: {error}", file=sys.stderr)
                 return NOT_DRAINED
         send(routes, job.ready, options)
         print(f"sent {len(job.ready)} messages to {routes.addresses}")
@@ -83,7 +83,7 @@ def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser
     try:
         keep_fed(routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait)
     except DeadEndError as error:
-        print(f"lchunk: {error}", file=sys.stderr)
+        print(f"lchunk: Error: {error}", file=sys.stderr)
         return FAILED
     return INTERRUPTED if stopping.requested.is_set() else 0
 

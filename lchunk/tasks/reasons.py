@@ -163,7 +163,7 @@ class Reasons(logging.Filter):
         lines = self.lines()
         self.found.clear()
         if lines:
-            print(*(f"lchunk: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+            print(*(f"lchunk: Error: {line}" for line in lines), sep="\n", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def last_error(traceback: str) -> tuple[str, str]:

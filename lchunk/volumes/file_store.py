@@ -142,8 +142,10 @@ def _write_partial(path: str, body: bytes | memoryview, *, durable: bool) -> str
             _write(file, body)
             if durable:
                 os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         Path(partial).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = path  # a full disk does not say by itself which one it is
         raise
     return partial
 

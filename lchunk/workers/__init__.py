@@ -1,1 +1,1 @@
-"""Tasks handed out by a queue: who sends them, who works them off, and what becomes of those that fail."""
+"""Tasks handed out by a queue: sending them, working on them, and what becomes of those that fail."""

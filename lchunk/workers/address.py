@@ -1,4 +1,4 @@
-"""Which queue an address means."""
+"""The queue of an address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_queue(address: str, *, patient: bool = False) -> Queue:
         patient: whether its user goes on while its server is away, as a worker does.
 
     Raises:
-        ValueError: nothing is given.
+        ValueError: the address is empty, or of another kind.
     """
     if not address:
         raise ValueError("a queue must be given: --queue NAME or URL or FOLDER/, or the variable LCHUNK_QUEUE")

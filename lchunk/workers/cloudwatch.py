@@ -1,4 +1,4 @@
-"""Seconds of each chunk as CloudWatch metrics: namespace the dataset, metric the stage, dimension the device."""
+"""Seconds of each chunk as CloudWatch metrics: namespace is the dataset, metric the stage, dimension the device."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ EVERY_SECONDS = 20.0
 
 
 class CloudWatch:
-    """Collects, and sends every some seconds. A metric that cannot be sent is lost, with a warning: it decides nothing.
+    """Collects metrics and sends them every 20 s. One that cannot be sent is lost, with a warning: metrics decide nothing.
 
     Args:
-        namespace: of the metrics, the dataset's name.
+        namespace: of the metrics: the dataset's name.
     """
 
     def __init__(self, namespace: str) -> None:

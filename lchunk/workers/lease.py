@@ -15,14 +15,14 @@ logger = logging.getLogger("luigi-interface")
 class Lease:
     """Renews the lease of a message, every third of it, in a thread beside the work.
 
-    A renewal that fails for want of a connection is tried again until the lease has run out. Work that never lets
-    Python's other threads run, for longer than a lease, loses it.
+    A renewal that fails, as without a network, is tried again until the lease has run out. Work that lets no other
+    thread of Python run for longer than a lease loses it.
 
     Args:
         queue: where the message is from.
-        message: just received.
+        message: the message, just received.
         visibility: seconds of the lease.
-        pool: gives the thread; a worker keeps one for all its messages.
+        pool: runs the renewals; a worker keeps one for all its messages.
     """
 
     def __init__(self, queue: Queue, message: Message, visibility: float, pool: ThreadPoolExecutor) -> None:

@@ -1,4 +1,4 @@
-"""What a worker says: lines for people, JSON for machines, and seconds of chunks for CloudWatch."""
+"""Logs of a worker: lines for people, JSON for machines, and seconds of chunks for CloudWatch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def configure(*, json_lines: bool) -> None:
 
 
 def _ours(record: logging.LogRecord) -> bool:
-    """Luigi tells each step of each task, and its failures once more."""
+    """Whether a record is not one of Luigi's, which logs each step of a task, and each failure a second time."""
     folder, _, file = record.pathname.rpartition("/")
     of_luigi = folder.endswith("/luigi")
     return not of_luigi or (record.levelno >= logging.WARNING and file != "worker.py")

@@ -1,4 +1,4 @@
-"""What a queue of tasks promises, wherever it is kept."""
+"""The interface of a queue of tasks, and what it promises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class LeaseLostError(RuntimeError):
-    """A message that a worker held is somebody else's by now, or gone."""
+    """The lease of a message has ended: another worker has it, or it is gone."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Message:
 
     Args:
         body: what was sent.
-        receipt: proof of this one delivery; a later delivery of the message makes it worthless.
+        receipt: proof of this one delivery; a later delivery of the message makes it invalid.
         receives: deliveries so far, this one included.
     """
 
@@ -39,9 +39,9 @@ class Counts:
     """How many messages there are; on SQS these are estimates.
 
     Args:
-        visible: to be had at once.
+        visible: can be received now.
         in_flight: held by a worker, or by one that died, until its lease ends.
-        delayed: to be had later.
+        delayed: can be received later.
         dead: given up.
     """
 
@@ -66,10 +66,10 @@ class Queue(Protocol):
     address: str
 
     def create(self, visibility: float) -> None:
-        """Make the queue and its place for dead letters; what is there already stays."""
+        """Create the queue and its place for dead letters; existing messages stay."""
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
-        """Send messages, to be had after `delay` seconds.
+        """Send messages, which can be received after `delay` seconds.
 
         Raises:
             OSError: some were not taken; the message says how many were.
@@ -84,7 +84,7 @@ class Queue(Protocol):
         """
 
     def renew(self, message: Message, visibility: float) -> Message:
-        """Hold a message for `visibility` seconds from now; 0 gives it back. Returns it with its receipt of now.
+        """Hold a message for `visibility` seconds from now; 0 gives it back. Returns it with its new receipt.
 
         Raises:
             LeaseLostError: it is not held any more.
@@ -101,7 +101,7 @@ class Queue(Protocol):
         """Move a message to the dead letters, with the reason.
 
         Raises:
-            LeaseLostError: it is not held any more; it may stand in both places.
+            LeaseLostError: it is not held any more; it may be in both places.
         """
 
     def counts(self) -> Counts:
@@ -111,7 +111,7 @@ class Queue(Protocol):
         """The dead letters; they stay where they are."""
 
     def redrive(self) -> int:
-        """Send all dead letters anew. Returns how many."""
+        """Send all dead letters again. Returns how many."""
 
     def purge(self) -> None:
         """Remove all messages; dead letters stay."""

@@ -38,8 +38,8 @@ LAST_NET = 100
 """Deliveries after which SQS itself gives a message up; workers do so long before, and say why."""
 ERROR_CHARACTERS = 20_000
 DEAD_SECONDS = 60
-LETTERS_A_SECOND = 20
-"""How long dead letters are held while they are looked at, or sent anew, so that the next look gives others."""
+LETTERS_PER_SECOND = 20
+"""How long dead letters are held while they are looked at, or sent again, so that the next look gives others."""
 NAME = re.compile(r"[0-9A-Za-z_-]{1,75}", re.ASCII)
 """SQS takes 80 characters, five of which are for the end of the name of the dead letters' queue."""
 LOST = ("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat")
@@ -137,7 +137,7 @@ class SqsQueue:
             self._send_batch(entries, sent=start, total=len(bodies))
 
     def _send_batch(self, entries: list[dict[str, Any]], sent: int, total: int) -> None:
-        """SQS may take a part of a batch: the rest is sent again, unless it is to blame itself."""
+        """SQS may take a part of a batch: the rest is sent again, unless the fault is the sender's."""
         taken = len(entries)
         for attempt in range(ATTEMPTS):
             failed = self._of_queue(self.client.send_message_batch, Entries=entries).get("Failed", [])
@@ -152,7 +152,7 @@ class SqsQueue:
                 )
             again = {failure["Id"] for failure in failed}
             entries = [entry for entry in entries if entry["Id"] in again]
-            logger.warning("SQS refused %d of a batch: sending them again", len(entries))
+            logger.warning("SQS refused %d of a batch: they are sent again", len(entries))
             time.sleep(random.uniform(0.1, 0.2) * 2**attempt)
 
     @in_one_line
@@ -210,7 +210,7 @@ class SqsQueue:
 
     @in_one_line
     def redrive(self) -> int:
-        # all are looked at before any is sent: what workers give up anew stays
+        # all are looked at before any is sent: what workers give up meanwhile stays
         letters = self._dead_letters()
         for start in range(0, len(letters), BATCH):
             batch = letters[start : start + BATCH]
@@ -228,9 +228,9 @@ class SqsQueue:
         self.client.purge_queue(QueueUrl=self.dead_url)
 
     def _dead_letters(self) -> list[dict[str, Any]]:
-        """All dead letters, held for as long as it takes to come to the last."""
+        """All dead letters, held until the last one is received."""
         held: dict[str, dict[str, Any]] = {}
-        seconds = DEAD_SECONDS + self.counts().dead // LETTERS_A_SECOND
+        seconds = DEAD_SECONDS + self.counts().dead // LETTERS_PER_SECOND
         while True:
             answer = self.client.receive_message(
                 QueueUrl=self.dead_url,

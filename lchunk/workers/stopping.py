@@ -1,4 +1,4 @@
-"""When a worker has to go: SIGTERM, a notice that its spot machine is taken back, its time is up."""
+"""When a worker has to stop: SIGTERM, or the notice that its spot machine is taken back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("luigi-interface")
 
 NOTICE_SECONDS = 5.0
 METADATA = "http://169.254.169.254"
-"""AWS tells a machine of itself here; AWS_EC2_METADATA_SERVICE_ENDPOINT says otherwise."""
+"""Where AWS answers questions of a machine about itself, unless AWS_EC2_METADATA_SERVICE_ENDPOINT is set."""
 SPOT_GRACE = 100.0
 """A spot machine has two minutes from the notice."""
 LAST_RESORT = 5.0
@@ -54,7 +54,7 @@ class Stopping:
         if self.requested.is_set():
             return
         seconds = self.grace if grace is None else grace
-        logger.info("%s: no more tasks; the one at hand has %g s to end", why, seconds)
+        logger.info("%s: no more tasks; the current one has %g s to end", why, seconds)
         self.requested.set()
         threading.Thread(target=self._insist, args=(seconds,), name="stopping", daemon=True).start()
 
@@ -62,7 +62,7 @@ class Stopping:
         time.sleep(grace)
         if not self.busy:
             return
-        logger.warning("the task did not end in %g s: it is interrupted", grace)
+        logger.warning("the task did not end within %g s: it is interrupted", grace)
         _thread.interrupt_main(self.interrupt)
         time.sleep(LAST_RESORT)
         if self.busy:
@@ -78,7 +78,7 @@ class Stopping:
 
 
 def spot_notice() -> bool:
-    """Whether AWS has told this machine that it will be taken back.
+    """Whether AWS has announced that it takes this machine back.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
     """

@@ -1,4 +1,4 @@
-"""Many workers on one queue, over real connections: killed, told to stop, given everything twice, and poison."""
+"""Many workers on one queue, over real connections: killed, stopped, broken, given everything twice, and poison."""
 
 from __future__ import annotations
 
@@ -141,6 +141,9 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
     queue.send(["{malformed"])
 
     work = ["work", "--queue", address, "--module", STAGES, "--visibility", str(VISIBILITY), "--back-off", "0.5"]
+    # one that may not import the stage: it gives all back, and ends
+    assert line.start("broken.log", "work", "--queue", address, "--back-off", "0.5").wait(timeout=60) == 35
+    assert "allow it with --module" in (tmp_path / "broken.log").read_text()
     killed = line.start("killed.log", *work)
     told = line.start("told.log", *work, "--grace", "0.1")
     steady = line.start("steady.log", *work, "--exit-when-empty")
@@ -173,11 +176,11 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
     lacking = {name for name in expected if name not in files_of(tmp_path / "out/noted")}
     assert len(lacking) == len(POISON)
     (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path, slow="", poison=""))
-    assert "sent 3 dead letters anew" in line.run("queue", "redrive", address)[1]
+    assert "sent 3 dead letters again" in line.run("queue", "redrive", address)[1]
     assert line.run(*work, "--exit-when-empty")[0] == 30  # the malformed one stays so
     assert files_of(tmp_path / "out/noted") == expected
     code, said = line.run("enqueue", *stage, "--queue", address)
-    assert (code, said.splitlines()[-1]) == (0, "nothing to send: all of it stands")
+    assert (code, said.splitlines()[-1]) == (0, "nothing to send: all of it is complete")
 
 
 def test_a_task_that_cannot_be_interrupted_is_given_back_and_the_process_ends(
