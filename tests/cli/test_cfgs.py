@@ -194,7 +194,7 @@ def test_a_file_that_is_no_cfg_is_named(broken: bytes, command: str, tmp_path: P
     (tmp_path / "luigi.cfg").write_bytes(broken)
     said = lchunk(tmp_path, command, *(["Ingest"] if command in ("run", "enqueue") else []))
     assert said.code == (35 if command == "run" else 1)
-    assert said.last.startswith("lchunk: luigi.cfg must be a cfg of [sections]")
+    assert said.last.startswith("lchunk: Error: luigi.cfg must be a cfg of [sections]")
     assert len(said.err.splitlines()) == 1
 
 

@@ -58,7 +58,7 @@ def test_scores_tell_the_worst_segments(
 def test_a_folder_without_layers_is_one_line_and_exit_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    with pytest.raises(SystemExit, match="lchunk: a dataset's folder must hold a layer, got none"):
+    with pytest.raises(SystemExit, match="lchunk: Error: a dataset's folder must hold a layer, got none"):
         run(monkeypatch, command, str(tmp_path))
 
 

@@ -62,7 +62,7 @@ def test_a_refusal_is_the_last_line_without_a_traceback(
     said = command(job, *words)
     assert said.code in (35, 40)
     assert re.search(last, said.last), said.err
-    assert said.last.startswith("lchunk: ")
+    assert said.last.startswith("lchunk: Error: ")
     assert TRACEBACK not in said.err + said.out
     assert not (job / "out").exists()
 
@@ -106,7 +106,7 @@ def test_a_failed_chunk_is_explained_last_kept_for_status_and_forgotten_once_it_
     for command in (by_lchunk, luigi):
         said = command(job, "Inference", "--workers", "2" if command is luigi else "1")
         assert said.code == codes.FAILED
-        assert said.last.startswith("lchunk: Inference")
+        assert said.last.startswith("lchunk: Error: Inference")
         assert TRACEBACK not in said.err
     records = list((job / "out/logs/failures/affinities").iterdir())
     kept = json.loads(records[0].read_text())

@@ -92,5 +92,5 @@ def test_a_torn_input_is_an_error_that_names_it(configure: Callable[..., None], 
     configure(
         "Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="16,16,16", inner_chunk="8,8,8"
     )
-    with pytest.raises(ValueError, match=r"a\.h5 must be a readable HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.h5 must be .*HDF5"):
         MeshManifest().complete()

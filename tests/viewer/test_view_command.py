@@ -65,10 +65,10 @@ def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         tried = [
-            (view(tmp_path, "root", "--port", port), f"lchunk: port must be free, got {port}"),
-            (view(tmp_path, "root", "--port", "-1"), "lchunk: port must be 0 to 65535, got -1"),
-            (view(tmp_path, "nowhere"), "lchunk: root must be a dataset's folder, got nowhere"),
-            (view(tmp_path, "empty"), "lchunk: a dataset's folder must hold a layer, got none in empty"),
+            (view(tmp_path, "root", "--port", port), f"lchunk: Error: port must be free, got {port}"),
+            (view(tmp_path, "root", "--port", "-1"), "lchunk: Error: port must be 0 to 65535, got -1"),
+            (view(tmp_path, "nowhere"), "lchunk: Error: root must be a dataset's folder, got nowhere"),
+            (view(tmp_path, "empty"), "lchunk: Error: a dataset's folder must hold a layer, got none in empty"),
         ]
         for process, message in tried:
             out, complaints = process.communicate(timeout=60)
