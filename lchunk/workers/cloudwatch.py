@@ -16,7 +16,7 @@ EVERY_SECONDS = 20.0
 
 
 class CloudWatch:
-    """Collects metrics and sends them every 20 s. One that cannot be sent is lost, with a warning: metrics decide nothing.
+    """Collects metrics and sends them every 20 s. One that cannot be sent is lost, with a warning: no run needs it.
 
     Args:
         namespace: of the metrics: the dataset's name.
