@@ -89,9 +89,9 @@ def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser
 
 
 def work(arguments: argparse.Namespace) -> int:
-    """Take tasks from a queue and make them, one at a time, until told to stop.
+    """Take tasks from a queue and make them, one at a time, until it has to stop.
 
-    SIGTERM: takes no more, ends the task at hand within the grace, or gives it back. Ctrl-C: gives it back at once.
+    SIGTERM: takes no more, ends the current task within the grace, or gives it back. Ctrl-C: gives it back at once.
     """
     logs.configure(json_lines=arguments.json_logs)
     terms = Terms(
@@ -214,7 +214,7 @@ def _add_work(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument(
         "--grace", type=_number(0), default=25, metavar="SECONDS",
-        help="to end the task at hand after SIGTERM, before a KILL comes: Kubernetes 30, spot 120; default: 25",
+        help="to end the current task after SIGTERM, before a KILL comes: Kubernetes 30, spot 120; default: 25",
     )  # fmt: skip
     command.add_argument(
         "--exit-when-empty",

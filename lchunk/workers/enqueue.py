@@ -76,7 +76,7 @@ def keep_fed(
 
     Args:
         routes: where to.
-        root: makes the task to be done; each pass looks at it anew.
+        root: makes the task to be done; each pass looks at it again.
         options: what the command line says beside the cfg.
         every: seconds between two passes.
         until_stopped: waits some seconds; whether it is time to stop.

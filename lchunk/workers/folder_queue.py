@@ -148,7 +148,7 @@ class FolderQueue:
                 content = json.loads((self.graves / name).read_bytes())
                 letter = DeadLetter(str(content["body"]), str(content["error"]))
             except FileNotFoundError:
-                continue  # it was sent anew, or discarded, meanwhile
+                continue  # it was sent again, or discarded, meanwhile
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 logger.warning("%s is left out, as it is no dead letter: %s", self.graves / name, error)
                 continue

@@ -5,9 +5,9 @@ receive ── came too often, without an answer ─────────→ 
    │ ───── complete already ──────────────────────────→ deleted
    └ make ─ complete, lease held ─────────────────────→ deleted
          ├─ complete or failed, lease lost ───────────→ left to whoever has it now
-         ├─ machine or network failed ────────────────→ sent anew for later, with one return more
-         ├─ this worker cannot do it ─────────────────→ sent anew for later, with one return more
-         ├─ failed, less than 4 times ────────────────→ sent anew for later, with one failure more
+         ├─ machine or network failed ────────────────→ sent again for later, with one return more
+         ├─ this worker cannot do it ─────────────────→ sent again for later, with one return more
+         ├─ failed, less than 4 times ────────────────→ sent again for later, with one failure more
          ├─ failed the 4th time, or no worker can ────→ dead letters, with the traceback
          └─ the worker has to stop ───────────────────→ given back at once
 """
@@ -74,7 +74,7 @@ class Worker:
     # ---- the loop
 
     def work(self) -> Counter[Outcome]:
-        """Take messages until told to stop, or until the terms say so. Returns what became of how many."""
+        """Take messages until it has to stop, or the terms say so. Returns what became of how many."""
         began = busy = time.monotonic()
         empty = 0
         patience = Patience(self.terms.outage, self.stopping.requested.wait)
@@ -200,7 +200,7 @@ class Worker:
             self.failing.add(content.key)
         if verdict is Verdict.DEVICE:
             self.ended_itself = True
-            logger.error("this process's device fails, so the process ends; start it anew")
+            logger.error("this process's device fails, so the process ends; start it again")
         clean = _uncounted(message)
         if verdict is Verdict.FINAL:
             return self._bury(clean, error)
@@ -208,7 +208,7 @@ class Worker:
             again = content.failed_again()
             if again.failures >= self.terms.most_failures:
                 return self._bury(clean, error)
-            return self._send_anew(message, again, self.terms.after_failure(again.failures), Outcome.FAILED, error)
+            return self._send_again(message, again, self.terms.after_failure(again.failures), Outcome.FAILED, error)
         again = content.returned(time.time())
         hours = (time.time() - again.since) / 3600
         if again.returns >= self.terms.most_returns and (
@@ -218,9 +218,11 @@ class Worker:
                 clean, f"given back {again.returns} times in {hours:.1f} hours: no worker could do it; lastly:\n{error}"
             )
         outcome = Outcome.UNFIT if verdict is Verdict.WORKER else Outcome.DELAYED
-        return self._send_anew(message, again, self.terms.after_return(again.returns), outcome, error)
+        return self._send_again(message, again, self.terms.after_return(again.returns), outcome, error)
 
-    def _send_anew(self, message: Message, again: TaskMessage, seconds: float, outcome: Outcome, error: str) -> Outcome:
+    def _send_again(
+        self, message: Message, again: TaskMessage, seconds: float, outcome: Outcome, error: str
+    ) -> Outcome:
         delay = seconds * random.uniform(0.5, 1)
         logger.error(
             "%s in %.0f s (failures %d of %d, returns %d):\n%s",
