@@ -83,10 +83,11 @@ class WatchedMemory:
         self.before: int | None = None
 
     def begin(self) -> None:
-        """Start a new peak, with a task."""
+        """Start a new peak, with a task; not for each of many small tasks."""
+        if time.monotonic() - self.looked < MEMORY_SECONDS:
+            return
         self.before = resident_memory()
         reset_peak()
-        self.looked = -MEMORY_SECONDS
 
     def entry(self, projected: int | None) -> dict[str, int]:
         """What a chunk's log line says; nothing where the last look was just now."""
