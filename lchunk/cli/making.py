@@ -8,8 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from lchunk.cli.intensity import intensity_section
 from lchunk.cli.plan import Plan, plan
 from lchunk.tasks.memory import free_memory
 from lchunk.tasks.parameters import SizeParameter, number_text
@@ -37,7 +36,7 @@ voxel_size = {voxel_size}
 chunk_shape = {chunk_shape}
 # voxels that a viewer reads at once
 inner_chunk = {inner_chunk}
-
+{intensity}
 [Inference]
 {inference}
 # voxels that the net sees, and those in the middle that it is trusted for
@@ -50,7 +49,7 @@ chunk_shape = {inference_chunk}
 device = auto
 
 [Segmentation]
-# merge fragments while their mean affinity is above this: lower merges more
+# merge fragments while 1 - their mean affinity is below this: a higher threshold merges more
 threshold = 0.5
 
 [Downsample]
@@ -90,24 +89,22 @@ def new(arguments: argparse.Namespace) -> None:
     if patch is not None and (len(patch) != 3 or min(patch) < 1):
         raise ValueError(f"--patch must be three whole numbers z,y,x above 0, got {arguments.patch!r}")
     memory, _ = free_memory(0, "cpu")
-    text = cfg_text(
-        arguments, volume, voxel_size, note, plan(volume.bounds, voxel_size, min(memory // 2, MOST_MEMORY), patch)
-    )
+    planned = plan(volume.bounds, voxel_size, min(memory // 2, MOST_MEMORY), patch)
+    text = cfg_text(arguments, volume, voxel_size, note, planned)
     with open(path, "x") as file:
         file.write(text)
     shape = "x".join(map(str, volume.bounds.shape))
     print(f"{arguments.image}: {shape} voxels zyx, {volume.dtype}, {_numbers(voxel_size)} nm{note}")
     print(f"wrote {path}")
-    if volume.dtype != np.uint8:
-        print(
-            f"the image is {volume.dtype}, and stages read uint8: `lchunk run Ingest --help` says what can be converted"
-        )
+    if found := re.search(r"^intensity_range = .*", text, re.MULTILINE):
+        print(f"{volume.dtype} becomes uint8 by {found[0]}")
     before = "" if path.name == CFG else f"LUIGI_CONFIG_PATH={path} "
     print(f"next: {before}lchunk run MeshManifest")
 
 
 def cfg_text(arguments: argparse.Namespace, volume: Volume, voxel_size: VoxelSize, note: str, planned: Plan) -> str:
     """The cfg's text."""
+    intensity = intensity_section(volume, arguments.intensity_range)
     net = IDENTITY
     if arguments.model:
         weights = f"weights = {_value(_in_place(arguments.weights))}" if arguments.weights else "# weights = net.pt"
@@ -116,6 +113,7 @@ def cfg_text(arguments: argparse.Namespace, volume: Volume, voxel_size: VoxelSiz
         root=_value(arguments.root), image=_value(_in_place(arguments.image)), size_note=note,
         shape="x".join(map(str, volume.bounds.shape)), dtype=volume.dtype, voxel_size=_numbers(voxel_size),
         chunk_shape=_numbers(planned.chunk_shape), inner_chunk=_numbers(planned.inner_chunk), inference=net,
+        intensity=intensity,
         input_patch=_numbers(planned.patch), output_patch=_numbers(planned.patch), overlap=_numbers(planned.overlap),
         inference_chunk=_numbers(planned.inference_chunk), factor=_numbers(planned.factor), mips=planned.mips,
         memory=planned.memory / 1e9,
@@ -183,6 +181,11 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("new", description=new.__doc__, allow_abbrev=False)
     command.add_argument("image", help="path or URL: file.h5:/dataset, a TIFF stack, a folder of sections, OME-Zarr …")
     command.add_argument("--voxel-size", default="", metavar="Z,Y,X", help="nanometres; default: the image's own")
+    command.add_argument(
+        "--intensity-range", default="", metavar="LOW,HIGH",
+        help="the intensities that become 0 and 255, for images that are not uint8: 1000,5000, or 0.1%%,99.9%% of all "
+        "voxels, which reads the whole volume",
+    )  # fmt: skip
     command.add_argument("--root", default="out", metavar="FOLDER", help="where everything goes; default: out")
     command.add_argument("--model", default="", metavar="FILE", help="your net; default: none yet")
     command.add_argument("--weights", default="", metavar="FILE", help="its weights")

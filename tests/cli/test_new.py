@@ -89,6 +89,45 @@ def test_an_image_that_is_not_there_leaves_no_cfg(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.cfg"))
 
 
+def sixteen_bits(folder: Path) -> str:
+    with h5py.File(folder / "raw.h5", "w") as file:
+        file["raw"] = 1000 + np.arange(VOXELS.size, dtype=np.uint16).reshape(VOXELS.shape)
+    return f"{folder}/raw.h5:/raw"
+
+
+@pytest.mark.parametrize(
+    ("given", "low", "high"), [("2000,4000", 2000, 4000), ("4000,2000", 4000, 2000), ("10%,100%", 2199, 12999)]
+)
+def test_a_cfg_of_another_type_holds_the_intensity_range(tmp_path: Path, given: str, low: int, high: int) -> None:
+    said = lchunk(tmp_path, "new", sixteen_bits(tmp_path), "--voxel-size", "8,8,8", "--intensity-range", given)
+    assert said.code == 0, said.err
+    assert f"uint16 becomes uint8 by intensity_range = {low},{high}\n" in said.out
+    run = lchunk(tmp_path, "run", "Ingest")
+    assert run.code == 0, run.err
+    with h5py.File(tmp_path / "raw.h5") as file:
+        expected = np.clip((file["raw"][:].astype(float) - low) / (high - low), 0, 1) * 255
+    assert np.abs(zarr.open_array(tmp_path / "out/image/0", mode="r")[:] - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ([], "must be uint8, or have an intensity range, got uint16"),
+        (["--intensity-range", "1,2,3"], "must be two different numbers low,high, or percentages"),
+        (["--intensity-range", "5,5"], "got '5,5'"),
+        (["--intensity-range", "1%,200"], "got '1%,200'"),
+        (["--intensity-range", "1%,101%"], "got '1%,101%'"),
+        (["--intensity-range", "nan,2"], "got 'nan,2'"),
+        (["--intensity-range", "1%,0.995%"], "must give two different intensities, got 1119 for both"),
+    ],
+)
+def test_an_intensity_range_is_asked_for_and_checked(tmp_path: Path, words: list[str], rule: str) -> None:
+    said = lchunk(tmp_path, "new", sixteen_bits(tmp_path), "--voxel-size", "8,8,8", *words)
+    assert said.code == 1
+    assert rule in said.last
+    assert not list(tmp_path.glob("*.cfg"))
+
+
 SIDES = st.tuples(*[st.integers(1, 100_000)] * 3)
 SIZES = st.tuples(*[st.sampled_from([1.0, 4.0, 8.0, 10.0, 40.0])] * 3)
 
