@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -105,8 +106,10 @@ class FileStore:
     def sweep(self, prefix: str, older_than: float) -> None:
         before = time.time() - older_than
         for entry in self._walk(self.root / prefix):
-            if entry.name.endswith(PARTIAL) and entry.stat().st_mtime < before:
-                Path(entry.path).unlink(missing_ok=True)
+            if entry.name.endswith(PARTIAL):
+                with contextlib.suppress(FileNotFoundError):  # renamed by its writer, or swept by another process
+                    if entry.stat().st_mtime < before:
+                        os.unlink(entry.path)
 
     def _walk(self, folder: Path | str) -> Iterator[os.DirEntry[str]]:
         try:

@@ -28,6 +28,7 @@ class StoreContract:
         assert store.get("a", 3) == b"3456789"
         assert store.get("a", 3, 5) == b"34"
         assert store.get("a", -2) == b"89"
+        assert store.get("a", -1) == b"9"
         assert store.get("a", -20) == b"0123456789"
 
     def test_a_put_replaces(self, store: Store) -> None:
