@@ -30,6 +30,9 @@ OPERATORS = (
         for change in changes.split()
     ),
 )  # fmt: skip
+FALSE = ("None", "False")
+STATIC = ("frozen", "strict")
+"""Options of dataclasses and of `zip` that guard against what the type checker refuses."""
 Place = tuple[int, int]
 
 
@@ -99,7 +102,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.Expr | ast.Return]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             if not ast.unparse(node.value).startswith("logger."):
                 yield node
-        elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
+        elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) not in FALSE:
             yield node
 
 
@@ -124,6 +127,8 @@ class _Places:
 def _idle(tree: ast.Module) -> Iterator[ast.expr | ast.stmt]:
     """Code that is for a type checker alone."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in STATIC:
+            yield node.value
         yield from filter(None, (getattr(node, "annotation", None), getattr(node, "returns", None)))
         if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
             yield node

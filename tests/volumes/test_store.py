@@ -254,6 +254,12 @@ def test_a_folder_is_named_by_path_or_url(tmp_path: Path, form: str) -> None:
     assert open_store(form.format(tmp_path)) is open_store(form.format(tmp_path))
 
 
+def test_a_folder_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "absent")
+    assert store.folders() == ()
+    assert list(store.list("")) == []
+
+
 def test_another_scheme_is_refused() -> None:
     with pytest.raises(ValueError, match="ftp://host/data"):
         open_store("ftp://host/data")
