@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from luigi.task_register import Register
@@ -253,6 +255,30 @@ def test_every_file_of_the_model_is_part_of_the_recipe_and_a_mismatch_names_it(h
     assert Inference().complete()
     changed(helped.parent, "model.py", HELPED + "# another")
     with pytest.raises(RecipeMismatchError, match=r"model_file was \w{16}, and is now"):
+        Inference().complete()
+
+
+def test_the_weights_are_part_of_the_recipe(root: Path, configure: Callable[..., None]) -> None:
+    changed(root.parent, "weights.bin", "0.5")
+    configure("Inference", weights=root.parent / "weights.bin")
+    made()
+    changed(root.parent, "weights.bin", "0.6")
+    with pytest.raises(RecipeMismatchError, match=r"weights_file was \w{16}, and is now \w{16}"):
+        Inference().complete()
+    changed(root.parent, "weights.bin", "0.5")
+    assert Inference().complete()
+
+
+@pytest.mark.parametrize("name", ["input_mask", "output_mask"])
+def test_the_content_of_a_mask_is_part_of_the_recipe(root: Path, configure: Callable[..., None], name: str) -> None:
+    mask = np.ones((20, 6, 9), np.uint8)
+    configure("Inference", **{name: write_hdf5(root.parent / "mask.h5", "mask", mask, (40, 16, 16), (-10, 50, 75))})
+    made()
+    with h5py.File(root.parent / "mask.h5", "a") as file:
+        file["mask"][0] = 0
+    os.utime(root.parent / "mask.h5", (1, 1))
+    Register.clear_instance_cache()
+    with pytest.raises(RecipeMismatchError, match=f"the content of {name} was "):
         Inference().complete()
 
 
