@@ -1,7 +1,7 @@
 """Runs tests again and again, each time in a fork of a process that has imported the large packages already.
 
 Reads lines `{"arguments": [...], "seconds": 60}` and answers each with a line: pytest's exit status, or -9 where the
-tests took longer.
+tests took longer. What the tests print is in the file `printed.txt` of the working folder.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ def _forked(arguments: list[str], seconds: float) -> int:
     child = os.fork()
     if not child:
         os.setsid()
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nowhere, number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        printed = os.open("printed.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(printed, 1)
+        os.dup2(printed, 2)
         import pytest  # noqa: PLC0415 - already there
 
-        os._exit(int(pytest.main(arguments)))
+        status = int(pytest.main(arguments))
+        sys.stdout.flush()
+        os._exit(status)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         ended, status = os.waitpid(child, os.WNOHANG)

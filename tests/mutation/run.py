@@ -67,6 +67,8 @@ LOWEST_SHARE = 0.9
 LEAST_SECONDS, TIMES_AS_LONG = 20.0, 5.0
 """Tests that take longer than both, the second times those of the code as it is, count as failed."""
 LONGEST_SECONDS = 600.0
+SHOWN = 4000
+"""Characters of what failing tests print."""
 
 
 class Copy:
@@ -167,7 +169,8 @@ def _limit(copy: Copy, tests: tuple[str, ...]) -> float:
     """Seconds that tests may take, of the code as it is, which must pass."""
     began = time.monotonic()
     if not copy.passes(tests, LONGEST_SECONDS):
-        raise SystemExit(f"tests of unchanged code must pass, got failures in {' '.join(tests)}")
+        printed = (copy.folder / "printed.txt").read_text()[-SHOWN:]
+        raise SystemExit(f"tests of unchanged code must pass, got failures in {' '.join(tests)}:\n{printed}")
     return max(LEAST_SECONDS, TIMES_AS_LONG * (time.monotonic() - began))
 
 

@@ -173,10 +173,19 @@ def test_an_external_volume_is_sampled_once_for_all_regions(
     wiring.sample_external(Ingest())  # not external
 
 
-def test_a_voxel_s_bytes_are_counted_with_the_halo(root: Path) -> None:
+class ManyChannels:
+    """A volume of three channels of four bytes."""
+
+    channels = 3
+    dtype = np.dtype(np.float32)
+
+
+def test_the_bytes_of_an_input_are_counted_with_its_halo(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = WiredForTest()
     assert wiring.voxel_bytes(stage, stage.reads[0], Bbox.parse(FIRST)) == 4 * 8 * 9
     assert wiring.voxel_bytes(AllOfWired(), AllOfWired.reads[0], Bbox.parse(FIRST)) is None
+    monkeypatch.setattr(WiredForTest, "source", lambda self, reads: ManyChannels())
+    assert wiring.voxel_bytes(stage, stage.reads[0], Bbox.parse(FIRST)) == 4 * 8 * 9 * 3 * 4
 
 
 def test_a_single_chunk_is_read_whole_by_every_chunk(root: Path) -> None:
