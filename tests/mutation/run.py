@@ -89,7 +89,7 @@ class Copy:
         assert self.tests.stdin is not None
         assert self.tests.stdout is not None
         there = [word for word in tests if not word.endswith(".py") or (self.folder / word).exists()]
-        arguments = [*PYTEST, *there]
+        arguments = [*PYTEST, f"--basetemp={self.folder}-temporary", *there]
         print(json.dumps({"arguments": arguments, "seconds": seconds}), file=self.tests.stdin, flush=True)
         return int(self.tests.stdout.readline()) == 0
 

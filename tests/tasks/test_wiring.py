@@ -13,6 +13,7 @@ import pytest
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.tasks import Ingest, running, wiring
+from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import DOCUMENT
@@ -205,6 +206,9 @@ def test_absent_chunks_of_an_external_volume_are_zeros_only_where_its_stage_says
         (one,) = running.job_of(WiredForTest(), Bbox.parse(FIRST)).inputs
         filled.append(one.fill_missing)
     assert filled == [False, False, True]
+    configure("WiredForTest", external=f"{tmp_path}/image.h5:/raw")  # a stage that has no such choice
+    configure("Ingest", external="")
+    assert [one.fill_missing for one in running.job_of(NotesOfWired(), Bbox.parse(FIRST)).inputs] == [False, False]
 
 
 def test_a_task_is_shown_with_its_region_and_what_it_picks(root: Path) -> None:
@@ -222,6 +226,12 @@ def test_a_task_leads_to_its_middle_in_the_viewer(
     task.set_tracking_url = urls.append
     task.run()
     assert urls == ["http://host:9000/?at=0.75,0.25,0.75"]
+    configure("Dataset", viewer="", bounds="4-8_8-16_0-16")
+    assert running._middle(WiredForTest(region="4-8_8-16_0-8")) == "0.5,0.5,0.25"
+    without = Ingest(layer_name="without", region="4-8_8-16_0-8")
+    without.set_tracking_url = urls.append
+    without.run()
+    assert len(urls) == 1
 
 
 def test_the_whole_sweeps_what_killed_writers_left(root: Path) -> None:
@@ -240,16 +250,22 @@ def test_the_whole_sweeps_what_killed_writers_left(root: Path) -> None:
         assert swept == [("wired", 24 * 3600.0)]
 
 
-def test_a_block_reports_what_it_made_and_says_why_it_failed(root: Path, configure: Callable[..., None]) -> None:
+def test_a_block_reports_what_it_made_and_says_why_it_failed(
+    root: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure("Dataset", max_blocks=1)
-    assert build(Ingest())
-    (root / "image/0/c/0/1/0").unlink()
+    assert build(Ingest(), WiredForTest(region=FIRST))
+    for index in ("0/1/0", "1/1/1"):
+        (root / "image/0/c" / index).unlink()
+    reported: list[tuple[int, int]] = []
+    monkeypatch.setattr(Reporter, "chunk", lambda self, made, chunks: reported.append((made, chunks)))
     block = WiredForTest(region="0-8_0-16_0-16")
     with pytest.raises(RuntimeError) as error:
         block.run()
-    text = str(error.value)
-    assert text.startswith("1 of 8 chunks of WiredForTest failed, the first at 0-4_8-16_0-8: ")
-    assert text.endswith("; 7 chunks are complete; run again when the cause is gone")
-    assert isinstance(error.value.__cause__, OSError | ValueError)
-    assert block.reporter is not None
-    assert (block.reporter.made, block.reporter.chunks) == (7, 8)
+    text, cause = str(error.value), error.value.__cause__
+    # two chunks are absent, and one beside the second reads it with its halo
+    beginning = "3 of 8 chunks of WiredForTest failed, the first at 0-4_8-16_0-8, 4-8_8-16_0-8, 4-8_8-16_8-16: "
+    assert text.startswith(f"{beginning}{type(cause).__name__}: {cause}")
+    assert text.endswith("; 5 chunks are complete; run again when the cause is gone")
+    assert "0/0/1/0" in str(cause) or "0-4_8-16_0-8" in str(cause)
+    assert reported == [*((made, 8) for made in range(1, 8)), (5, 8)]
