@@ -84,8 +84,9 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
         places = (start for node in nodes for start, _ in change.mutation_positions(node))
         for occurrence, place in enumerate(places):
             # cosmic-ray takes the * of a signature for a product
-            if place not in idle and ("Binary" not in operator or place in sums):
-                yield Mutant(module, place, operator, occurrence)
+            mutant = Mutant(module, place, operator, occurrence)
+            if place not in idle and ("Binary" not in operator or place in sums) and _can_be_made(mutant, source):
+                yield mutant
     for statement in _statements(tree):
         if _start(statement) not in idle:
             yield Mutant(module, _start(statement))
@@ -94,6 +95,16 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
 def read(folder: Path, modules: tuple[str, ...]) -> dict[str, str]:
     """The text of modules."""
     return {module: (folder / module).read_text() for module in modules}
+
+
+def _can_be_made(mutant: Mutant, source: str) -> bool:
+    """Whether cosmic-ray can write a mutant: it cannot replace an exception whose name has a dot."""
+    if mutant.operator == "ExceptionReplacer":
+        try:
+            mutant.code(source)
+        except AttributeError:
+            return False
+    return True
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.Expr | ast.Return]:

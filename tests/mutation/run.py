@@ -135,7 +135,8 @@ def run(name: str, modules: dict[str, tuple[str, ...]], copies: list[Copy], samp
     sources = read(ROOT, tuple(modules))
     mutants = [mutant for module, source in sources.items() for mutant in mutants_of(module, source)]
     reasons = equivalents()
-    left_out = {mutant for mutant in mutants if mutant.name(sources[mutant.module]) in reasons}
+    named = {change.partition(":")[0] for change in reasons}
+    left_out = {one for one in mutants if one.module in named and one.name(sources[one.module]) in reasons}
     wanted = [mutant for mutant in mutants if mutant not in left_out]
     if sample:
         wanted = random.Random(seed).sample(wanted, min(sample, len(wanted)))

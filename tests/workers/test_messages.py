@@ -8,6 +8,7 @@ from pathlib import Path
 
 import luigi
 import pytest
+from luigi.parameter import ParameterVisibility
 
 from lchunk.tasks import Mesh
 from lchunk.workers.gate import Gate
@@ -104,3 +105,44 @@ def test_a_stage_in_a_module_named_like_pythons_own_cannot_be_sent() -> None:
 
     with pytest.raises(ValueError, match=r"must not be named like one of Python's own, got 'code\.stages'; rename it"):
         TaskMessage.of(Hidden(), {})
+
+
+class KnobsForMessages(luigi.Task):
+    """Has every kind of knob."""
+
+    region = luigi.Parameter(default="0-1_0-1_0-1")
+    gain = luigi.IntParameter(default=1)
+    batch = luigi.IntParameter(default=2, significant=False)
+    secret = luigi.Parameter(default="s", visibility=ParameterVisibility.PRIVATE)
+
+
+def test_only_what_decides_the_task_and_may_be_seen_is_sent() -> None:
+    message = TaskMessage.of(KnobsForMessages(batch=7), {})
+    assert message.params == {"region": "0-1_0-1_0-1", "gain": "1"}
+
+
+def test_messages_of_one_task_have_one_key() -> None:
+    message = TaskMessage("lchunk.tasks", "Mesh", {"a": "1", "b": "2"})
+    assert message.key == TaskMessage("lchunk.tasks", "Mesh", {"b": "2", "a": "1"}, {"Mesh_level": "1"}, 3).key
+    assert message.key != TaskMessage("lchunk.tasks", "Mesh", {"a": "1", "b": "3"}).key
+    assert message.key != TaskMessage("lchunk.tasks", "Other", {"a": "1", "b": "2"}).key
+
+
+def test_options_are_texts_and_flags() -> None:
+    assert TaskMessage.parse(body(options={"Mesh_level": "1", "Mesh_closed": True})).options == {
+        "Mesh_level": "1",
+        "Mesh_closed": True,
+    }
+
+
+def test_the_largest_count_is_a_million_millions() -> None:
+    assert TaskMessage.parse(body(since=10**12)).since == 10**12
+    with pytest.raises(MessageError, match="since is not as it must be"):
+        TaskMessage.parse(body(since=10**12 + 1))
+
+
+def test_what_is_missing_is_named_and_the_body_shown_in_part() -> None:
+    with pytest.raises(MessageError, match="family is missing"):
+        TaskMessage.parse('{"module": "lchunk.tasks"}')
+    with pytest.raises(MessageError, match=f"got '{'x' * 200}': "):
+        TaskMessage.parse("x" * 300)
