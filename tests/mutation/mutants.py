@@ -64,8 +64,10 @@ class Mutant:
         tree = ast.parse(source)
         named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
         around = [node.name for node in named if node.lineno <= self.place[0] <= (node.end_lineno or 0)]
-        made = [line[1:].strip() for line in self.diff(source) if line.startswith("+")]
-        return f"{self.module}: {'.'.join(around)}: {' '.join(made)}"
+        made, left_out = (
+            " ".join(line[1:].strip() for line in self.diff(source) if line.startswith(sign)).strip() for sign in "+-"
+        )
+        return f"{self.module}: {'.'.join(around)}: {made or f'without {left_out}'}"
 
     def diff(self, source: str) -> list[str]:
         """The lines that differ."""

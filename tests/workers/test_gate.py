@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from luigi.cmdline_parser import CmdlineParser
 
 from lchunk.tasks import Inference, Mesh, Segmentation
 from lchunk.tasks.dataset import Dataset
+from lchunk.workers import gate as gate_module
 from lchunk.workers.gate import Gate, UnfitError, options_given
 from lchunk.workers.messages import STAGES, Options, TaskMessage
 
@@ -153,6 +155,40 @@ def test_a_message_writes_to_the_root_of_the_workers_cfg_only(tmp_path: Path) ->
     for same in (f"{tmp_path}/", f"{tmp_path}/a/..", f"file://{tmp_path}"):
         with Gate().task(mesh({"root": same})):
             pass
+
+
+def test_folders_of_another_scheme_are_told_apart_too(configure: Callable[..., None]) -> None:
+    message = mesh()
+    configure("Dataset", root="store://host/lab/mouse")
+    same = Gate()
+    for root in ("store://host/lab/mouse/", "store://host/lab/rat/../mouse"):
+        same._refuse_unknown(replace(message, params={"root": root}), Mesh)
+    for root in ("store://host/lab/rat", "store://other/lab/mouse", "shop://host/lab/mouse", "store://host"):
+        with pytest.raises(UnfitError, match="-root of a message must be that of this worker's cfg"):
+            same._refuse_unknown(replace(message, params={"root": root}), Mesh)
+
+
+def test_what_is_remembered_of_messages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "REMEMBERED", 3)
+    gate, kept = Gate(), []
+    for number in range(5):
+        gate._refuse_unknown(mesh({"layer_name": f"trial{number}"}), Mesh)
+        kept.append(len(gate._passed))
+    assert max(kept) == 3
+    assert kept[-1] < 3
+
+
+@pytest.mark.parametrize(("most", "let_in"), [(8, True), (7, False)])
+def test_a_region_of_as_many_chunks_as_allowed_is_let_in(
+    monkeypatch: pytest.MonkeyPatch, most: int, let_in: bool
+) -> None:
+    monkeypatch.setattr(gate_module, "MOST_CHUNKS", most)
+    message = mesh({"region": "0-32_0-32_0-32"})
+    if let_in:
+        with Gate().task(message) as task:
+            assert task.region.shape == (32, 32, 32)
+    else:
+        refused(message, r"region must be at most 7 chunks, got 8 in 0-32_0-32_0-32")
 
 
 def test_a_message_runs_the_net_of_the_workers_cfg_only() -> None:
