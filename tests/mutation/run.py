@@ -36,8 +36,8 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         ("lchunk/volumes/store.py", "lchunk/volumes/file_store.py"), ("tests/volumes/test_store.py",)
     ),
     "stage": {
-        "lchunk/tasks/making.py": ("tests/tasks/test_making.py",),
-        "lchunk/tasks/jobs.py": ("tests/tasks/test_making.py", "tests/tasks/test_stage.py"),
+        "lchunk/tasks/making.py": ("tests/tasks/test_making.py", "tests/tasks/test_failing_chunks.py"),
+        "lchunk/tasks/jobs.py": ("tests/tasks/test_jobs.py", "tests/tasks/test_making.py"),
         **{
             f"lchunk/tasks/{name}.py": ("tests/tasks/test_wiring.py", *STAGE_TESTS)
             for name in ("wiring", "running", "stage")
