@@ -39,7 +39,7 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         "lchunk/tasks/making.py": ("tests/tasks/test_making.py", "tests/tasks/test_failing_chunks.py"),
         "lchunk/tasks/jobs.py": ("tests/tasks/test_jobs.py", "tests/tasks/test_making.py"),
         **{
-            f"lchunk/tasks/{name}.py": ("tests/tasks/test_wiring.py", *STAGE_TESTS)
+            f"lchunk/tasks/{name}.py": ("tests/tasks/test_stage_parts.py", "tests/tasks/test_wiring.py", *STAGE_TESTS)
             for name in ("wiring", "running", "stage")
         },
     },
