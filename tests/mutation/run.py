@@ -24,7 +24,7 @@ from mutants import Mutant, mutants_of, read
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-STAGE_TESTS = ("tests/tasks/test_stage.py", "tests/tasks/test_recipes.py")
+STAGE_TESTS = tuple(f"tests/tasks/test_{name}.py" for name in ("recipe_checks", "stage", "recipes"))
 WORKER_TESTS = tuple(f"tests/workers/test_{name}.py" for name in ("whose_fault", "verdicts", "worker"))
 TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
     "recipe": {

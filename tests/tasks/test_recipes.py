@@ -21,7 +21,6 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Ingest
 from lchunk.tasks import recipes as recipes_module
-from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.recipes import OF_EVERY_STAGE
@@ -253,66 +252,6 @@ def test_whether_absent_chunks_of_an_external_volume_are_zeros_is_in_the_recipe(
         sources.append(CutForTest().recipe()["reads"]["image"])
     assert sources[0].startswith(f"{url}: ")
     assert sources[1] == sources[0].replace(url, f"{url} with absent chunks as 0", 1)
-
-
-class CheckedForTest(Stage):
-    """Notes in which order it is checked."""
-
-    reads = (Reads(Ingest),)
-    layer = "checked"
-
-    def validate(self) -> None:
-        checks.append("validate")
-
-    def rehearse(self) -> None:
-        checks.append("rehearse")
-
-    def compute(self, image: np.ndarray) -> np.ndarray:
-        return image
-
-
-checks: list[str] = []
-
-
-def test_externals_are_sampled_and_stages_rehearsed_after_all_else_is_right(
-    root: Path, tmp_path: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checks.clear()
-    configure("Ingest", external=f"{tmp_path}/image.h5:/raw")
-    volume = type(Ingest().external_volume)
-    monkeypatch.setattr(volume, "sample", lambda self: checks.append("sample"))
-    CheckedForTest().check()
-    assert checks == ["validate", "sample", "rehearse"]
-    checks.clear()
-    with without_rehearsal():
-        CheckedForTest().check()
-    assert checks == ["validate"]  # an external volume is sampled once
-
-
-def test_a_layer_is_checked_before_it_is_created_and_not_when_it_is_there(root: Path) -> None:
-    checks.clear()
-    CheckedForTest().prepare()
-    assert checks[0] == "validate"
-    assert CheckedForTest().files().recipe() == CheckedForTest().recipe()
-    checks.clear()
-    Register.clear_instance_cache()
-    CheckedForTest().prepare()
-    assert checks == []
-
-
-@pytest.mark.parametrize(
-    ("chunk_shape", "inner_chunk", "right"),
-    [("4,8,8", "1,1,1", True), ("1,1,1", "1,1,1", True), ("4,8,8", "4,8,3", False)],
-)
-def test_a_chunk_file_is_cut_into_whole_inner_chunks(
-    root: Path, configure: Callable[..., None], chunk_shape: str, inner_chunk: str, right: bool
-) -> None:
-    configure("Dataset", chunk_shape=chunk_shape, inner_chunk=inner_chunk)
-    if right:
-        CutForTest().check()
-    else:
-        with pytest.raises(ValueError, match="8 along x is not a multiple of 3"):
-            CutForTest().check()
 
 
 def test_records_have_no_inner_chunks(root: Path, configure: Callable[..., None]) -> None:

@@ -113,7 +113,7 @@ class KnobsForMessages(luigi.Task):
     region = luigi.Parameter(default="0-1_0-1_0-1")
     gain = luigi.IntParameter(default=1)
     batch = luigi.IntParameter(default=2, significant=False)
-    secret = luigi.Parameter(default="s", visibility=ParameterVisibility.PRIVATE)
+    secret = luigi.Parameter(default="s", visibility=ParameterVisibility.HIDDEN)
 
 
 def test_only_what_decides_the_task_and_may_be_seen_is_sent() -> None:
