@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import logging
+import signal
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -74,3 +78,102 @@ def test_a_spot_notice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     server.shutdown()
     server.server_close()
     assert not spot_notice()
+
+
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a worker that insists does, in order, instead of doing it."""
+    happened: list[str] = []
+    monkeypatch.setattr(
+        stopping_module, "time", SimpleNamespace(sleep=lambda seconds: happened.append(f"wait {seconds:g}"))
+    )
+    monkeypatch.setattr(
+        stopping_module,
+        "_thread",
+        SimpleNamespace(interrupt_main=lambda number: happened.append(f"interrupt {number}")),
+    )
+    monkeypatch.setattr(stopping_module.os, "_exit", lambda status: happened.append(f"exit {status}"))
+    monkeypatch.setattr(logging, "shutdown", lambda: happened.append("logs are written"))
+    return happened
+
+
+def test_a_worker_between_tasks_is_not_interrupted(happened: list[str]) -> None:
+    Stopping(7)._insist(7)
+    assert happened == ["wait 7"]
+
+
+def test_a_task_that_takes_too_long_is_interrupted(happened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = Stopping(7)
+    stopping.busy = True
+
+    def interrupt(number: int) -> None:
+        happened.append(f"interrupt {number}")
+        stopping.busy = False
+
+    monkeypatch.setattr(stopping_module, "_thread", SimpleNamespace(interrupt_main=interrupt))
+    stopping._insist(7)
+    assert happened == ["wait 7", f"interrupt {signal.SIGINT}", f"wait {stopping_module.LAST_RESORT:g}"]
+
+
+def test_a_task_that_cannot_be_interrupted_is_given_back_and_the_process_ends(happened: list[str]) -> None:
+    stopping = Stopping(7)
+    stopping.busy = True
+    stopping.interrupt = signal.SIGUSR2
+    stopping.release = lambda: happened.append("given back")
+    stopping._insist(7)
+    assert happened == [
+        "wait 7", f"interrupt {signal.SIGUSR2}", f"wait {stopping_module.LAST_RESORT:g}", "given back",
+        "logs are written", "exit 143",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sigterm_is_a_request_and_an_ignored_sigint_gets_a_stand_in(
+    ignored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Any] = {signal.SIGINT: signal.SIG_IGN if ignored else signal.default_int_handler}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "getsignal", handlers.get)
+    stopping = Recorded(30)
+    stopping.on_signals()
+    assert not stopping.requested.is_set()
+    handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert stopping.requested.is_set()
+    assert stopping.asked.wait(10)
+    assert stopping.given == [30]
+    assert stopping.interrupt == (signal.SIGUSR2 if ignored else signal.SIGINT)
+    assert handlers.get(signal.SIGUSR2) is (signal.default_int_handler if ignored else None)
+
+
+def test_no_thread_of_stopping_keeps_the_process_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemons: list[bool] = []
+
+    class Noted:
+        def __init__(self, *, daemon: bool, **_: object) -> None:
+            daemons.append(daemon)
+
+        def start(self) -> None:
+            pass
+
+    monkeypatch.setattr(stopping_module.threading, "Thread", Noted)
+    stopping = Stopping(1)
+    assert not stopping.busy
+    stopping.on_spot_notice()
+    stopping.request("a test")
+    assert daemons == [True, True]
+
+
+def test_the_watch_of_notices_ends_with_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(stopping_module, "NOTICE_SECONDS", 0.0)
+    stopping = Recorded(30)
+
+    def notice() -> bool:
+        looked.append(1)
+        return len(looked) == 3
+
+    monkeypatch.setattr(stopping_module, "spot_notice", notice)
+    stopping._watch_notices()
+    assert len(looked) == 3
+    stopping._watch_notices()
+    assert len(looked) == 3
