@@ -15,7 +15,15 @@ from lchunk.volumes.store import Store
 FOLDER = "logs"
 LAST_BYTES = 1 << 16
 """Of the end of each process's log that is read."""
-GB = 1e9
+
+
+def amount(size: float) -> str:
+    """Bytes as a person reads them.
+
+    >>> amount(4_120_000), amount(12_345_678_901)
+    ('4.12 MB', '12.3 GB')
+    """
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
 def log_lines(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -70,11 +78,11 @@ class Course:
         speed = f", {self.voxels / self.seconds / 1e6:.3g} Mvoxel/s" if self.seconds else ""
         parts = [f"{stage}: {self.chunks} chunks in {self.seconds:.1f} s of work{speed}"]
         if self.peak:
-            of = f" of {self.projected / GB:.2f} GB projected" if self.projected else ""
-            parts.append(f"memory {self.peak / GB:.2f} GB at its peak{of}")
+            of = f" of {amount(self.projected)} projected" if self.projected else ""
+            parts.append(f"memory {amount(self.peak)} at its peak{of}")
         longest = max(self.resident.values(), key=len, default=[])
         if len(longest) > 1:
-            parts.append(f"a process from {longest[0] / GB:.2f} to {longest[-1] / GB:.2f} GB")
+            parts.append(f"a process from {amount(longest[0])} to {amount(longest[-1])}")
         return ", ".join(parts)
 
 

@@ -96,7 +96,9 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     folders = list(dict.fromkeys(folder for mismatch in mismatches for folder in mismatch.folders))
     outermost = [folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)]
     lines.append("set the knobs back, or take one of two ways out:")
-    stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches)
+    # layers that only read the others are named after them
+    stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches if mismatch.differences)
+    stages = stages or dict.fromkeys(mismatch.named_by for mismatch in mismatches)
     lines.append(f"  write to other layers: {' '.join(f'--{stage}-layer-name NAME' for stage in stages)}")
     removed = " ".join(shlex.quote(f"{root}/{folder}") for folder in outermost)
     lines.append(f"  remove what differs: rm -r {removed}")

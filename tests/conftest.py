@@ -17,8 +17,10 @@ from luigi.configuration import LuigiConfigParser
 from luigi.task_register import Register
 from scipy.ndimage import gaussian_filter
 
+from lchunk.scores import CLEFTS, CURVE, FILES, SEGMENTS
 from lchunk.tasks import dataset as dataset_module
 from lchunk.tasks import inference as inference_module
+from lchunk.volumes.documents import encode_document, encode_json
 
 settings.register_profile("lchunk", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("lchunk")
@@ -81,6 +83,14 @@ def same_partition(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
         return False
     pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def write_scores(root: Path, stage: str, content: Any) -> None:
+    """Scores in a dataset's folder, as a stage writes them, of a truth that the recipe does not tell."""
+    folder = {SEGMENTS: "evaluation", CLEFTS: "cleft_evaluation", CURVE: "threshold_curve"}[stage]
+    (root / folder).mkdir()
+    (root / folder / "layer.json").write_bytes(encode_json({"recipe": {"stage": stage}}))
+    (root / folder / FILES[stage]).write_bytes(encode_document(content))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

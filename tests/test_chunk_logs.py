@@ -21,8 +21,8 @@ def test_a_stage_s_course_is_one_line(tmp_path: Path) -> None:
         store.append("logs/affinities/a-1.jsonl", line(1.0, memory=memory))
     store.append("logs/affinities/b-2.jsonl", line(3.0))
     assert list(course_lines(store)) == [
-        "Inference: 4 chunks in 6.0 s of work, 1.33 Mvoxel/s, memory 3.00 GB at its peak of 5.00 GB projected, "
-        "a process from 1.00 to 3.00 GB"
+        "Inference: 4 chunks in 6.0 s of work, 1.33 Mvoxel/s, memory 3 GB at its peak of 5 GB projected, "
+        "a process from 1 GB to 3 GB"
     ]
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lchunk.cli import parser
 from lchunk.plot import draw_curve
-from lchunk.volumes.documents import encode_document
+from lchunk.scores import CURVE
+from tests.conftest import write_scores
 
 POINTS = [
     {"threshold": t, "voi_split": 2 - t, "voi_merge": t * t, "adapted_rand_error": 0.1, "cremi_score": 0.4}
@@ -27,29 +29,42 @@ def test_the_command_prints_a_line_a_threshold_and_marks_the_best(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = parser().parse_args(["curve", str(tmp_path), "--plot", str(tmp_path / "curve.png")])
-    with pytest.raises(FileNotFoundError, match="ThresholdCurve makes it"):
+    with pytest.raises(FileNotFoundError, match="scores of ThresholdCurve, but has none; `lchunk run ThresholdCurve`"):
         arguments.run(arguments)
-    (tmp_path / "threshold_curve").mkdir()
-    (tmp_path / "threshold_curve/curve.json").write_bytes(encode_document(POINTS))
+    write_scores(tmp_path, CURVE, POINTS)
     arguments.run(arguments)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4
-    assert [line.split()[0] for line in lines[1:]] == ["0.2", "0.5", "0.9"]
-    assert [line.endswith("smallest VOI") for line in lines[1:]] == [False, True, False]
+    assert lines[0] == "against an unknown truth"
+    assert len(lines) == 5
+    assert [line.split()[0] for line in lines[2:]] == ["0.2", "0.5", "0.9"]
+    assert [line.endswith("smallest VOI") for line in lines[2:]] == [False, True, False]
+    assert (tmp_path / "curve.png").exists()
+
+
+def test_of_several_curves_one_is_chosen_to_draw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scores(tmp_path, CURVE, POINTS)
+    shutil.copytree(tmp_path / "threshold_curve", tmp_path / "threshold_curve-b")
+    words = ["curve", str(tmp_path), "--plot", str(tmp_path / "curve.png")]
+    arguments = parser().parse_args(words)
+    with pytest.raises(ValueError, match="got threshold_curve, threshold_curve-b; add --layer NAME"):
+        arguments.run(arguments)
+    assert not (tmp_path / "curve.png").exists()
+    arguments = parser().parse_args([*words, "--layer", "threshold_curve-b"])
+    arguments.run(arguments)
+    assert len(capsys.readouterr().out.splitlines()) == 5
     assert (tmp_path / "curve.png").exists()
 
 
 def test_thresholds_are_printed_with_all_their_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "threshold_curve").mkdir()
     points = [POINTS[0] | {"threshold": 0.30000001}, POINTS[0] | {"threshold": 0.30000002}]
-    (tmp_path / "threshold_curve/curve.json").write_bytes(encode_document(points))
+    write_scores(tmp_path, CURVE, points)
     arguments = parser().parse_args(["curve", str(tmp_path)])
     arguments.run(arguments)
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["0.30000001", "0.30000002"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]] == ["0.30000001", "0.30000002"]
 
 
 def test_scores_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "threshold_curve").mkdir()
+    write_scores(tmp_path, CURVE, POINTS)
     (tmp_path / "threshold_curve/curve.json").write_text(json.dumps([POINTS[0] | {"cremi_score": float("nan")}]))
     arguments = parser().parse_args(["curve", str(tmp_path)])
     with pytest.raises(ValueError, match=r"curve\.json must be a whole document, but .*remove it"):

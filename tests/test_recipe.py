@@ -146,9 +146,24 @@ def test_a_refusal_names_every_layer_and_the_two_ways_out() -> None:
         "  sum (Blur): it was made from layers that differ or are gone",
         "  sum2 (Blur): it was made from layers that differ or are gone",
         "set the knobs back, or take one of two ways out:",
-        "  write to other layers: --Blur-layer-name NAME --Sum-layer-name NAME",
+        "  write to other layers: --Blur-layer-name NAME",
         "  remove what differs: rm -r /data/blur '/data/sum up' /data/blurred",
     ]
+
+
+def test_layers_that_only_read_others_need_no_name_unless_there_is_no_other_way() -> None:
+    for found, stages in (
+        ([mismatch("a", named_by="A"), mismatch("b", named_by="B", differences=("b",))], ["B"]),
+        (
+            [mismatch("a", named_by="A", differences=("a",)), mismatch("b", named_by="B", differences=("b",))],
+            ["A", "B"],
+        ),
+        ([mismatch("a", named_by="A"), mismatch("b", named_by="B")], ["A", "B"]),
+    ):
+        with pytest.raises(RecipeMismatchError) as error:
+            refuse(found, "/data")
+        names = " ".join(f"--{stage}-layer-name NAME" for stage in stages)
+        assert f"  write to other layers: {names}\n" in str(error.value)
 
 
 def test_a_mismatch_cannot_be_changed() -> None:

@@ -1,12 +1,15 @@
-"""The intensities that become black and white, for a cfg that `lchunk new` writes."""
+"""The intensities that become black and white: `lchunk intensity`, and the section that `lchunk new` writes."""
 
 from __future__ import annotations
 
+import argparse
 import math
+from typing import Any
 
 import numpy as np
 
 from lchunk.tasks.parameters import number_text
+from lchunk.volumes.formats import open_volume
 from lchunk.volumes.formats.intensity import percentiles
 from lchunk.volumes.volume import Volume
 
@@ -45,7 +48,7 @@ def intensity_section(volume: Volume, given: str) -> str:
         low, high = percentiles(volume, (low, high))
         if low == high:
             raise ValueError(
-                f"--intensity-range must give two different intensities, got {number_text(low)} for both of {given!r}; "
+                f"an intensity range must be two different intensities, got {number_text(low)} for both of {given!r}; "
                 "take percentages further apart"
             )
     return SECTION.format(low=number_text(low), high=number_text(high), note=note)
@@ -61,7 +64,23 @@ def _two_numbers(given: str, percent: bool) -> tuple[float, float]:
         math.isfinite(low) and math.isfinite(high) and low != high and least <= min(low, high) <= max(low, high) <= most
     ):
         raise ValueError(
-            "--intensity-range must be two different numbers low,high, or percentages from 0% to 100%, "
+            "an intensity range must be two different numbers low,high, or percentages from 0% to 100%, "
             f"got {given!r}; such as 1000,5000 or 0.1%,99.9%"
         )
     return low, high
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print `[Ingest] intensity_range` from percentiles of all voxels of an image."""
+    print(intensity_section(open_volume(arguments.image), f"{arguments.low}%,{arguments.high}%").strip())
+
+
+def add_commands(commands: Any) -> None:
+    """Add `intensity`."""
+    command = commands.add_parser("intensity", description=run.__doc__, allow_abbrev=False)
+    command.add_argument("image", metavar="IMAGE", help="path or URL of the image; see docs/inputs.md")
+    command.add_argument(
+        "low", nargs="?", type=float, default=0.1, help="percentage of the voxels that become black; 0.1"
+    )
+    command.add_argument("high", nargs="?", type=float, default=99.9, help="percentage of the voxels below white; 99.9")
+    command.set_defaults(run=run)

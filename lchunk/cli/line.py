@@ -18,6 +18,7 @@ from lchunk.cli import codes
 
 COMMANDS = {
     "new": ("making", "write a cfg for an image of yours"),
+    "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code tells whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("reporting", "print what a dataset holds, and what failed"),
@@ -31,7 +32,7 @@ COMMANDS = {
     "completion": ("completing", "print the completion script of a shell"),
 }
 """By name: the module that adds it, and what it does."""
-NO_DATASET = ("", "new", "completion")
+NO_DATASET = ("", "new", "intensity", "completion")
 """Commands that read no cfg."""
 DEBUG = "LCHUNK_DEBUG"
 

@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from lchunk.chunk_logs import amount
 from lchunk.cli.intensity import intensity_section
 from lchunk.cli.plan import Plan, plan
 from lchunk.tasks.memory import free_memory
-from lchunk.tasks.parameters import SizeParameter, number_text
+from lchunk.tasks.parameters import number_text, size_parameter
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.volume import Volume, VoxelSize
 
@@ -44,7 +45,7 @@ input_patch = {input_patch}
 output_patch = {output_patch}
 # voxels that neighbouring output patches share
 overlap = {overlap}
-# larger chunks compute fewer patches twice; this takes about {memory:.1f} GB without the net
+# larger chunks compute fewer patches twice; this takes about {memory} without the net
 chunk_shape = {inference_chunk}
 device = auto
 
@@ -116,7 +117,7 @@ def cfg_text(arguments: argparse.Namespace, volume: Volume, voxel_size: VoxelSiz
         intensity=intensity,
         input_patch=_numbers(planned.patch), output_patch=_numbers(planned.patch), overlap=_numbers(planned.overlap),
         inference_chunk=_numbers(planned.inference_chunk), factor=_numbers(planned.factor), mips=planned.mips,
-        memory=planned.memory / 1e9,
+        memory=amount(planned.memory),
     )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def _voxel_size(volume: Volume, given: str) -> tuple[VoxelSize, str]:
 
 
 def _sizes(text: str) -> tuple[float, ...]:
-    parameter = SizeParameter()
+    parameter = size_parameter()
     parameter._attribute_name = "voxel_size"
     sizes: tuple[float, ...] = parameter.parse(text)
     if len(sizes) != 3:

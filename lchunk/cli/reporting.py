@@ -42,23 +42,29 @@ def status(arguments: argparse.Namespace) -> None:
 
 def scores(arguments: argparse.Namespace) -> None:
     """Print how good a dataset's segmentation is, and where it errs most."""
-    from lchunk.status import score_lines  # noqa: PLC0415
+    from lchunk.scores import score_lines  # noqa: PLC0415
 
-    for line in score_lines(_store(arguments)):
+    for line in score_lines(_store(arguments), arguments.layer):
         print(line)
 
 
 def curve(arguments: argparse.Namespace) -> None:
     """Print the scores at many thresholds, and draw them where a file is given."""
-    from lchunk.status import curve_lines, curve_points  # noqa: PLC0415
+    from lchunk.scores import CURVE, curve_lines, required_scores  # noqa: PLC0415
 
-    points = curve_points(_store(arguments))
-    for line in curve_lines(points):
-        print(line)
+    curves = required_scores(_store(arguments), CURVE, arguments.layer)
+    if arguments.plot and len(curves) > 1:
+        raise ValueError(
+            f"one curve must be chosen to draw, got {', '.join(scored.layer for scored in curves)}; add --layer NAME"
+        )
+    for scored in curves:
+        print(scored.subject)
+        for line in curve_lines(scored.content):
+            print(line)
     if arguments.plot:
         from lchunk.plot import draw_curve  # noqa: PLC0415
 
-        draw_curve(points, arguments.plot)
+        draw_curve(curves[0].content, arguments.plot)
 
 
 def add_commands(commands: Any) -> None:
@@ -67,6 +73,8 @@ def add_commands(commands: Any) -> None:
         command = commands.add_parser(run.__name__, description=run.__doc__, allow_abbrev=False)
         command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
         command.set_defaults(run=run)
+        if run is not status:
+            command.add_argument("--layer", default="", metavar="NAME", help="scores of this layer; default: all")
     command.add_argument(
         "--plot", metavar="FILE", help="draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
     )

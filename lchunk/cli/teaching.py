@@ -14,6 +14,7 @@ import luigi
 
 from lchunk.cli.lines import load_module, runnable
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.parameters import TupleParameter
 from lchunk.tasks.stage import Stage
 from lchunk.workers.messages import STAGES
 
@@ -86,14 +87,15 @@ def _text(knob: Any) -> str:
 
 def _kind(knob: Any) -> str:
     """What a value looks like, for the help."""
-    kind = type(getattr(knob, "kind", knob)).__name__
+    kind = getattr(knob, "kind", knob)
+    if isinstance(kind, TupleParameter):
+        return kind.form
     forms = {
-        "TripleParameter": "Z,Y,X", "SizeParameter": "Z,Y,X", "BboxParameter": "Z0-Z1_Y0-Y1_X0-X1",
+        "BboxParameter": "Z0-Z1_Y0-Y1_X0-X1",
         "CountParameter": "N", "RangeParameter": "X", "FloatParameter": "X", "IntParameter": "N",
-        "LabelsParameter": "N,N,…", "ChannelsParameter": "N,N,…", "NumbersParameter": "X,X,…",
         "PrefixParameter": "DIGITS", "WordsParameter": "WORD,…", "ChoiceParameter": "CHOICE",
     }  # fmt: skip
-    return forms.get(kind, "TEXT")
+    return forms.get(type(kind).__name__, "TEXT")
 
 
 def _option(option: str, text: str) -> Iterator[str]:

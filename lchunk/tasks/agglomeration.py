@@ -124,6 +124,9 @@ class Segmentation(Stage):
         default=0, description="segments of fewer voxels, in the whole volume, are background"
     )
 
+    def named_after(self) -> tuple[Reads, ...]:
+        return (Reads(SegmentNames),)
+
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is SegmentNames:
             return SegmentNames(root=self.root, threshold=self.threshold, layer_name=self.layer_name)

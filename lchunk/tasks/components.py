@@ -161,6 +161,9 @@ class ConnectedComponents(Stage):
         default=0, description="components of fewer voxels, in the whole volume, are background"
     )
 
+    def named_after(self) -> tuple[Reads, ...]:
+        return (Reads(ComponentNames),)
+
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is ComponentNames:
             return ComponentNames(root=self.root, layer_name=self.layer_name)

@@ -12,7 +12,7 @@ from luigi.task_register import Register, TaskClassException
 from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.cfg_check import check_cfg
-from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TextParameter, TripleParameter
+from lchunk.tasks.parameters import BboxParameter, CountParameter, TextParameter, TupleParameter, size_parameter
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
@@ -30,11 +30,11 @@ class Dataset(luigi.Config):
     )
     ground_truth: str = TextParameter(default="", description="URL of the true labels, for Evaluation")
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")
-    voxel_size: tuple[float, ...] = SizeParameter(default=(), description="z,y,x nanometres; default: the image's own")
-    chunk_shape: tuple[int, int, int] = TripleParameter(
+    voxel_size: tuple[float, ...] = size_parameter(default=(), description="z,y,x nanometres; default: the image's own")
+    chunk_shape: tuple[int, int, int] = TupleParameter(
         default=(64, 512, 512), description="z,y,x voxels of a chunk file"
     )
-    inner_chunk: tuple[int, int, int] = TripleParameter(
+    inner_chunk: tuple[int, int, int] = TupleParameter(
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
     viewer: str = TextParameter(

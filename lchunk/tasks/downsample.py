@@ -15,7 +15,7 @@ from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
-from lchunk.tasks.parameters import CountParameter, TripleParameter
+from lchunk.tasks.parameters import CountParameter, TupleParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.layer import Layer
@@ -40,14 +40,14 @@ class Downsample(Stage):
 
     of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")
     mips: int = CountParameter(default=2, least=1, description="number of coarser mips")
-    factor: Triple = TripleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
+    factor: Triple = TupleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
 
     def reading(self) -> tuple[Reads, ...]:
         return (Reads(SOURCES[self.of]),)
 
     def validate(self) -> None:
         upstream = self.upstream(self.reading()[0])
-        if upstream.path != self.of and not upstream.layer_name:
+        if upstream.path != self.of and not upstream.variant:
             raise ValueError(
                 f"of must be the layer that {type(upstream).__name__} writes, {upstream.path}, got {self.of}"
             )

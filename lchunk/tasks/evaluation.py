@@ -22,8 +22,8 @@ from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.jobs import Chunk
-from lchunk.tasks.levels import top_level
-from lchunk.tasks.parameters import CountParameter, NumbersParameter
+from lchunk.tasks.levels import LAST, top_level
+from lchunk.tasks.parameters import CountParameter, TupleParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import DOCUMENT, TABLE
@@ -163,9 +163,11 @@ class ThresholdCurve(Stage):
     single_chunk = True
     file = "curve"
 
-    thresholds: tuple[float, ...] = NumbersParameter(
-        least=0,
-        most=1,
+    thresholds: tuple[float, ...] = TupleParameter(
+        of=float,
+        rule="numbers in [0, 1], separated by commas",
+        valid=lambda thresholds: all(0 <= threshold <= 1 for threshold in thresholds),
+        form="X,X,…",
         default=(),
         description="to score at, separated by commas; nothing is each 0.05 up to Agglomeration-highest-threshold",
     )
@@ -173,6 +175,9 @@ class ThresholdCurve(Stage):
     def reading(self) -> tuple[Reads, ...]:
         levels = range(top_level(self.upstream(Reads(RegionGraph)).grid) + 1)
         return (Reads(FragmentContingency), *(Reads(Agglomeration, level=level) for level in levels))
+
+    def named_after(self) -> tuple[Reads, ...]:
+        return (Reads(FragmentContingency), Reads(Agglomeration, level=LAST))
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is Agglomeration:

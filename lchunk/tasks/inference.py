@@ -26,11 +26,10 @@ from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
 from lchunk.tasks.memory import free_memory, memory_taken
 from lchunk.tasks.parameters import (
-    ChannelsParameter,
     CountParameter,
     RangeParameter,
     TextParameter,
-    TripleParameter,
+    TupleParameter,
     WordsParameter,
 )  # fmt: skip
 from lchunk.tasks.reads import Reads
@@ -76,8 +75,12 @@ class Inference(Stage):
         choices=("affinities", "probability"), default="affinities", description="what the net's channels are"
     )
     net_channels: int = CountParameter(default=3, least=1, description="channels that the net returns")
-    keep: tuple[int, ...] = ChannelsParameter(
-        default=(), description="channels to write, counted from 0, in this order: 0,1,2; default: all"
+    keep: tuple[int, ...] = TupleParameter(
+        rule="numbers of channels, counted from 0, separated by commas",
+        valid=lambda channels: all(channel >= 0 for channel in channels),
+        form="N,N,…",
+        default=(),
+        description="channels to write, counted from 0, in this order: 0,1,2; default: all",
     )
     myelin_threshold: float = RangeParameter(
         least=0,
@@ -85,11 +88,11 @@ class Inference(Stage):
         default=1,
         description="below 1, the net's last channel is myelin: where it is above this the others become 0",
     )
-    input_patch: Triple = TripleParameter(default=(20, 256, 256), description="z,y,x voxels that the net sees")
-    output_patch: Triple = TripleParameter(
+    input_patch: Triple = TupleParameter(default=(20, 256, 256), description="z,y,x voxels that the net sees")
+    output_patch: Triple = TupleParameter(
         default=(20, 256, 256), description="z,y,x voxels in the patch's middle that the net is trusted for"
     )
-    overlap: Triple = TripleParameter(default=(4, 64, 64), description="z,y,x voxels that output patches share")
+    overlap: Triple = TupleParameter(default=(4, 64, 64), description="z,y,x voxels that output patches share")
     bump: str = luigi.ChoiceParameter(
         choices=tuple(BUMPS), default="wu", description="how overlapping patches are weighed"
     )
@@ -140,7 +143,7 @@ class Inference(Stage):
 
     @property
     def path(self) -> str:
-        return self.layer_name or self.predicts
+        return self.named(self.predicts)
 
     @property
     def dtype(self) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from lchunk.operators.intensity import eight_bits
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.jobs import Chunk
-from lchunk.tasks.parameters import NumbersParameter
+from lchunk.tasks.parameters import TupleParameter
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, open_volume
 
@@ -37,12 +36,14 @@ class Ingest(Stage):
         description="absent chunks, blocks and sections of the input are black, not an error; "
         "#fill_missing=yes after a URL does the same for any volume",
     )
-    intensity_range: tuple[float, ...] = NumbersParameter(
-        least=-math.inf,
-        most=math.inf,
+    intensity_range: tuple[float, ...] = TupleParameter(
+        of=float,
+        rule="two different numbers low,high",
+        valid=lambda intensities: len(intensities) == len(set(intensities)) in (0, 2),
+        form="LOW,HIGH",
         default=(),
         description="low,high: the intensities that become 0 and 255, for images that are not uint8; "
-        "`python -m lchunk.volumes.formats.intensity IMAGE` prints percentiles of the whole volume",
+        "`lchunk intensity IMAGE` prints percentiles of the whole volume",
     )
 
     @cached_property
@@ -65,11 +66,6 @@ class Ingest(Stage):
     def validate(self) -> None:
         if self.external:
             return
-        if self.intensity_range and (len(self.intensity_range) != 2 or len(set(self.intensity_range)) != 2):
-            raise ValueError(
-                f"intensity_range must be two different numbers low,high, got {self.intensity_range}; "
-                "set Ingest-intensity-range"
-            )
         if self.files().recipe() is not None:
             return  # it is being copied, or was: the recipe shows whether it is the same
         volume = self.volume
@@ -82,7 +78,7 @@ class Ingest(Stage):
             raise ValueError(
                 f"image must be uint8, or have an intensity range, got {volume.dtype} in {self.dataset.image}; "
                 "set Ingest-intensity-range to low,high, the intensities that become black and white "
-                f"(python -m lchunk.volumes.formats.intensity '{self.dataset.image}' prints percentiles)"
+                f"(lchunk intensity '{self.dataset.image}' prints percentiles)"
             )
         if not volume.bounds.contains(self.bounds):
             raise ValueError(

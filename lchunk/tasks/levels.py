@@ -81,15 +81,18 @@ class Leveled(Stage):
 
     @property
     def path(self) -> str:
-        return f"{self.layer_name or self.layer}/{self.height}"
+        return f"{self.named(self.layer)}/{self.height}"
 
     @property
     def folders(self) -> list[str]:
-        return [self.layer_name or self.layer]
+        return [self.named(self.layer)]
 
     @property
     def log_folder(self) -> str:
-        return f"{self.layer}-level-{self.height}"
+        return f"{self.named(self.layer)}-level-{self.height}"
+
+    def named_after(self) -> tuple[Reads, ...]:
+        return (Reads(self.leaf),)
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is type(self):
@@ -138,11 +141,14 @@ class Naming(Leveled):
 
     @property
     def path(self) -> str:
-        return f"{self.layer_name or self.layer}/names/{self.height}"
+        return f"{self.named(self.layer)}/names/{self.height}"
 
     @property
     def log_folder(self) -> str:
-        return f"{self.layer_name or self.layer}-names-{self.height}"
+        return f"{self.named(self.layer)}-names-{self.height}"
+
+    def named_after(self) -> tuple[Reads, ...]:
+        return (Reads(self.tree, level=LAST),)
 
     @property
     def cut_at(self) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from luigi.configuration import get_config
+from luigi.interface import core
 
 SCHEDULER = "LCHUNK_SCHEDULER"
 """Variable with the address of a central scheduler, `HOST:PORT` or a URL."""
@@ -35,6 +36,8 @@ def packaged(name: str) -> Mapping[str, Mapping[str, str]]:
 def set_luigi_options() -> None:
     """Give Luigi the options of lchunk/luigi.cfg that are absent; with LCHUNK_SCHEDULER, use that scheduler."""
     cfg = get_config()
+    # Luigi reads these names of its documentation, and warns that nothing does
+    core.ignore_unconsumed.update(f"default_scheduler_{part}" for part in ("host", "port", "url"))
     if address := os.environ.get(SCHEDULER, ""):
         use_central_scheduler(address)
     for section, options in packaged("luigi.cfg").items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from lchunk.operators.meshing import Surface, mesh_labels
 from lchunk.tasks.agglomeration import Segmentation, SegmentNames
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.jobs import Chunk
-from lchunk.tasks.parameters import CountParameter, LabelsParameter, PrefixParameter, RangeParameter
+from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, TupleParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
@@ -43,7 +43,14 @@ class Mesh(Stage):
         least=0, most=1e9, default=40.0, description="most that a vertex may move, nanometres"
     )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
-    ids: tuple[int, ...] = LabelsParameter(default=(), description="mesh these labels only: 5,7,12")
+    ids: tuple[int, ...] = TupleParameter(
+        rule="whole numbers above 0, separated by commas",
+        valid=lambda labels: all(label > 0 for label in labels),
+        distinct=True,
+        form="N,N,…",
+        default=(),
+        description="mesh these labels only: 5,7,12",
+    )
 
     def reading(self) -> tuple[Reads, ...]:
         segmentation = Reads(Downsample, waits_for_all=True) if self.mip else Reads(Segmentation)
@@ -82,6 +89,15 @@ class Mesh(Stage):
                 f"dust_threshold must be 0 for an external segmentation, as the sizes of its segments are not known, "
                 f"got {self.dust_threshold} and {stage.external}"
             )
+
+    def rehearse(self) -> None:
+        """Look for the labels that were asked for, where the names of their chunks are known already."""
+        segmentation = Segmentation(root=self.root)
+        if segmentation.external:
+            return
+        names = segmentation.upstream(Reads(SegmentNames))
+        for label in self.ids:
+            _refuse_unknown_label(label, names, segmentation.dust_threshold)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
@@ -172,7 +188,34 @@ class MeshManifest(Stage):
             for label in own["labels"]:
                 if f"{label}:".startswith(self.prefix):
                     fragments[label].append(folder.fragment_name(label, folder.grid.chunk(index)))
+        mesh = Mesh(root=self.root)
+        absent = [n for n in mesh.ids if f"{n}:".startswith(self.prefix) and n not in fragments]
+        if absent:
+            raise ValueError(
+                f"Mesh-ids must be labels of the segmentation, got {absent[0]}, of which no chunk has a mesh; take "
+                "labels that `lchunk view` shows"
+            )
         for done, label in enumerate(sorted(fragments), start=1):
             folder.write_manifest(label, fragments[label])
             chunk.report(done, len(fragments), "labels")
         return {"prefix": self.prefix, "labels": sorted(fragments)}
+
+
+def _refuse_unknown_label(label: int, names: Stage, least_voxels: int) -> None:
+    """A segment is called by its first voxel, so that one table of names tells whether it exists."""
+    bounds = names.bounds
+    if label <= bounds.size:
+        first = [
+            int(n) + start for n, start in zip(np.unravel_index(label - 1, bounds.shape), bounds.start, strict=True)
+        ]
+        voxel = Bbox(triple(first), triple(n + 1 for n in first))
+        try:
+            (table,) = cast(Records, names.files()).records(voxel)
+        except FileNotFoundError:
+            return  # not made yet: the manifest finds out
+        if label in table["roots"][table["sizes"] >= least_voxels]:
+            return
+    raise ValueError(
+        f"Mesh-ids must be labels of the segmentation, got {label}, which no voxel has; take labels that "
+        "`lchunk view` shows"
+    )

@@ -1,4 +1,4 @@
-"""Luigi parameters of voxels: triples, boxes, numbers in a range. Each refuses a wrong value with its rule.
+"""Luigi parameters of voxels: tuples of numbers, boxes, numbers in a range. Each refuses a wrong value with its rule.
 
 Numbers are written with all their digits: two values are one task only if they are equal. An empty value on the command
 line, as `--Dataset-ground-truth ""`, is a value, and counts more than the cfg's.
@@ -6,6 +6,7 @@ line, as `--Dataset-ground-truth ""`, is a value, and counts more than the cfg's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, Unpack
 
@@ -13,7 +14,7 @@ import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.parameter import _no_value, _ParameterKwargs
 
-from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.bbox import Bbox
 
 T = TypeVar("T")
 
@@ -58,44 +59,65 @@ class TextParameter(Knob[str]):
     """A text, as a path or a URL."""
 
 
-class TripleParameter(Knob[Triple]):
-    """Three whole numbers, zyx: `20,256,256` (with `=` where the first is negative)."""
+class TupleParameter(Knob[tuple[Any, ...]]):
+    """Numbers with commas between them: a zyx triple such as `20,256,256` unless the arguments ask for others.
 
-    def parse(self, x: str) -> Triple:
+    On the command line a negative first number needs the form `--knob=-1,0,0`.
+
+    Args:
+        of: `int` or `float`.
+        rule: what a value must be, for messages.
+        valid: whether numbers of the type follow the rule.
+        distinct: order and repetitions make no difference; the numbers are sorted.
+        form: what a value looks like, for the help.
+    """
+
+    def __init__(
+        self,
+        *,
+        of: type[int] | type[float] = int,
+        rule: str = "three whole numbers z,y,x",
+        valid: Callable[[tuple[Any, ...]], bool] = lambda numbers: len(numbers) == 3,
+        distinct: bool = False,
+        form: str = "Z,Y,X",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.of = of
+        self.rule = rule
+        self.valid = valid
+        self.distinct = distinct
+        self.form = form
+
+    def parse(self, x: str) -> tuple[Any, ...]:
         try:
-            return triple(map(int, _words(x)))
+            numbers = tuple(map(self.of, _words(x)))
         except ValueError as error:
-            raise ValueError(f"{_option(self)} must be three whole numbers z,y,x, got {x!r}") from error
-
-    def normalize(self, x: Iterable[int]) -> Triple:
-        return triple(x)
-
-    def serialize(self, x: Triple) -> str:
-        return ",".join(map(str, x))
-
-
-class SizeParameter(Knob[tuple[float, ...]]):
-    """Three positive numbers, zyx nanometres, or nothing."""
-
-    def parse(self, x: str) -> tuple[float, ...]:
-        try:
-            numbers = tuple(map(float, _words(x)))
-        except ValueError as error:
-            raise ValueError(
-                f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {x!r}"
-            ) from error
+            raise ValueError(self._refusal(x)) from error
         return self.normalize(numbers)
 
-    def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
-        numbers = tuple(float(number) for number in x)
-        if numbers and (len(numbers) != 3 or not all(0 < number < float("inf") for number in numbers)):
-            raise ValueError(
-                f"{_option(self)} must be three positive numbers z,y,x in nanometres, got {self.serialize(numbers)!r}"
-            )
-        return numbers
+    def normalize(self, x: Iterable[Any]) -> tuple[Any, ...]:
+        given = tuple(x)
+        numbers = tuple(map(self.of, given))
+        if numbers != given or not self.valid(numbers):  # NaN differs from itself, 2.5 from int(2.5)
+            raise ValueError(self._refusal(self.serialize(given)))
+        return tuple(sorted(set(numbers))) if self.distinct else numbers
 
-    def serialize(self, x: tuple[float, ...]) -> str:
-        return ",".join(map(number_text, x))
+    def serialize(self, x: tuple[Any, ...]) -> str:
+        return ",".join(map(number_text if self.of is float else str, x))
+
+    def _refusal(self, got: str) -> str:
+        return f"{_option(self)} must be {self.rule}, got {got!r}"
+
+
+def size_parameter(**kwargs: Any) -> Any:
+    """A voxel size: three positive numbers, zyx nanometres; or nothing."""
+    return TupleParameter(
+        of=float,
+        rule="three positive numbers z,y,x in nanometres",
+        valid=lambda sizes: len(sizes) in (0, 3) and all(0 < size < math.inf for size in sizes),
+        **kwargs,
+    )
 
 
 class BboxParameter(Knob[Bbox | None]):
@@ -163,74 +185,6 @@ class CountParameter(Knob[int]):
         if int(x) < self.least:
             raise ValueError(f"{_option(self)} must be at least {self.least}, got {x}")
         return int(x)
-
-
-class LabelsParameter(Knob[tuple[int, ...]]):
-    """Labels, `5,7,12`, or nothing: all of them."""
-
-    def parse(self, x: str) -> tuple[int, ...]:
-        try:
-            labels = list(map(int, _words(x)))
-        except ValueError as error:
-            raise ValueError(
-                f"{_option(self)} must be whole numbers above 0, separated by commas, got {x!r}"
-            ) from error
-        return self.normalize(labels)
-
-    def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
-        labels = tuple(sorted({int(label) for label in x}))
-        if labels and labels[0] < 1:
-            raise ValueError(f"{_option(self)} must be whole numbers above 0, separated by commas, got {labels[0]}")
-        return labels
-
-    def serialize(self, x: tuple[int, ...]) -> str:
-        return ",".join(map(str, x))
-
-
-class ChannelsParameter(Knob[tuple[int, ...]]):
-    """Numbers of channels from 0, in an order, `0,1,2`, or nothing: all of them."""
-
-    def parse(self, x: str) -> tuple[int, ...]:
-        try:
-            channels = list(map(int, _words(x)))
-        except ValueError as error:
-            raise ValueError(f"{_option(self)} must be numbers of channels, from 0, got {x!r}") from error
-        return self.normalize(channels)
-
-    def normalize(self, x: Iterable[int]) -> tuple[int, ...]:
-        return tuple(int(channel) for channel in x)
-
-    def serialize(self, x: tuple[int, ...]) -> str:
-        return ",".join(map(str, x))
-
-
-class NumbersParameter(Knob[tuple[float, ...]]):
-    """Numbers in [`least`, `most`], `0.3,0.5`, or nothing."""
-
-    def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.least = least
-        self.most = most
-
-    def parse(self, x: str) -> tuple[float, ...]:
-        try:
-            numbers = list(map(float, _words(x)))
-        except ValueError as error:
-            raise ValueError(self._rule(x)) from error
-        return self.normalize(numbers)
-
-    def normalize(self, x: Iterable[float]) -> tuple[float, ...]:
-        numbers = tuple(float(number) for number in x)
-        if not all(self.least <= number <= self.most for number in numbers):
-            raise ValueError(self._rule(self.serialize(numbers)))
-        return numbers
-
-    def serialize(self, x: tuple[float, ...]) -> str:
-        return ",".join(map(number_text, x))
-
-    def _rule(self, got: str) -> str:
-        least, most = number_text(self.least), number_text(self.most)
-        return f"{_option(self)} must be numbers in [{least}, {most}], separated by commas, got {got!r}"
 
 
 class WordsParameter(Knob[tuple[str, ...]]):

@@ -31,7 +31,7 @@ from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.memory import projected_memory
-from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TripleParameter
+from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import ChunkFiles, Recipe, Records, missing
@@ -118,16 +118,18 @@ class Stage(luigi.Task):
         kind=TextParameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
     )
     chunk_shape: tuple[int, int, int] = InheritedParameter(
-        kind=TripleParameter(),
+        kind=TupleParameter(),
         source=Dataset,
         description="z,y,x voxels of a chunk file; default: [Dataset] chunk_shape",
     )
     inner_chunk: tuple[int, int, int] = InheritedParameter(
-        kind=TripleParameter(),
+        kind=TupleParameter(),
         source=Dataset,
         description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk",
     )
-    layer_name: str = TextParameter(default="", description="write to a layer of another name than usual")
+    layer_name: str = TextParameter(
+        default="", description="write to a layer of this name; layers made from it are named after it"
+    )
     external: str = TextParameter(default="", description="URL of a volume to read instead of running this stage")
 
     reporter: Reporter | None = None
@@ -157,7 +159,25 @@ class Stage(luigi.Task):
     @property
     def path(self) -> str:
         """The layer's folder."""
-        return self.layer_name or self.layer
+        return self.named(self.layer)
+
+    def named(self, layer: str) -> str:
+        """The name of a layer: `layer_name`, or its usual name followed by those that its inputs were given."""
+        return self.layer_name or "-".join(filter(None, (layer, self.variant)))
+
+    @cached_property
+    def variant(self) -> str:
+        """The `layer_name`s of the nearest stages that have one, on each way upstream; empty where none has."""
+        if self.region is not None:
+            return self.for_volume.variant
+        if self.layer_name:
+            return self.layer_name.replace("/", "-")
+        inputs = () if self.external else self.named_after()
+        return "-".join(dict.fromkeys(filter(None, (self.upstream(reads).variant for reads in inputs))))
+
+    def named_after(self) -> tuple[Reads, ...]:
+        """The inputs whose names decide the layer's; asked for before the volume is known."""
+        return self.reading()
 
     @property
     def bounds(self) -> Bbox:

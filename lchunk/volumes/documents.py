@@ -134,3 +134,18 @@ def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:
     elif isinstance(content, list | tuple):
         for number, value in enumerate(content):
             yield from _not_finite(value, f"{place}/{number}")
+
+
+def read_document(store: Store, key: str) -> Any:
+    """A document of a store.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged.
+    """
+    try:
+        return decode_document(store.get(key))
+    except ValueError as error:
+        raise ValueError(
+            f"{store.url}/{key} must be a whole document, but {error}; remove it and run its stage again"
+        ) from error

@@ -118,7 +118,7 @@ def test_a_cfg_of_another_type_holds_the_intensity_range(tmp_path: Path, given: 
         (["--intensity-range", "1%,200"], "got '1%,200'"),
         (["--intensity-range", "1%,101%"], "got '1%,101%'"),
         (["--intensity-range", "nan,2"], "got 'nan,2'"),
-        (["--intensity-range", "1%,0.995%"], "must give two different intensities, got 1119 for both"),
+        (["--intensity-range", "1%,0.995%"], "must be two different intensities, got 1119 for both"),
     ],
 )
 def test_an_intensity_range_is_asked_for_and_checked(tmp_path: Path, words: list[str], rule: str) -> None:
@@ -126,6 +126,33 @@ def test_an_intensity_range_is_asked_for_and_checked(tmp_path: Path, words: list
     assert said.code == 1
     assert rule in said.last
     assert not list(tmp_path.glob("*.cfg"))
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"), [(["0", "100"], "100,12999"), ([], "112,12987"), (["100", "50"], "12999,6549")]
+)
+def test_percentiles_of_an_image_are_printed_for_its_cfg(tmp_path: Path, words: list[str], printed: str) -> None:
+    values = np.arange(100, 13000, dtype=np.uint16)
+    np.save(tmp_path / "a.npy", np.random.default_rng(1).permutation(values).reshape(4, 25, 129))
+    said = lchunk(tmp_path, "intensity", "a.npy", *words)
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[0] == "[Ingest]"
+    assert said.out.splitlines()[-1] == f"intensity_range = {printed}"
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["a.npy", "1", "101"], "percentages from 0% to 100%, got '1.0%,101.0%'"),
+        (["b.npy"], "b.npy"),
+        (["a.npy", "low"], "invalid float value: 'low'"),
+    ],
+)
+def test_what_has_no_percentiles_is_refused(tmp_path: Path, words: list[str], rule: str) -> None:
+    np.save(tmp_path / "a.npy", np.arange(125, dtype=np.uint16).reshape(5, 5, 5))
+    said = lchunk(tmp_path, "intensity", *words)
+    assert said.code
+    assert rule in said.last
 
 
 SIDES = st.tuples(*[st.integers(1, 100_000)] * 3)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lchunk import cli
+from lchunk.scores import CLEFTS, SEGMENTS
 from lchunk.volumes.documents import encode_document
+from tests.conftest import write_scores
 from tests.viewer.test_viewer import write_layers
 
 
@@ -24,32 +26,30 @@ def test_status_tells_layers_chunks_meshes_and_scores(
     (manifest / "layer.json").write_text("{}")
     (manifest / "1.json").write_bytes(encode_document({"prefix": "1", "labels": [1, 12]}))
     (manifest / "2.json").write_bytes(encode_document({"prefix": "2", "labels": [2]}))
-    (tmp_path / "evaluation").mkdir()
     scores = dict.fromkeys(
         ("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25
     )
-    (tmp_path / "evaluation/scores.json").write_bytes(encode_document(scores))
+    write_scores(tmp_path, SEGMENTS, scores)
     run(monkeypatch, "status", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["affinities", "image", "segmentation"]
     assert "3x16x16x16" in lines[0]
     assert lines[1].endswith("1/8 chunks")
     assert lines[3] == "segmentation/mesh meshes of 3 segments"
-    assert lines[4] == "Rand split:          0.250000"
+    assert lines[5] == "Rand split:          0.250000"
 
 
 def test_scores_tell_the_worst_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit, match=r"scores\.json must exist, but is missing; .* Evaluation makes it"):
+    with pytest.raises(SystemExit, match="must hold the scores of Evaluation, but has none; `lchunk run Evaluation`"):
         run(monkeypatch, "scores", str(tmp_path))
-    (tmp_path / "evaluation").mkdir()
     totals = dict.fromkeys(("rand_split", "rand_merge", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25)
     worst = {"splits": [{"truth": 7, "voi": 0.5, "parts": 3, "largest": 12}], "merges": []}
-    (tmp_path / "evaluation/scores.json").write_bytes(encode_document(totals | {"voi_split": 2.0, "worst": worst}))
+    write_scores(tmp_path, SEGMENTS, totals | {"voi_split": 2.0, "worst": worst})
     run(monkeypatch, "scores", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "VOI split:           2.000000"
+    assert lines[3] == "VOI split:           2.000000"
     assert lines[-1].split() == ["7", "0.5000", "25.0%", "3", "12"]
     assert lines[-2].startswith("worst splits:")
 
@@ -72,11 +72,8 @@ def test_help_names_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_scores_of_clefts_alone_are_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "cleft_evaluation").mkdir()
-    (tmp_path / "cleft_evaluation/scores.json").write_bytes(
-        encode_document({"cremi_score": 12.5, "found_to_truth": None})
-    )
+    write_scores(tmp_path, CLEFTS, {"cremi_score": 12.5, "found_to_truth": None})
     run(monkeypatch, "scores", str(tmp_path))
     assert capsys.readouterr().out.splitlines() == [
-        "clefts, cremi score:       12.500000", "clefts, found to truth:    none",
+        "against an unknown truth", "clefts, cremi score:       12.500000", "clefts, found to truth:    none",
     ]  # fmt: skip

@@ -15,8 +15,21 @@ from scipy.ndimage import distance_transform_edt
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.operators.single_chunk import silence
-from lchunk.tasks import CleftEvaluation, Evaluation, Segmentation, ThresholdCurve
-from tests.conftest import DATA, build, smooth_affinities, write_hdf5
+from lchunk.scores import score_lines
+from lchunk.tasks import (
+    Agglomeration,
+    CleftEvaluation,
+    Downsample,
+    Evaluation,
+    Inference,
+    Mesh,
+    MeshManifest,
+    Segmentation,
+    SegmentNames,
+    ThresholdCurve,
+)
+from lchunk.volumes.store import open_store
+from tests.conftest import DATA, build, files_of, smooth_affinities, write_hdf5
 
 SHAPE = (20, 36, 40)
 START = (-10, 200, 300)
@@ -112,6 +125,60 @@ def test_a_curve_past_the_end_of_the_tree_is_refused(
     assert build(ThresholdCurve())
     (curve,) = ThresholdCurve().files().records(ThresholdCurve().bounds)
     assert [point["threshold"] for point in curve] == pytest.approx([0.05 * n for n in range(1, 13)])
+
+
+def test_layers_made_from_a_renamed_layer_are_named_after_it(
+    volume: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    affinities, truth = smooth_affinities(SHAPE, 7), bodies()
+    root = volume(affinities, truth, GRIDS[1], threshold=0.5)
+    assert build(Evaluation())
+    before = files_of(root)
+    configure("Segmentation", threshold=0.6, layer_name="trial/0.6")
+    assert build(Evaluation())
+    after = files_of(root)
+    assert {key: after[key] for key in before} == before
+    assert {key.split("/")[0] for key in after.keys() - before.keys()} == {
+        "trial", "contingency-trial-0.6", "evaluation-trial-0.6",
+    }  # fmt: skip
+    (scores,) = Evaluation().files().records(Evaluation().bounds)
+    expected = by_others(truth, zarr.open_array(root / "trial/0.6/0", mode="r")[:])
+    assert {name: scores[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+
+    store, url = open_store(str(root)), f"{root.parent}/0.h5:/truth"
+    lines = list(score_lines(store))
+    subjects = [f"segmentation (threshold 0.5) against {url}", f"trial/0.6 (threshold 0.6) against {url}"]
+    assert [line for line in lines if " against " in line] == subjects
+    alone = list(score_lines(store, "evaluation-trial-0.6"))
+    assert alone == lines[lines.index(subjects[1]) :]
+    assert f"{'VOI split:':20} {expected['voi_split']:.6f}" in alone
+    with pytest.raises(FileNotFoundError, match=r"one of evaluation, evaluation-trial-0\.6, got other"):
+        list(score_lines(store, "other"))
+
+
+def test_names_follow_the_nearest_stage_that_has_one(
+    volume: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    volume(smooth_affinities(SHAPE, 7), bodies(), GRIDS[1])
+    configure("Inference", external="", layer_name="b")
+    made = {
+        "affinities of b": (Inference(), "b"),
+        "a level": (Agglomeration(level=0), "agglomeration-b/0"),
+        "names": (SegmentNames(level=0), "segmentation-b/names/0"),
+        "segmentation": (Segmentation(), "segmentation-b"),
+        "mips": (Downsample(), "segmentation-b"),
+        "meshes": (Mesh(), "segmentation-b/mesh"),
+        "manifests": (MeshManifest(), "segmentation-b/mesh/manifest"),
+        "curve": (ThresholdCurve(), "threshold_curve-b"),
+        "scores": (Evaluation(), "evaluation-b"),
+    }
+    assert {what: stage.path for what, (stage, _) in made.items()} == {what: path for what, (_, path) in made.items()}
+    configure("Agglomeration", layer_name="c")
+    assert Segmentation().path == "segmentation-c"
+    assert Segmentation().upstream(Segmentation.reads[1]).path == "segmentation-c/names/0"
+    assert ThresholdCurve().path == "threshold_curve-b-c"
+    configure("Segmentation", layer_name="d")
+    assert (Evaluation().path, Mesh().path) == ("evaluation-d", "d/mesh")
 
 
 # affinities made of boundary maps, the smaller of two voxels: nearly every one is tied with a neighbour

@@ -11,7 +11,7 @@ import zarr
 from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Contingency, Ingest, SectionLevels
-from lchunk.tasks.parameters import SizeParameter
+from lchunk.tasks.parameters import size_parameter
 from tests.conftest import build, write_hdf5
 
 SHAPE = (6, 20, 22)
@@ -52,7 +52,7 @@ def test_a_range_of_intensities_is_two_numbers(root: Path, configure: Callable[.
     np.save(root.parent / "a.npy", IMAGE.astype(np.uint16))
     configure("Dataset", image=root.parent / "a.npy")
     configure("Ingest", intensity_range=numbers)
-    with pytest.raises(ValueError, match="intensity_range must be two different numbers low,high, got"):
+    with pytest.raises(ValueError, match="intensity-range must be two different numbers low,high, got"):
         Ingest().check()
 
 
@@ -144,7 +144,7 @@ def test_a_geometry_that_cannot_be_is_refused(
 @pytest.mark.parametrize("size", ["40,nan,4", "40,inf,4", "40,0,4", "40,-4,4", "40,4"])
 def test_a_voxel_size_that_is_none_is_refused(size: str) -> None:
     with pytest.raises(ValueError, match="must be three positive numbers"):
-        SizeParameter().parse(size)
+        size_parameter().parse(size)
 
 
 @pytest.mark.parametrize("external", [True, False])

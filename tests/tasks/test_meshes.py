@@ -14,7 +14,7 @@ from cloudvolume import CloudVolume
 from scipy.ndimage import gaussian_filter
 
 from lchunk.operators.meshing import mesh_labels
-from lchunk.tasks import MeshManifest
+from lchunk.tasks import Mesh, MeshManifest
 from lchunk.volumes.meshes import decode_fragment
 from tests.conftest import build, write_hdf5
 
@@ -124,3 +124,39 @@ def test_cloud_volume_lists_every_label_and_loads_a_closed_mesh(
     largest = max(labels, key=lambda label: len(joined(root / "segmentation/mesh", label)[1]))
     mesh = volume.mesh.get(largest).consolidate()
     assert open_edges(np.asarray(mesh.faces).reshape(-1, 3)) == 0
+
+
+def test_labels_that_do_not_exist_are_refused(tmp_path: Path, configure: Callable[..., None]) -> None:
+    root = dataset(tmp_path, configure, size=(4, 4, 4), start=(-3, 5, 7), grid="8,16,16", simplification=0)
+    wrong = np.prod(SHAPE) // 2
+    configure("Mesh", ids=str(np.prod(SHAPE) + 1))
+    with pytest.raises(ValueError, match=rf"Mesh-ids must be labels of the segmentation, got {np.prod(SHAPE) + 1}, wh"):
+        MeshManifest().check()
+    configure("Mesh", ids=str(wrong))
+    assert not build(MeshManifest())  # the labels are known only when the segmentation exists
+    assert not (root / "segmentation/mesh/manifest/all.json").exists()
+    with pytest.raises(ValueError, match=f"Mesh-ids must be labels .*, got {wrong}, which no voxel has"):
+        Mesh().check()
+
+    labels, sizes = np.unique(zarr.open_array(root / "segmentation/0", mode="r")[:], return_counts=True)
+    present = int(labels[labels > 0][np.argmax(sizes[labels > 0])])
+    assert wrong not in labels
+    configure("Mesh", ids=str(present), layer_name="one")
+    assert build(MeshManifest())
+    (done,) = MeshManifest().files().records(MeshManifest().bounds)
+    assert done["labels"] == [present]
+    configure("Segmentation", dust_threshold=int(sizes.max()) + 1)
+    with pytest.raises(ValueError, match=f"got {present}, which no voxel has"):
+        Mesh().rehearse()
+
+
+def test_labels_that_an_external_segmentation_does_not_have_are_refused_by_the_manifest(
+    tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    dataset(tmp_path, configure, size=(4, 4, 4), start=(0, 0, 0), grid="8,16,16", simplification=0)
+    configure("Segmentation", external=write_hdf5(tmp_path / "s.h5", "s", two_bodies(), (4, 4, 4), (0, 0, 0)))
+    configure("Mesh", ids="2,3")
+    assert not build(MeshManifest())
+    with pytest.raises(ValueError, match="Mesh-ids must be labels of the segmentation, got 3, of which no chunk has"):
+        MeshManifest().run()
+    assert build(MeshManifest(prefix="2"))

@@ -1,5 +1,7 @@
 """Parameters: text forms round-trip, one value has one form, and what is wrong is said."""
 
+from typing import Any
+
 import luigi
 import numpy as np
 import pytest
@@ -11,41 +13,51 @@ from luigi.configuration import LuigiConfigParser
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.parameters import (
     BboxParameter,
-    ChannelsParameter,
     CountParameter,
-    LabelsParameter,
-    NumbersParameter,
     PrefixParameter,
     RangeParameter,
-    SizeParameter,
     TextParameter,
-    TripleParameter,
+    TupleParameter,
     WordsParameter,
+    size_parameter,
 )
+
+FRACTIONS_RULE = "numbers in [0, 1], separated by commas"
+
+
+def labels_parameter(**kwargs: Any) -> TupleParameter:
+    rule = "whole numbers above 0"
+    return TupleParameter(rule=rule, valid=lambda labels: all(label > 0 for label in labels), distinct=True, **kwargs)
+
+
+def fractions_parameter(**kwargs: Any) -> TupleParameter:
+    return TupleParameter(
+        of=float, rule=FRACTIONS_RULE, valid=lambda numbers: all(0 <= number <= 1 for number in numbers), **kwargs
+    )
 
 
 class KnobsForTest(luigi.Task):
-    overlap = TripleParameter(default=(0, 0, 0))
+    overlap = TupleParameter(default=(0, 0, 0))
     region = BboxParameter(default=None)
-    voxel_size = SizeParameter(default=())
+    voxel_size = size_parameter(default=())
     threshold = RangeParameter(least=0, most=1, default=0.5)
     mips = CountParameter(least=1, default=1)
-    ids = LabelsParameter(default=())
+    ids = labels_parameter(default=())
     prefix = PrefixParameter(default="")
-    thresholds = NumbersParameter(least=0, most=1, default=())
+    thresholds = fractions_parameter(default=())
     text = TextParameter(default="none")
 
 
 @given(st.tuples(*[st.integers(-999, 999)] * 3))
 def test_triples_round_trip(value: tuple[int, int, int]) -> None:
-    parameter = TripleParameter()
+    parameter = TupleParameter()
     assert parameter.parse(parameter.serialize(value)) == value
     assert parameter.parse(" ".join(map(str, value))) == value
 
 
 @given(st.sets(st.integers(1, 2**63)))
 def test_labels_round_trip(value: set[int]) -> None:
-    parameter = LabelsParameter()
+    parameter = labels_parameter()
     assert parameter.parse(parameter.serialize(parameter.normalize(value))) == tuple(sorted(value))
 
 
@@ -57,8 +69,8 @@ SIZES = st.floats(min_value=0, max_value=1e12, exclude_min=True)
 def test_numbers_keep_all_their_digits(one: float, many: list[float], size: tuple[float, ...]) -> None:
     for parameter, value in (
         (RangeParameter(least=0, most=1), one),
-        (NumbersParameter(least=0, most=1), tuple(many)),
-        (SizeParameter(), size),
+        (fractions_parameter(), tuple(many)),
+        (size_parameter(), size),
     ):
         assert parameter.parse(parameter.serialize(value)) == value
 
@@ -74,7 +86,7 @@ def test_values_that_differ_in_a_late_digit_are_two_tasks() -> None:
 
 def test_whole_numbers_are_written_as_before() -> None:
     # a layer's recipe holds these texts
-    assert SizeParameter().serialize((40.0, 4.0, 4.5)) == "40,4,4.5"
+    assert size_parameter().serialize((40.0, 4.0, 4.5)) == "40,4,4.5"
     assert RangeParameter(least=0, most=1).serialize(1) == "1.0"
 
 
@@ -143,11 +155,14 @@ def test_prefixes_one_to_nine_and_their_ends_cover_every_label() -> None:
 @pytest.mark.parametrize(
     ("parameter", "text", "message"),
     [
-        (ChannelsParameter(), "a", "must be numbers of channels, from 0, got 'a'"),
+        (TupleParameter(), "1,2,2.5", "must be three whole numbers z,y,x, got '1,2,2.5'"),
+        (TupleParameter(rule="counts", valid=lambda counts: len(counts) < 3), "1,2,3", "must be counts, got '1,2,3'"),
         (WordsParameter(of=("z", "xy")), "z,w", "must be of z, xy, got 'w'"),
     ],
 )
-def test_what_is_no_channel_or_no_known_word_is_refused(parameter: luigi.Parameter, text: str, message: str) -> None:
+def test_a_value_that_breaks_the_rule_of_its_own_parameter_is_refused(
+    parameter: luigi.Parameter, text: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         parameter.parse(text)
 
@@ -155,5 +170,5 @@ def test_what_is_no_channel_or_no_known_word_is_refused(parameter: luigi.Paramet
 def test_words_have_one_order_and_channels_keep_theirs() -> None:
     words = WordsParameter(of=("z", "y", "xy"))
     assert words.parse("xy,z") == words.parse("z xy") == words.parse(words.serialize(("z", "xy"))) == ("z", "xy")
-    channels = ChannelsParameter()
-    assert channels.parse(channels.serialize((2, 0))) == (2, 0)
+    channels = TupleParameter(valid=lambda _: True)
+    assert channels.parse(channels.serialize((2, 0, 2))) == (2, 0, 2)

@@ -1,15 +1,8 @@
-"""Percentiles of the intensities of a whole volume, exact, in bounded memory.
-
-    python -m lchunk.volumes.formats.intensity IMAGE [LOW HIGH]
-
-prints the numbers for `[Ingest] intensity_range`; LOW and HIGH are percentages, 0.1 and 99.9 unless given.
-"""
+"""Percentiles of the intensities of a whole volume, exact, in bounded memory."""
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.volumes.formats.opening import open_volume
 from lchunk.volumes.volume import Volume
 
 _BITS = 16
@@ -99,18 +91,3 @@ def _pieces(volume: Volume, side: int = 512, depth: int = 32) -> Iterator[npt.ND
             for x in range(x0, x1, side):
                 stop = (min(z + depth, z1), min(y + side, y1), min(x + side, x1))
                 yield volume.read(Bbox((z, y, x), stop))
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """Print a line for the cfg."""
-    parser = argparse.ArgumentParser(prog="python -m lchunk.volumes.formats.intensity", description=__doc__)
-    parser.add_argument("image", help="URL of a volume")
-    parser.add_argument("low", nargs="?", type=float, default=0.1, help="percentage of voxels that become black")
-    parser.add_argument("high", nargs="?", type=float, default=99.9, help="percentage below white")
-    given = parser.parse_args(words)
-    low, high = percentiles(open_volume(given.image), (given.low, given.high))
-    sys.stdout.write(f"[Ingest]\nintensity_range = {low!r},{high!r}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """What a URL says after `#`, paths with strange letters, and the intensities of a volume."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +71,6 @@ def test_percentiles_are_exact(tmp_path: Path, dtype: str) -> None:
     found = percentiles(open_volume(f"{tmp_path}/a.npy"), shares)
     wanted = np.percentile(voxels.ravel(), shares, method="inverted_cdf")
     assert np.array_equal(found, wanted.astype(float))
-
-
-def test_percentiles_are_printed_for_the_cfg(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.arange(1000, dtype=np.uint16).reshape(10, 10, 10))
-    command = [sys.executable, "-m", "lchunk.volumes.formats.intensity", f"{tmp_path}/a.npy", "1", "99"]
-    assert subprocess.check_output(command, text=True) == "[Ingest]\nintensity_range = 9.0,989.0\n"
 
 
 def test_pieces_are_kept_up_to_their_bytes() -> None:
