@@ -205,8 +205,8 @@ def _checkpoint(source: ModelFile, weights: str, trust: bool) -> Any:
         return torch.load(weights, map_location="cpu", **code)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"weights must be plain tensors written by torch.save, got {weights}, which holds code or is another kind of "
-            f"file: {reason(error)}; if you trust who wrote it, --Inference-trust-weights loads it"
+            f"weights must be plain tensors written by torch.save, got {weights}, which holds code or is another kind "
+            f"of file: {reason(error)}; if you trust who wrote it, --Inference-trust-weights loads it"
         ) from error
     except (AttributeError, ModuleNotFoundError) as error:
         raise ValueError(
