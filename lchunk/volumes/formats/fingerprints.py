@@ -1,4 +1,4 @@
-"""A short text by which a change of files shows: what a recipe keeps of its inputs."""
+"""Fingerprints: short texts that change with the files, by which a recipe records its inputs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 SMALL = 8_000_000
-"""Bytes in all up to which the content is looked at, not only sizes and times."""
+"""Total bytes up to which a fingerprint is made from the content, not only from sizes and times."""
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """What files are: their content where they are small, else their sizes and times.
+    """The fingerprint of files: of their content if they are small, else of their sizes and times.
 
     Args:
-        files: in a fixed order. Nothing but their status is asked for, unless they are small and have changed.
+        files: in a fixed order. Only their status is read, unless they are small and have changed.
 
     Returns:
         `raw.h5: 1234 bytes, sha256 …` or `raw.h5: … bytes, written 2026-11-25T09:36:50.123456789Z`.
