@@ -282,7 +282,7 @@ def _channels_last(module: torch.nn.Module) -> None:
 
 
 def _after_fork() -> None:
-    """Use one thread. OpenMP in a forked process would wait for the parent's threads, which do not exist there."""
+    """Use one thread: OpenMP in a forked process would wait for the parent's threads, which do not exist there."""
     torch.set_num_threads(1)
 
 
