@@ -248,7 +248,7 @@ class Inference(Stage):
             )
         for name, file in (("model", self.model), ("weights", self.weights)):
             if file and not Path(file).is_file():
-                raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
+                raise FileNotFoundError(f"{name} must be a file, got {file}, which does not exist")
 
     def rehearse(self) -> None:
         """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""
