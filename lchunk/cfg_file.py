@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
-"""A comment after a value: its sign must stand between blanks, so that `run #3/raw.h5` stays a path."""
+"""A comment behind a value: a sign between blanks, so that `run #3/raw.h5` stays a path."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 SMALL = 8_000_000
-"""Total bytes up to which a fingerprint is made from the content, not only from sizes and times."""
+"""Bytes in all up to which the content is looked at, not only sizes and times."""
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """The fingerprint of files: of their content if they are small, else of their sizes and times.
+    """What files are: their content where they are small, else their sizes and times.
 
     Args:
         files: in a fixed order. Only their status is read, unless they are small and have changed.

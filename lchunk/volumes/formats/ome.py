@@ -71,7 +71,7 @@ def is_image(attributes: Mapping[str, Any]) -> bool:
 
 
 def only_image(path: Path, attributes: Mapping[str, Any], url: str) -> Path:
-    """The image in a group that is not an image itself: the only series of Bio-Formats' layout.
+    """The image of a group that is none itself: the only series of Bio-Formats' layout.
 
     Raises:
         RefusedVolumeError: the group is not such a layout, or has several series; the message lists its content.

@@ -43,8 +43,8 @@ class OpenedVolume:
         cut: reads a box inside the bounds, in voxels from their start.
         files: returns the files that hold the volume.
         inspect: checks every file of a set; it opens each file, so it is called once, before work.
-        header: the file that describes how to read the others.
-        stamp: size and time of the header when the volume was opened.
+        header: the file that says how to read the others.
+        stamp: its bytes and its time when it was opened.
     """
 
     url: str
@@ -68,7 +68,7 @@ class OpenedVolume:
             return np.zeros(shape, self.dtype)
         stamp = stamp_of(self.header)
         if stamp == NO_FILE:
-            raise AbsentVoxelsError(f"{self.header} must not be removed while it is read, but it was; put it back")
+            raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
         if stamp != self.stamp:
             raise RefusedVolumeError(
                 f"{self.header} must not change while it is read, but it was rewritten; run the command again"
@@ -84,7 +84,7 @@ NO_FILE = (-1, -1)
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Size and time of a file; (-1, -1) if it does not exist."""
+    """Bytes and time of a file; (-1, -1) where there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
