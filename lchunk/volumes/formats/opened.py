@@ -42,7 +42,7 @@ class OpenedVolume:
         fill_missing: whether the URL asks for 0 where a part is absent.
         cut: reads a box inside the bounds, in voxels from their start.
         files: returns the files that hold the volume.
-        inspect: checks every file of a set; it opens each file, so it is called once, before work.
+        inspect: checks every file of a set; costs a look into each, so it is done once, before work.
         header: the file that says how to read the others.
         stamp: its bytes and its time when it was opened.
     """

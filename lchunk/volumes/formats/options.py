@@ -28,7 +28,7 @@ class Options:
     Args:
         channel: position on the channel axis.
         t: position on the time axis.
-        axes: one letter per axis of the array, in its order, such as `czyx`.
+        axes: one letter for each axis of the array, in its order, such as `czyx`.
         voxel_size: nanometres zyx, in place of the file's.
         offset: first voxel zyx, in place of the file's.
         order: sections are sorted by `name`, or by this number in their names, counted from 1.
