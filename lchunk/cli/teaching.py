@@ -1,4 +1,4 @@
-"""`lchunk stages`, and the help of one stage: what it reads and writes, and each knob once."""
+"""`lchunk stages`, and the help of a stage: what it reads and writes, and each knob once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LUIGI = (
     ("--workers N", "processes that share the work on this machine; default: 1. A net on a GPU needs 1."),
     ("--local-scheduler", "make everything in this process, whatever the cfg says"),
     ("--no-lock", "run even if another process runs the same on this machine"),
-    ("--log-level INFO", "show Luigi's log in place of writing it to a file"),
+    ("--log-level INFO", "show Luigi's log instead of writing it to a file"),
 )
 
 
@@ -85,7 +85,7 @@ def _text(knob: Any) -> str:
 
 
 def _kind(knob: Any) -> str:
-    """What a value looks like, for the help."""
+    """The form of a value, for the help."""
     kind = type(getattr(knob, "kind", knob)).__name__
     forms = {
         "TripleParameter": "Z,Y,X", "SizeParameter": "Z,Y,X", "BboxParameter": "Z0-Z1_Y0-Y1_X0-X1",
