@@ -228,7 +228,7 @@ def _device(name: str) -> torch.device:
     if place.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise RuntimeError("a net on a GPU must run in Luigi's own process; set workers to 1, one process per device")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device must exist, got {name} on a machine with {torch.cuda.device_count()} GPUs")
+        raise ValueError(f"device must be available, got {name} on a machine with {torch.cuda.device_count()} GPUs")
     return place
 
 

@@ -68,7 +68,7 @@ def _providers(device: str, tf32: bool) -> list[Any]:
     if kind == "cuda" or (kind == "auto" and "CUDAExecutionProvider" in available):
         if "CUDAExecutionProvider" not in available:
             raise ValueError(
-                f"device must exist, got {device}, but only {', '.join(available)}: see onnxruntime-gpu"
+                f"device must be available, got {device}, but only {', '.join(available)}: see onnxruntime-gpu"
             )
         return [
             ("CUDAExecutionProvider", {"device_id": int(number or 0), "use_tf32": int(tf32)}),
