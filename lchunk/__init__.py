@@ -1,6 +1,6 @@
-"""lchunk: from a volume of electron microscopy to neurons. The operators, for use by hand.
+"""lchunk: from a volume of electron microscopy to neurons. This module provides the operators for use as a library.
 
-Each is imported when it is first used: `import lchunk` itself takes no time.
+Each operator is imported when it is first used, so `import lchunk` itself takes no time.
 """
 
 from __future__ import annotations

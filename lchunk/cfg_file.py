@@ -1,6 +1,6 @@
-"""A cfg file as it is written: sections, keys, values without comments, and the line of each.
+"""Reads a cfg file: sections, keys, values without comments, and the line of each key.
 
-Needs no Luigi, so that commands that only look up the dataset's folder start at once.
+This needs no Luigi, so that commands that only look up the dataset's folder start at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class CfgFile:
-    """One file as it is written, values without comments.
+    """The content of one file, values without comments.
 
     Args:
-        path: absolute.
-        sections: by name; values by key.
-        lines: line of each key.
+        path: absolute path.
+        sections: for each section, its values by key.
+        lines: the line of each (section, key).
     """
 
     path: Path
@@ -51,7 +51,7 @@ def read_cfg(path: Path) -> CfgFile:
 
 
 def without_comment(value: str) -> str:
-    """A value without the comment behind it.
+    """A value without the comment after it.
 
     >>> without_comment("40,4,4      # nanometres zyx"), without_comment("/data/run #3/raw.h5")
     ('40,4,4', '/data/run #3/raw.h5')
@@ -70,7 +70,7 @@ def _lines(text: str) -> dict[tuple[str, str], int]:
 
 
 def place(file: CfgFile, section: str, key: str) -> str:
-    """A file and line, as editors take them."""
+    """A file and line in the form that editors understand."""
     line = file.lines.get((section, key))
     path = os.path.relpath(file.path)
     shown = str(file.path) if path.startswith("..") else path
@@ -78,11 +78,11 @@ def place(file: CfgFile, section: str, key: str) -> str:
 
 
 def refuse_unreadable_cfg() -> None:
-    """Raise where a cfg that Luigi will read is not there or cannot be read: Luigi does not say which file it is.
+    """Raise an error if a cfg that Luigi will read is absent or malformed: Luigi's own error does not name the file.
 
     Raises:
-        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
-        ValueError: a file is no cfg.
+        FileNotFoundError: LUIGI_CONFIG_PATH names a file that does not exist.
+        ValueError: a file is not a cfg.
     """
     refuse_absent_cfg()
     for path in filter(None, ("/etc/luigi/luigi.cfg", "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH"))):
@@ -91,10 +91,10 @@ def refuse_unreadable_cfg() -> None:
 
 
 def dataset_root() -> str | None:
-    """The root that `[Dataset]` of the cfg in force names; None where it takes Luigi to tell.
+    """The root in `[Dataset]` of the cfg in force; None if only Luigi can evaluate it.
 
     Raises:
-        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
+        FileNotFoundError: LUIGI_CONFIG_PATH names a file that does not exist.
     """
     refuse_absent_cfg()
     for path in filter(None, (os.environ.get("LUIGI_CONFIG_PATH"), "luigi.cfg")):
@@ -107,17 +107,17 @@ def dataset_root() -> str | None:
 
 
 def refuse_absent_cfg() -> None:
-    """Raise where LUIGI_CONFIG_PATH names no file: Luigi would go on with ./luigi.cfg.
+    """Raise an error if LUIGI_CONFIG_PATH names a file that does not exist: Luigi would continue with ./luigi.cfg.
 
     Raises:
-        FileNotFoundError: it names the nearest file that is there.
+        FileNotFoundError: the file does not exist; the message names the nearest one that does.
     """
     path = os.environ.get("LUIGI_CONFIG_PATH", "")
     if not path or Path(path).is_file():
         return
     close = difflib.get_close_matches(Path(path).name, sorted(_beside(Path(path))), 1, 0.0)
     way_out = f"the nearest is {Path(path).parent / close[0]}" if close else "write one with `lchunk new IMAGE`"
-    raise FileNotFoundError(f"LUIGI_CONFIG_PATH must name a cfg file, got {path!r}, which is not there; {way_out}")
+    raise FileNotFoundError(f"LUIGI_CONFIG_PATH must name a cfg file, got {path!r}, which does not exist; {way_out}")
 
 
 def _beside(path: Path) -> Iterator[str]:

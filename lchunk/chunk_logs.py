@@ -1,4 +1,4 @@
-"""The lines that chunks leave in logs, read for people and for estimates. No run depends on them.
+"""Reads the log lines of chunks, for people and for estimates. No run depends on them.
 
 logs/<layer>/<host>-<process>.jsonl    one line per chunk: stage, bbox, voxels, device, seconds, memory
 """
@@ -14,11 +14,11 @@ from lchunk.volumes.store import Store
 
 FOLDER = "logs"
 LAST_BYTES = 1 << 16
-"""Of the end of each process's log that is read."""
+"""Bytes that are read from the end of each process's log."""
 
 
 def amount(size: float) -> str:
-    """Bytes as a person reads them.
+    """A number of bytes as text.
 
     >>> amount(4_120_000), amount(12_345_678_901)
     ('4.12 MB', '12.3 GB')
@@ -27,9 +27,9 @@ def amount(size: float) -> str:
 
 
 def log_lines(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The last lines that each process wrote, of one layer or of all, with the name of their file.
+    """The last lines that each process wrote, for one layer or for all, with the names of their files.
 
-    A line that a crash tore is left out.
+    A line that is incomplete because of a crash is left out.
     """
     for key in sorted(store.list(f"{FOLDER}/{layer}" if layer else FOLDER)):
         if not key.endswith(".jsonl"):
@@ -53,7 +53,7 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 @dataclass
 class Course:
-    """How the chunks of one stage went, as far as logs go back."""
+    """Totals of the chunks of one stage, as far as logs go back."""
 
     chunks: int = 0
     voxels: int = 0
@@ -63,7 +63,7 @@ class Course:
     resident: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, entry: dict[str, Any], process: str) -> None:
-        """Take a line in."""
+        """Add a line to the totals."""
         self.chunks += 1
         self.voxels += entry["voxels"]
         self.seconds += sum(entry["seconds"].values())
@@ -74,7 +74,7 @@ class Course:
             self.resident.setdefault(process, []).append(memory["resident"])
 
     def line(self, stage: str) -> str:
-        """What `lchunk status` prints of it."""
+        """The line that `lchunk status` prints."""
         speed = f", {self.voxels / self.seconds / 1e6:.3g} Mvoxel/s" if self.seconds else ""
         parts = [f"{stage}: {self.chunks} chunks in {self.seconds:.1f} s of work{speed}"]
         if self.peak:

@@ -1,4 +1,4 @@
-"""Why a region failed, kept in the dataset's folder for `lchunk status`: one small file per region. No run reads them.
+"""Records of failed regions in the dataset's folder, for `lchunk status`: a small file per region. No run reads them.
 
 logs/failures/<layer>/<region>.json
 """
@@ -16,9 +16,9 @@ from lchunk.volumes.store import Store
 
 FOLDER = "logs/failures"
 MOST_TEXT = 2000
-"""Characters of a reason that are kept."""
+"""Most characters of a reason that are stored."""
 MOST_KEYS = 20
-"""Missing files that a record names: once all of them are there, the failure is over."""
+"""Most missing files that a record names. Once all of them exist, the failure is over."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Failure:
     """One region that failed.
 
     Args:
-        stage: name of its class.
+        stage: name of the stage's class.
         layer: folder of its layer.
         region: its box, or `whole`.
-        reason: what to tell a person.
+        reason: the message for the user.
         missing: some of the files that it did not make.
         when: date and time, UTC.
-        process: host and number.
+        process: host and process number.
     """
 
     stage: str
@@ -45,18 +45,18 @@ class Failure:
 
 
 def failure_key(layer: str, region: str) -> str:
-    """Where the record of a region is kept."""
+    """The key of the record of a region."""
     return f"{FOLDER}/{layer}/{region}.json"
 
 
 def keep_failure(store: Store, failure: Failure) -> None:
-    """Write a record; the newest one of a region counts."""
+    """Write a record; it replaces an older one of the same region."""
     content = asdict(failure) | {"reason": failure.reason[:MOST_TEXT], "missing": failure.missing[:MOST_KEYS]}
     store.put(failure_key(failure.layer, failure.region), json.dumps(content).encode(), durable=False)
 
 
 def kept_failures(store: Store) -> Iterator[Failure]:
-    """Failures whose files are still missing, in the order of their names; a broken record is left out."""
+    """Failures whose files are still missing, in the order of their names; a damaged record is left out."""
     for key in sorted(store.list(FOLDER)):
         try:
             content = json.loads(store.get(key))
@@ -68,7 +68,7 @@ def kept_failures(store: Store) -> Iterator[Failure]:
 
 
 def failure_lines(store: Store, most: int = 10) -> Iterator[str]:
-    """One line per failure, and how many more there are."""
+    """One line per failure, and a line with the number of further ones."""
     count = 0
     for failure in kept_failures(store):
         count += 1

@@ -1,4 +1,4 @@
-"""What a layer was made of, and the error when a run would mix two."""
+"""The recipe of a layer, which records how it was made, and the error when a run would mix two recipes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from lchunk.volumes.chunk_files import Recipe
 
 MADE_OF = "made_of"
-"""Part of a recipe: fingerprints of files that decide voxels, by what a person calls them."""
+"""Part of a recipe: fingerprints of files that affect voxel values, by their names for users."""
 FILES = "files"
-"""Part of a recipe: how a layer is cut into files. It must match, but does not affect voxel values."""
+"""Part of a recipe: how a layer is divided into files. It must match, but does not affect voxel values."""
 
 
 class RecipeMismatchError(ValueError):
@@ -21,8 +21,8 @@ class RecipeMismatchError(ValueError):
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A layer whose recipe differs: `differences` is empty where only what it reads does; `named_by` is the stage
-    whose `layer_name` names it.
+    """A layer whose recipe differs. `differences` is empty if only the layers that it reads differ; `named_by` is the
+    stage whose `layer_name` names it.
     """
 
     layer: str
@@ -33,13 +33,13 @@ class Mismatch:
 
 
 def digest(recipe: Recipe) -> str:
-    """A short name of all that made a layer's voxels."""
+    """A digest of everything in a recipe that affects voxel values."""
     made_of = {key: value for key, value in recipe.items() if key != FILES}
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, named_by: str = "") -> Mismatch | None:
-    """How the recipe of a layer differs from what a run wants; None when it does not."""
+    """How the recipe of a layer differs from that of a run; None if it does not."""
     if stored == wanted:
         return None
     stage = wanted["stage"]
@@ -65,7 +65,7 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
 
 
 def is_external(source: str) -> bool:
-    """Whether a recipe's source is an external volume, which is described, and not a layer, which has a digest."""
+    """Whether a source in a recipe is an external volume, which is described, not a layer, which has a digest."""
     return ": " in source
 
 
@@ -78,14 +78,14 @@ def _shown(knobs: Recipe, knob: str) -> str:
 
 
 def refuse(mismatches: list[Mismatch], root: str) -> None:
-    """Raise where a layer differs.
+    """Raise an error if a layer differs.
 
     Args:
         mismatches: upstream first.
         root: the dataset's folder.
 
     Raises:
-        RecipeMismatchError: naming each knob, and the two ways out.
+        RecipeMismatchError: a layer differs; the message names each knob, and the two ways out.
     """
     if not mismatches:
         return

@@ -8,7 +8,7 @@ from lchunk.volumes.store import Store
 
 
 class ChunkTarget(luigi.Target):
-    """One file of a layer: there, or not. The file is the only state; nothing else says that a chunk is done."""
+    """One file of a layer. The file is the only state: no other record says that a chunk is complete."""
 
     def __init__(self, store: Store, key: str) -> None:
         self.store = store

@@ -1,6 +1,6 @@
-"""Reading everything that a dataset's folder holds, to find what is missing, damaged, foreign or mixed.
+"""Reads all files of a dataset's folder, to find those that are missing, damaged, foreign or mixed.
 
-A run looks only whether a chunk's file exists. This reads each file, and needs no cfg: a layer knows its grid.
+A run only checks whether a chunk's file exists. This module reads each file. It needs no cfg: a layer knows its grid.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong.
+    """Something that is wrong.
 
     Args:
-        fault: what.
-        key: of the file, or of the layer.
-        reason: for people.
-        remove: files to remove so that the next run makes them again; those of a chunk that is damaged.
+        fault: the kind of fault.
+        key: key of the file, or of the layer.
+        reason: the message for the user.
+        remove: files of a damaged chunk, to remove so that the next run makes them again.
     """
 
     fault: Fault
@@ -55,15 +55,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Part:
-    """A layer, a mip, or a folder of records or meshes, with what is needed to read it.
+    """A layer, a mip, or a folder of records or meshes, with the functions to read it.
 
     Args:
         path: its folder.
-        recipe: what it was made of.
+        recipe: its recipe.
         grid: its chunks; None for a folder with one file of each kind.
-        keys: files of a chunk.
-        read: reads a file of a chunk, whole; raises ValueError or FileNotFoundError.
-        metadata: files that are no chunks.
+        keys: returns the files of a chunk.
+        read: reads a whole file of a chunk; raises ValueError or FileNotFoundError.
+        metadata: files that are not chunks.
     """
 
     path: str
@@ -79,11 +79,11 @@ def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lamb
 
     Args:
         store: the dataset's folder.
-        layer: a folder in it, with all below; empty: every layer.
-        progress: told the number of files read so far.
+        layer: a folder in it, with all folders below; empty: every layer.
+        progress: called with the number of files read so far.
 
     Raises:
-        FileNotFoundError: there is no layer, or not that one.
+        FileNotFoundError: there is no layer, or no such layer.
     """
     everything = [key for key in sorted(store.list("")) if not key.startswith(LOGS)]
     keys = [key for key in everything if not layer or key.startswith(f"{layer}/")]
@@ -92,7 +92,7 @@ def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lamb
     parts = [part for part in parts if not layer or f"{part.path}/".startswith(f"{layer}/")]
     if not parts:
         what = f"layer {layer}" if layer else "a layer"
-        raise FileNotFoundError(f"{store.url} must hold {what}, and does not; look for a typing error in the name")
+        raise FileNotFoundError(f"{store.url} must hold {what}, but does not; check the spelling of the name")
     expected: set[str] = set()
     for part in parts:
         yield from _mixed(part, digests)
@@ -107,7 +107,7 @@ def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lamb
 
 
 def _chunks(store: Store, part: Part, keys: list[str], expected: set[str]) -> Iterator[Finding]:
-    """Read all chunks of a part; their files are added to what is expected."""
+    """Read all chunks of a part, and add their files to `expected`."""
     own: list[tuple[Triple | None, list[str]]]
     if part.grid is None:
         files = [key for key in keys if key.rsplit("/", 1)[0] == part.path and key not in part.metadata]
@@ -125,12 +125,12 @@ def _chunks(store: Store, part: Part, keys: list[str], expected: set[str]) -> It
             try:
                 for more in part.read(index, key) or ():
                     expected.add(more)
-            except Exception as error:  # whatever a reader raises: the file cannot be used
+            except Exception as error:  # any error of a reader means that the file cannot be used
                 yield Finding(Fault.DAMAGED, key, f"{type(error).__name__}: {error}", tuple(files))
 
 
 def _mixed(part: Part, digests: dict[str, str]) -> Iterator[Finding]:
-    """Whether a part was made from what its sources are now."""
+    """Find a part that was made from other sources than those that exist now."""
     if not part.recipe.get("stage"):
         yield Finding(Fault.MIXED, part.path, "it has no recipe: another program, or an older lchunk, made it")
         return
@@ -172,7 +172,7 @@ def _records(store: Store, path: str) -> Part:
             raise ValueError(f"it must end in {' or '.join(_FORMATS)}")
         content = _FORMATS[suffix].decode(io.BytesIO(store.get(key)))
         for column in content if isinstance(content, Mapping) else ():
-            content[column]  # a table reads, and checks, a column when it is asked for
+            content[column]  # a table reads and checks a column on access
         return _manifests(store, path, content)
 
     def keys(index: Triple) -> list[str]:
@@ -188,7 +188,7 @@ def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
     """The manifests that a document of MeshManifest lists: each must exist, and name fragments that exist.
 
     Raises:
-        FileNotFoundError: after the last of them, where some do not.
+        FileNotFoundError: a file does not exist; it is raised after the last manifest.
     """
     if not path.endswith("/manifest") or "labels" not in content:
         return
@@ -225,7 +225,7 @@ def _meshes(store: Store, path: str, keys: list[str]) -> Iterator[Part]:
 
 
 def _grid(recipe: Recipe) -> Grid | None:
-    """The chunks of a layer; None where it is in one piece."""
+    """The chunks of a layer; None if it is not divided into chunks."""
     if FILES not in recipe:
         return None
     return Grid(Bbox.parse(recipe["bounds"]), triple(recipe[FILES]["chunk_shape"]))

@@ -1,4 +1,4 @@
-"""What `lchunk run` shows: progress on a terminal, the reasons at the end; Luigi's log goes to a file."""
+"""The output of `lchunk run`: progress on a terminal, and reasons at the end; Luigi's log goes to a file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from lchunk.tasks.cfg import cfg_files
 from lchunk.tasks.reasons import DEBUG, Reasons
 
 KEPT_LOGS = 20
-"""Log files of earlier runs that are kept."""
+"""Number of log files of earlier runs that are kept."""
 _BY_LUIGI = ("Will not run ", "[pid ")
 """Starts of Luigi's messages on failures, which the reasons at the end replace."""
 
 
 class Console:
-    """Inside, Luigi's log goes to a file unless the cfg or the command line asks for it. Reasons come at the end."""
+    """A context in which Luigi's log goes to a file, unless the cfg or the command line asks for it.
+
+    At the end, it prints the reasons of failures.
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = words
@@ -71,7 +74,7 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, task: Any) -> Iterator[None]:
-        """Show how far the job is, where a person looks on: not in a file, and not beside Luigi's own log."""
+        """Show the progress of the job, but only on a terminal, and not together with Luigi's own log."""
         if self.log is not None and sys.stderr.isatty():
             from lchunk.cli.progress import live_progress  # noqa: PLC0415 - imports rich
 
@@ -82,7 +85,7 @@ class Console:
 
 
 def new_log() -> Path:
-    """A file for this run's log, in the user's folder for such things; the oldest are removed."""
+    """A file for this run's log, in the user's state folder; the oldest logs are removed."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     folder = Path(state) / "lchunk"
     try:

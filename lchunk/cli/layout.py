@@ -1,4 +1,4 @@
-"""The stages of a job, and what their layout costs: said before hours of work rest on it."""
+"""The stages of a job, and notes on costly layouts, which are printed before hours of work depend on them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
 
 COSTLY = 2.0
-"""How often a patch is computed, from where a note says so."""
+"""Number of times that a patch is computed, from which a note is printed."""
 SMALL = 1 << 18
 """Voxels of a small chunk."""
 MANY = 10_000
-"""Small chunks from where a note says so: each costs some milliseconds beside its work."""
+"""Number of small chunks from which a note is printed: each costs some milliseconds in addition to its work."""
 
 
 def job_stages(task: luigi.Task) -> Iterator[Stage]:
-    """The stages that a task is made by, each once, for the whole volume but the task itself; not external ones."""
+    """The stages that make a task, each once: the task itself, and others for the whole volume; without externals."""
     seen: set[str] = set()
     waiting = [task]
     while waiting:
@@ -39,7 +39,7 @@ def job_stages(task: luigi.Task) -> Iterator[Stage]:
 
 
 def layout_notes(task: luigi.Task) -> Iterator[str]:
-    """What is costly about the chunk shapes of stages that have work to do, and what would be better."""
+    """Notes on costly chunk shapes of stages that have work to do, with better ones."""
     for stage in job_stages(task):
         if next(missing(stage.files(), stage.bbox), None) is None:
             continue

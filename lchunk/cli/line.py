@@ -19,7 +19,7 @@ from lchunk.cli import codes
 COMMANDS = {
     "new": ("making", "write a cfg for an image of yours"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
-    "run": ("running", "run a stage; the exit code tells whether it is complete"),
+    "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("reporting", "print what a dataset holds, and what failed"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
@@ -88,7 +88,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 class _Described:
-    """Where a module adds its commands; their lines of help are those of COMMANDS where they say nothing else."""
+    """Takes the commands that a module adds; by default, their lines of help are those of COMMANDS."""
 
     def __init__(self, commands: Any) -> None:
         self.commands = commands
@@ -107,18 +107,18 @@ def main(words: Sequence[str] | None = None) -> None:
     try:
         code = ending(lambda: _run(command, words), codes.NOT_PLANNED if command == "run" else codes.REFUSED)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader, as `head`, has seen enough
+        sys.stderr.close()  # the reader, such as `head`, has closed the pipe
     else:
         if code:
             sys.exit(code)
 
 
 def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) -> int | str | None:
-    """Run something; an error that its message explains is one line and an exit code."""
+    """Run a function; an error that its message explains becomes one line and an exit code."""
     try:
         return run()
     except KeyboardInterrupt:
-        print("lchunk: interrupted; the same command goes on with what is missing", file=sys.stderr)
+        print("lchunk: interrupted; run the same command again to make what is missing", file=sys.stderr)
         return codes.INTERRUPTED
     except BrokenPipeError:
         raise

@@ -22,7 +22,7 @@ from lchunk.workers.messages import STAGES
 
 
 def usage_error(text: str) -> SystemExit:
-    """What ends a command whose line is wrong: one line, and its exit code."""
+    """Print one line about a wrong command line, and return the exit of the command."""
     print(f"lchunk: Error: {text}", file=sys.stderr)
     return SystemExit(codes.USAGE)
 
@@ -47,7 +47,7 @@ def load_module(name: str) -> None:
 
 
 def runnable() -> dict[str, Any]:
-    """Stages and pipelines that are loaded, by name; of lchunk's own classes those that lchunk.tasks exports."""
+    """Stages and pipelines that are loaded, by name; of lchunk's own classes only those that lchunk.tasks exports."""
     found = {name: task for name, task in families().items() if not issubclass(task, luigi.Config)}
     own = importlib.import_module(STAGES).__all__
     return {
@@ -75,7 +75,7 @@ def check_words(task: Any, words: Sequence[str]) -> None:
     """Refuse an option that no stage has.
 
     Raises:
-        SystemExit: it names the nearest right option.
+        SystemExit: an option is unknown; the message names the nearest right one.
     """
     known = {f"--{name}".replace("_", "-"): "" for name, _ in task.get_params()}
     for family, no_section, name, _ in Register.get_all_params():
@@ -92,7 +92,7 @@ def refuse_wrong_stage(arguments: argparse.Namespace) -> None:
     """Refuse a module, a stage or an option that does not exist.
 
     Raises:
-        SystemExit: it names the nearest right one.
+        SystemExit: a name is unknown; the message names the nearest right one.
     """
     load_module(arguments.module)
     check_words(find_task(arguments.stage), arguments.rest)
@@ -100,7 +100,7 @@ def refuse_wrong_stage(arguments: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def parsed_line(words: list[str]) -> Iterator[CmdlineParser]:
-    """Luigi's command line, in force inside.
+    """Luigi's command line, which is in force in the context.
 
     Raises:
         SystemExit: a word is wrong.

@@ -18,14 +18,14 @@ from lchunk.tasks.luigi_settings import lock_folder
 
 @contextlib.contextmanager
 def held_lock(root: str, task: Any) -> Iterator[str]:
-    """Hold the lock of a task inside.
+    """A context that holds the lock of a task.
 
     Args:
         root: the dataset's folder.
-        task: what is to be made: the stage with its region and knobs.
+        task: the task to make: the stage with its region and knobs.
 
     Yields:
-        Nothing where the lock is held; else which process has it: number, start and command.
+        An empty text if the lock is held; else the process that has it: number, start and command.
     """
     path = _folder(root) / f"{task.task_id}.lock"
     with open(path, "a+") as file:

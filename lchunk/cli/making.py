@@ -1,4 +1,4 @@
-"""`lchunk new`: a cfg for an image, written after a look at it."""
+"""`lchunk new`: looks at an image, and writes a cfg for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lchunk.volumes.volume import Volume, VoxelSize
 CFG = "luigi.cfg"
 """The cfg that Luigi finds in the current folder."""
 MOST_MEMORY = 4 << 30
-"""Bytes that a chunk of inference is planned for, at most: several processes may share the machine."""
+"""Most bytes for which a chunk of inference is planned, because several processes may share the machine."""
 
 TEXT = """\
 # A dataset of lchunk. `lchunk run STAGE --help` explains every knob; each stage has a section of its own.
@@ -40,12 +40,12 @@ inner_chunk = {inner_chunk}
 {intensity}
 [Inference]
 {inference}
-# voxels that the net sees, and those in the middle that it is trusted for
+# voxels that the net sees, and those in the middle whose output is used
 input_patch = {input_patch}
 output_patch = {output_patch}
 # voxels that neighbouring output patches share
 overlap = {overlap}
-# larger chunks compute fewer patches twice; this takes about {memory} without the net
+# larger chunks compute fewer patches twice; this one takes about {memory} without the net
 chunk_shape = {inference_chunk}
 device = auto
 
@@ -60,13 +60,13 @@ factor = {factor}
 mips = {mips}
 """
 IDENTITY = """\
-# your net: set `model` and `weights`, and remove `framework`. Until then the image itself takes the place of
-# affinities, which shows that everything runs, and segments badly
+# your net: set `model` and `weights`, and remove `framework`. Until then the image itself is used as affinities:
+# everything runs, but the segmentation is bad
 framework = identity
 # model = net.py
 # weights = net.pt"""
 NET = """\
-# the net: a Python file with InstantiatedModel, TorchScript, ONNX; and its weights, where the file has none
+# the net: a Python file with InstantiatedModel, TorchScript, ONNX; and its weights, if the file has none
 model = {model}
 {weights}"""
 
@@ -146,16 +146,16 @@ def _sizes(text: str) -> tuple[float, ...]:
 
 
 def _in_place(url: str) -> str:
-    """A path that stays right from another folder; a URL, or a path with a dataset behind it, as it is."""
+    """An absolute path, which is also right in other folders; a URL stays as it is."""
     if "://" in url or not url:
         return url
     return os.path.abspath(os.path.expanduser(url)) + ("/" if url.endswith("/") else "")
 
 
 def _value(text: str) -> str:
-    """A text as a cfg takes it."""
+    """A text in the form that a cfg needs."""
     if "\n" in text or re.search(r"\s[#;](\s|$)", text):
-        raise ValueError(f"a path in a cfg must not hold a line's end or a lone # or ;, got {text!r}; rename it")
+        raise ValueError(f"a path in a cfg must not hold a line break or a lone # or ;, got {text!r}; rename it")
     return text.replace("%", "%%")
 
 

@@ -1,4 +1,4 @@
-"""Chunk shapes, patches and mips that suit a volume and the memory."""
+"""Chooses chunk shapes, patches and mips that suit a volume and the memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lchunk.volumes.volume import VoxelSize
 INNER = 64
 """Voxels along an axis that a viewer reads at once."""
 CHUNK_BYTES = 64 * 2**20
-"""Bytes of a chunk file of uint8 voxels, at most."""
+"""Most bytes of a chunk file of uint8 voxels."""
 LABEL_BYTES = 40
 """Bytes that stages of labels hold per voxel of a chunk."""
 PATCH = 128
@@ -27,14 +27,14 @@ class Plan:
     """A layout; shapes are voxels zyx.
 
     Args:
-        inner_chunk: what a viewer reads at once; divides both chunk shapes.
-        chunk_shape: of a chunk file.
-        patch: what the net sees.
-        overlap: what patches share.
-        inference_chunk: chunk shape of the net's stage, a multiple of the chunk shape's parts that fits the memory.
-        factor: between two mips.
-        mips: coarser levels.
-        memory: bytes that a chunk of inference takes, without the net.
+        inner_chunk: voxels that a viewer reads at once; divides both chunk shapes.
+        chunk_shape: shape of a chunk file.
+        patch: voxels that the net sees.
+        overlap: voxels that neighbouring patches share.
+        inference_chunk: chunk shape of the net's stage, a multiple of the inner chunk that fits the memory.
+        factor: factor between two mips.
+        mips: number of coarser levels.
+        memory: bytes that a chunk of inference needs, without the net.
     """
 
     inner_chunk: Triple
@@ -53,8 +53,8 @@ def plan(bounds: Bbox, voxel_size: VoxelSize, memory: int, patch: tuple[int, ...
     Args:
         bounds: the volume.
         voxel_size: nanometres zyx.
-        memory: bytes that a process may take.
-        patch: what the net sees; None: a usual one that fits the volume.
+        memory: bytes that a process may use.
+        patch: voxels that the net sees; None: a usual patch that fits the volume.
 
     >>> plan(Bbox.of((0, 0, 0), (100, 1000, 1000)), (40, 4, 4), 8 << 30).chunk_shape
     (128, 512, 512)
@@ -85,7 +85,7 @@ def mip_factor(voxel_size: VoxelSize) -> Triple:
 
 
 def mips_of(chunk: Triple, factor: Triple) -> int:
-    """How many coarser levels a chunk shape allows: it must be divisible by the factor each time.
+    """The number of coarser levels that a chunk shape allows: it must be divisible by the factor each time.
 
     >>> mips_of((64, 512, 512), (1, 2, 2)), mips_of((1, 3, 4), (2, 2, 2))
     (4, 1)
@@ -97,7 +97,7 @@ def mips_of(chunk: Triple, factor: Triple) -> int:
 
 
 def _usual(factor: int) -> int:
-    """A patch is as long in nanometres along coarse axes as along fine ones, roughly."""
+    """The side of a usual patch; it is roughly as long in nanometres along coarse axes as along fine ones."""
     return PATCH if factor == 2 else 20
 
 
@@ -107,7 +107,7 @@ def _power_of_2(side: int) -> int:
 
 
 def _grown(shape: Triple, sides: Triple, fits: Callable[[Triple], bool]) -> Triple:
-    """Double a shape's sides, the shortest first, while it fits and does not yet cover the volume."""
+    """Double the sides of a shape, the shortest first, while it fits and does not cover the volume."""
     while True:
         candidates = [
             triple(side * 2 if axis == grown else side for axis, side in enumerate(shape))

@@ -1,4 +1,4 @@
-"""A live line per stage on the terminal: chunks, Mvoxel/s, and the time that is left."""
+"""A live line per stage on the terminal: chunks, Mvoxel/s, and the remaining time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
 
 MOST_LISTED = 1_000_000
-"""Chunks of a stage up to which the missing ones are counted before the start."""
+"""Largest number of chunks of a stage whose missing chunks are counted before the start."""
 
 
 @contextlib.contextmanager
 def live_progress(task: luigi.Task) -> Iterator[None]:
-    """Show progress inside.
+    """A context that shows the progress of a task.
 
-    Chunks are reported through a pipe, so that those made by other processes of this run count as well.
+    Chunks are reported through a pipe, so that chunks made by other processes of this run are counted as well.
     """
     reading, writing = os.pipe()
     lines = Lines(task)
@@ -84,7 +84,7 @@ class Lines:
 
 
 def chunks_left(task: luigi.Task) -> dict[str, int]:
-    """How many chunks each stage of a job has to make; a stage of two layers counts once for both."""
+    """The number of chunks that each stage of a job has to make; a stage with two layers has one number for both."""
     left: dict[str, int] = {}
     for stage in job_stages(task):
         left[stage.task_family] = left.get(stage.task_family, 0) + _missing(stage)

@@ -1,4 +1,4 @@
-"""Commands that send tasks to a queue, work it off, and look after it."""
+"""Commands that send tasks to a queue, make these tasks, and manage the queue."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
 
 
 def _routes(arguments: argparse.Namespace) -> Routes | None:
-    """Where to send to; None where nothing is to be sent."""
+    """The queues to send to; None for a dry run."""
     stages = set(Register.task_names())
 
     def opened(address: str) -> Any:
@@ -110,8 +110,8 @@ def work(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
-            told = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
-            print(f"worked on {worker.tally.total()} messages: {', '.join(told) or 'none came'}", flush=True)
+            outcomes = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
+            print(f"worked on {worker.tally.total()} messages: {', '.join(outcomes) or 'none came'}", flush=True)
     if worker.ended_itself:
         return ENDED_ITSELF
     return FAILED if any(worker.tally[outcome] for outcome in (Outcome.FAILED, Outcome.BURIED, Outcome.UNFIT)) else 0
@@ -136,25 +136,25 @@ def dead(arguments: argparse.Namespace) -> None:
         count += 1
         print(_printable(letter.body))
         for text in (
-            letter.error or "no worker said why: it came too often, and no worker lived to answer"
+            letter.error or "no worker reported a reason: it was delivered too often, and every worker died"
         ).splitlines():
             print(f"    {_printable(text)}")
     print(f"{count} dead letters")
 
 
 def _printable(text: str) -> str:
-    """Text for a terminal, whatever bytes came as a message."""
+    """The text of a message for a terminal, with all other bytes escaped."""
     plain = text.encode("utf-8", "backslashreplace").decode()
     return "".join(letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in plain)
 
 
 def redrive(arguments: argparse.Namespace) -> None:
-    """Send all dead letters again, when their cause is gone."""
+    """Send all dead letters again, once their cause is removed."""
     print(f"sent {open_queue(arguments.queue).redrive()} dead letters again")
 
 
 def purge(arguments: argparse.Namespace) -> None:
-    """Remove all messages; with --dead, all dead letters. Chunk files stay: what is missing can be sent again."""
+    """Remove all messages, or with --dead all dead letters. Chunk files stay, and missing regions can be sent again."""
     queue = open_queue(arguments.queue)
     if arguments.dead:
         queue.discard()
@@ -169,7 +169,7 @@ def _add_queue(command: argparse.ArgumentParser) -> None:
         default=os.environ.get("LCHUNK_QUEUE", ""),
         help="name or https:// URL of an SQS queue, or a folder (with a /); default: the variable LCHUNK_QUEUE",
     )
-    command.add_argument("--json-logs", action="store_true", help="log to stdout, a JSON object a line")
+    command.add_argument("--json-logs", action="store_true", help="log to stdout, one JSON object per line")
 
 
 def _add_enqueue(commands: Any) -> None:
@@ -183,18 +183,18 @@ def _add_enqueue(commands: Any) -> None:
     _add_queue(command)
     command.add_argument(
         "--route", action="append", default=[], metavar="STAGE=QUEUE",
-        help="send a stage to a queue of its own, as Inference to workers with a GPU; may be given several times",
+        help="send a stage to its own queue, such as Inference to workers with a GPU; may be given several times",
     )  # fmt: skip
     command.add_argument("--dry-run", action="store_true", help="say what would be sent")
     command.add_argument("--force", action="store_true", help="send even if the queue is not empty")
     command.add_argument(
-        "--until-done", action="store_true", help="go on until the stage is complete; may be killed and started again"
+        "--until-done", action="store_true", help="continue until the stage is complete; may be killed and restarted"
     )
     command.add_argument(
-        "--every", type=_number(0), default=60, metavar="SECONDS", help="between two looks; default: 60"
+        "--every", type=_number(0), default=60, metavar="SECONDS", help="time between two checks; default: 60"
     )
-    command.add_argument("--workers", type=_whole(1), default=1, help="how many will share the work, for the estimate")
-    command.add_argument("--price", type=_number(0), default=0, help="dollars an hour of one worker, for the estimate")
+    command.add_argument("--workers", type=_whole(1), default=1, help="number of workers, for the estimate")
+    command.add_argument("--price", type=_number(0), default=0, help="dollars per hour and worker, for the estimate")
     command.set_defaults(run=enqueue)
 
 
@@ -209,12 +209,12 @@ def _add_work(commands: Any) -> None:
     _add_queue(command)
     command.add_argument(
         "--visibility", type=_number(1), default=VISIBILITY, metavar="SECONDS",
-        help="lease of a message, renewed every third of it; others get it that long after a kill; at least 300 "
-        f"where a net runs; default: {VISIBILITY:g}",
+        help="lease of a message, renewed every third of it; after a kill, others get the message when it ends; at "
+        f"least 300 for nets; default: {VISIBILITY:g}",
     )  # fmt: skip
     command.add_argument(
         "--grace", type=_number(0), default=25, metavar="SECONDS",
-        help="to end the current task after SIGTERM, before a KILL comes: Kubernetes 30, spot 120; default: 25",
+        help="time to finish the current task after SIGTERM, before a KILL: Kubernetes 30, spot 120; default: 25",
     )  # fmt: skip
     command.add_argument(
         "--exit-when-empty",
@@ -227,17 +227,17 @@ def _add_work(commands: Any) -> None:
     command.add_argument("--max-tasks", type=_whole(0), default=0, metavar="N", help="exit after N messages")
     command.add_argument("--max-minutes", type=_number(0), default=0, metavar="N", help="take nothing after N minutes")
     command.add_argument(
-        "--back-off", type=_number(0), default=30, metavar="SECONDS", help="until a failed message comes again"
+        "--back-off", type=_number(0), default=30, metavar="SECONDS", help="time until a failed message comes again"
     )
     command.add_argument(
-        "--module", action="append", default=[], help=f"also allow stages of this module, beside {STAGES}"
+        "--module", action="append", default=[], help=f"also allow stages of this module, in addition to {STAGES}"
     )
     command.add_argument(
         "--trust-queue", action="store_true",
         help="let messages name roots and nets that are not those of this worker's cfg; senders then run code here",
     )  # fmt: skip
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="report to this luigid; default: none")
-    command.add_argument("--spot", action="store_true", help="stop on AWS's notice that it takes the machine back")
+    command.add_argument("--spot", action="store_true", help="stop on AWS's notice that the machine will be taken back")
     command.add_argument(
         "--cloudwatch", default="", metavar="NAMESPACE", help="send the seconds of each chunk to CloudWatch"
     )
@@ -258,7 +258,7 @@ def _add_queue_commands(commands: Any) -> None:
                 "--visibility", type=_number(1), default=VISIBILITY, help="seconds, for other programs"
             )
         if action is purge:
-            command.add_argument("--dead", action="store_true", help="the dead letters in place of the messages")
+            command.add_argument("--dead", action="store_true", help="remove the dead letters instead of the messages")
         command.set_defaults(run=action)
 
 

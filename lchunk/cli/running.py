@@ -1,4 +1,4 @@
-"""`lchunk run`: a stage with all that it needs, and an exit code that tells whether it is complete."""
+"""`lchunk run`: runs a stage and everything that it needs; the exit code says whether the stage is complete."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def luigi_line(arguments: argparse.Namespace) -> list[str]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a stage with all that it needs, and tell by the exit code whether it is complete.
+    """Run a stage and everything that it needs; the exit code says whether the stage is complete.
 
     Only what is missing is made: run the same command again after an interruption. `lchunk run STAGE --help` explains
-    the knobs of a stage, which follow its name, as in `lchunk run MeshManifest --prefix 7`.
+    the knobs of a stage; put them after its name, as in `lchunk run MeshManifest --prefix 7`.
     """
     load_module(arguments.module)
     if not arguments.stage or arguments.help:
@@ -107,7 +107,7 @@ def _code(result: LuigiRunResult, console: Console) -> int:
 
 
 def _is_complete(line: CmdlineParser) -> bool:
-    """Whether the files are all there, whatever Luigi says: another process may have made a part."""
+    """Whether all files exist, whatever Luigi says: another process may have made a part."""
     Register.clear_instance_cache()
     try:
         return bool(line.get_task_obj().complete())
@@ -116,7 +116,7 @@ def _is_complete(line: CmdlineParser) -> bool:
 
 
 def _refuse_silence() -> None:
-    """Raise where no central scheduler answers: Luigi would try for minutes."""
+    """Raise an error if no central scheduler answers: Luigi would retry for minutes."""
     url = scheduler_url()
     parts = urllib.parse.urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -130,9 +130,9 @@ def _refuse_silence() -> None:
 
 
 def add_stage(command: argparse.ArgumentParser, **options: Any) -> None:
-    """Options of a command that takes a stage, and what Luigi takes after it."""
+    """Add the options of a command that takes a stage; Luigi takes the words after it."""
     command.add_argument(
-        "stage", help="name of a stage; its knobs follow, as --prefix 7 or --Segmentation-threshold 0.5", **options
+        "stage", help="name of a stage; its knobs follow, such as --prefix 7 or --Segmentation-threshold 0.5", **options
     )
     command.add_argument("--module", default=STAGES, help=f"where the stage is; default: {STAGES}")
 

@@ -1,4 +1,4 @@
-"""`lchunk stages`, and the help of one stage: what it reads and writes, and each knob once."""
+"""`lchunk stages`, and the help of a stage: what it reads and writes, and each knob once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LUIGI = (
     ("--workers N", "processes that share the work on this machine; default: 1. A net on a GPU needs 1."),
     ("--local-scheduler", "make everything in this process, whatever the cfg says"),
     ("--no-lock", "run even if another process runs the same on this machine"),
-    ("--log-level INFO", "show Luigi's log in place of writing it to a file"),
+    ("--log-level INFO", "show Luigi's log instead of writing it to a file"),
 )
 
 
@@ -86,7 +86,7 @@ def _text(knob: Any) -> str:
 
 
 def _kind(knob: Any) -> str:
-    """What a value looks like, for the help."""
+    """The form of a value, for the help."""
     kind = getattr(knob, "kind", knob)
     if isinstance(kind, TupleParameter):
         return kind.form

@@ -17,9 +17,9 @@ PROGRESS_SECONDS = 5.0
 def run(arguments: argparse.Namespace) -> int:
     """Read every file of a dataset's layers: chunks, tables, meshes, and the fragments of each manifest.
 
-    Reports what is missing, damaged (torn, or with a wrong checksum), foreign (nothing reads it), or mixed (made from
-    a layer of another recipe than the one that is there now). Nothing is changed, unless --remove is given: then the
-    damaged chunks are removed, and the next run of their stages makes them again.
+    It reports files that are missing, damaged (truncated, or with a wrong checksum), foreign (nothing reads them), or
+    mixed (made from a layer with another recipe than the present one). It changes nothing, unless --remove is given:
+    then it removes the damaged chunks, and the next run of their stages makes them again.
     """
     from lchunk.verify import Fault, verify  # noqa: PLC0415 - imports zarr
     from lchunk.volumes.store import open_store  # noqa: PLC0415

@@ -1,1 +1,1 @@
-"""Integers only: boxes of voxels, grids of chunks, and how a region of a grid is named."""
+"""Boxes of voxels, grids of chunks, and regions of a grid, in integers only."""

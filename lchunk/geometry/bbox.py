@@ -24,7 +24,7 @@ def triple(values: Iterable[int]) -> Triple:
     """
     if type(values) is tuple and len(values) == 3:
         z, y, x = values
-        if type(z) is type(y) is type(x) is int:  # as nearly always
+        if type(z) is type(y) is type(x) is int:  # the usual case
             return z, y, x
     numbers = tuple(index(value) for value in values)
     if len(numbers) != 3:
@@ -58,7 +58,7 @@ class Bbox:
 
     @classmethod
     def parse(cls, text: str) -> Bbox:
-        """The box that `str` wrote.
+        """Parse the text that `str` returns for a box.
 
         Raises:
             ValueError: the text has another form.
@@ -77,18 +77,18 @@ class Bbox:
 
     @property
     def shape(self) -> Triple:
-        """Voxels an axis."""
+        """Voxels per axis."""
         (z0, y0, x0), (z1, y1, x1) = self.start, self.stop
         return z1 - z0, y1 - y0, x1 - x0
 
     @property
     def size(self) -> int:
-        """Voxels in all."""
+        """Total number of voxels."""
         z, y, x = self.shape
         return z * y * x
 
     def grown(self, low: Sequence[int], high: Sequence[int] | None = None) -> Bbox:
-        """The box with `low` voxels more before it and `high` (default: as many) after it."""
+        """The box with `low` voxels more before it and `high` voxels more after it (default: `low`)."""
         after = low if high is None else high
         return Bbox(
             triple(a - b for a, b in zip(self.start, low, strict=True)),

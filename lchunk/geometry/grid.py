@@ -1,4 +1,4 @@
-"""A box cut into chunks, anchored at the box's start."""
+"""A box divided into chunks, anchored at the box's start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Grid:
 
     @property
     def counts(self) -> Triple:
-        """Chunks an axis."""
+        """Chunks per axis."""
         return triple(-(-size // side) for size, side in zip(self.bounds.shape, self.chunk_shape, strict=True))
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class Grid:
         """Index of the chunk that is exactly this box.
 
         Raises:
-            ValueError: the box is no chunk of the grid.
+            ValueError: the box is not a chunk of the grid.
         """
         places = zip(bbox.start, self.bounds.start, self.chunk_shape, strict=True)
         index = triple((a - o) // side for a, o, side in places)

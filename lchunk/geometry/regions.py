@@ -1,11 +1,11 @@
-"""How a grid too large for one Luigi graph is handed out: blocks of chunks."""
+"""Blocks of chunks, in which a grid that is too large for one Luigi graph is scheduled."""
 
 from lchunk.geometry.bbox import triple
 from lchunk.geometry.grid import Grid
 
 
 def doubled(grid: Grid) -> Grid:
-    """The grid of boxes twice as long along their shortest axis, in voxels, of those along which there are several.
+    """The grid with boxes twice as long along their shortest axis (in voxels), among the axes with several boxes.
 
     >>> from lchunk.geometry.bbox import Bbox
     >>> doubled(Grid(Bbox((0, 0, 0), (64, 512, 512)), (64, 64, 128))).chunk_shape
@@ -19,11 +19,11 @@ def doubled(grid: Grid) -> Grid:
 def blocks(grid: Grid, max_blocks: int) -> Grid:
     """The grid of blocks of a grid of chunks: at most `max_blocks`, each of whole chunks.
 
-    A block is one chunk while that fits; else it is doubled until it does.
+    A block is one chunk if the chunks are few enough; else it is doubled until the blocks are.
 
     Args:
         grid: the chunks.
-        max_blocks: most blocks that one graph may hold, at least 1.
+        max_blocks: largest number of blocks in one graph, at least 1.
 
     >>> from lchunk.geometry.bbox import Bbox
     >>> blocks(Grid(Bbox((0, 0, 0), (64, 512, 512)), (16, 64, 64)), 64).chunk_shape

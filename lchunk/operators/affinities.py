@@ -11,7 +11,7 @@ def as_float(voxels: npt.NDArray[Any], out: npt.NDArray[np.float32] | None = Non
 
     Args:
         voxels: of any shape.
-        out: filled and returned, where an array is there already.
+        out: an array to fill and return; default: a new one.
 
     >>> as_float(np.array([0, 51, 255], np.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]

@@ -1,9 +1,9 @@
 """Mean-affinity agglomeration of a graph: merge the strongest pair until none is left; the result is a tree of merges.
 
-The strongest of equal means is the one whose first voxel comes first (`Graph.first`), so that the order is strict.
-The linkage is reducible: a merge never makes an edge stronger than the stronger of the two it joins. So a part of
-the graph may merge whatever it sees whole, in any order, and the merges are those of the whole graph; what it does
-not see whole stays for whoever sees more. Links are edges stronger than any mean.
+Among pairs of equal mean, the one whose first voxel comes first (`FIRST`) is merged first, so that the order is strict.
+The linkage is reducible: a merge never makes an edge stronger than the stronger of the two edges that it joins. A part
+of the graph may therefore merge every cluster that it sees whole, in any order, and the merges are those of the whole
+graph. The clusters that it does not see whole wait for a larger part. Links are edges stronger than any mean.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ class Merges:
 def agglomerate_graph(
     graph: Graph, outside: npt.NDArray[np.bool_] | None = None, *, threshold: float = 1.0, overwrite: bool = False
 ) -> tuple[Merges, Graph]:
-    """Merge what a part of the volume's graph sees whole: everything, where it is the whole graph.
+    """Merge the clusters that a part of the volume's graph sees whole: all of them, if it is the whole graph.
 
     Args:
         graph: of a box.
-        outside: nodes that are labels outside the box; default: none is.
-        threshold: merge what has a score, 1 - mean affinity, below it; in [0, 1].
+        outside: whether each node is a label outside the box; default: none is.
+        threshold: merge pairs whose score, 1 - mean affinity, is below it; in [0, 1].
         overwrite: reuse the memory of the graph's edges, which are invalid afterwards.
 
     Returns:
-        The merges, and the graph that is left: edges between labels that the box does not see whole, and links to
-        where the labels at its faces have gone.
+        The merges, and the graph that remains: the edges between labels that the box does not see whole, and links
+        between the labels at its faces and the labels that they have become.
 
     Raises:
         ValueError: more than `MOST_EDGES` edges, or threshold is outside [0, 1].
@@ -93,7 +93,7 @@ def agglomerate_graph(
 
 
 def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
-    """The edges that are left and whose mean is above the least, the strongest last."""
+    """The remaining edges whose mean is above the least, the strongest last."""
     left = np.flatnonzero((edges[:, COUNT] > 0) & (edges[:, SUM] > least * edges[:, COUNT]))
     means = edges[left, SUM] / edges[left, COUNT]
     order = np.argsort(means)
@@ -113,7 +113,7 @@ def _merges(forest: Forest, nodes: Labels) -> Merges:
 
 
 def _left(graph: Graph, forest: Forest, edges: Numbers, names: Numbers, away: npt.NDArray[np.bool_]) -> Graph:
-    """What the next level needs: edges between what waits, links, and what the labels at the faces have become."""
+    """The graph for the next level: edges between waiting clusters, and links, also of labels renamed at the faces."""
     waiting = forest.waiting[forest.tops]
     u, v = ends_of(edges[:, PAIR])
     still = (edges[:, COUNT] > 0) & waiting[u] & waiting[v]

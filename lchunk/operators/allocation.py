@@ -15,8 +15,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed, up to 2 GB, instead of giving it back to the system at once.
 
-    Chunks, and the outputs of a net's layers, are tens of megabytes. Taking them from the system anew each time, which
-    also clears them, costs a fifth to a third of the CPU time. Only glibc has this setting; elsewhere nothing happens.
+    Chunks, and the outputs of a net's layers, are tens of megabytes. Requesting them from the system each time, which
+    also clears them, costs a fifth to a third of the CPU time. Only glibc has this setting; with another C library,
+    this function does nothing.
     """
     set_option = _function("mallopt")
     if set_option is not None:
@@ -25,7 +26,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Give back to the system what was freed and kept, so that what a process takes is what it uses."""
+    """Return memory that was freed but kept to the system, so that the process holds only the memory that it uses."""
     gc.collect()
     trim = _function("malloc_trim")
     if trim is not None:
@@ -33,7 +34,7 @@ def return_freed_memory() -> None:
 
 
 def _function(name: str) -> Any:
-    """A function of the C library; None where it does not have it."""
+    """A function of the C library, or None where the library does not have it."""
     try:
         return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError):

@@ -1,4 +1,4 @@
-"""What a net gave back, whatever it packed it in; and advice where a step of a model failed."""
+"""The array in a net's output, whatever container holds it; and advice for errors in a step of a model."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _TWO_D = re.compile(r"conv2d|_2d|2d:|pool2d|3D or 4D|4D \(batched\)|expected 4D|4-dimensional weight")
-"""What errors of two-dimensional layers say."""
+"""Matches the error messages of two-dimensional layers."""
 
 
 def the_answer(answer: Any, step: str) -> Any:
     """The one array of five axes in what a step of a model returned: itself, or inside tuples, lists and dicts.
 
     Args:
-        answer: what was returned.
-        step: what returned it, for messages.
+        answer: what the step returned.
+        step: the name of the step in messages.
 
     Raises:
-        ValueError: it holds none, or several.
+        ValueError: the answer holds no such array, or several.
     """
     parts = list(_parts(answer, ""))
     choices = [(where, part) for where, part in parts if len(part.shape) == 5]
     if len(choices) == 1:
         return choices[0][1]
     if choices:
-        told = ", ".join(f"output{where} of shape {tuple(part.shape)}" for where, part in choices)
+        listed = ", ".join(f"output{where} of shape {tuple(part.shape)}" for where, part in choices)
         raise ValueError(
-            f"{step} must return one tensor (batch, channel, z, y, x), got {len(choices)}: {told}; write a "
+            f"{step} must return one tensor (batch, channel, z, y, x), got {len(choices)}: {listed}; write a "
             f"post_process that picks one: def post_process(output): return output{choices[0][0]}"
         )
     got = ", ".join(f"shape {tuple(part.shape)}" for _, part in parts)
@@ -52,7 +52,7 @@ def _parts(answer: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def advice(error: str) -> str:
-    """What a person most likely has to change where a step failed on a patch."""
+    """The most likely way to fix a step that failed on a patch."""
     if _TWO_D.search(error):
         return (
             "the net is 2-D, but patches are (batch, channel, z, y, x): fold z into the batch in pre_process and "
@@ -68,6 +68,6 @@ def advice(error: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """The line of an error that says what happened: the first; the last of TorchScript's, which begin with a trace."""
+    """The line of an error that says what happened: the first one, or the last one after a trace of TorchScript."""
     lines = str(error).strip().splitlines() or ["no message"]
     return lines[-1] if "TorchScript interpreter" in lines[0] else lines[0]

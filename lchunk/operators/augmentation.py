@@ -1,8 +1,8 @@
-"""Test-time augmentation: the mean of a net's answers to a patch turned over, each turned back.
+"""Test-time augmentation: predict flipped copies of a patch, flip each prediction back, and take the mean.
 
-An affinity joins a voxel to the one before it. Turned over, "before" is "after": the edge between voxels p - 1 and p
-is found at p - 1 of the answer turned back, so that channel moves by one voxel. The first plane of a patch then has no
-answer from turned patches; there the mean is over the others. A transpose of y and x swaps their channels.
+An affinity joins a voxel to the one before it. After a flip, "before" is "after": the edge between voxels p - 1 and p
+is at p - 1 of the prediction that is flipped back, so that channel moves by one voxel. The first plane of a patch then
+has no prediction from flipped patches; there the mean is over the others. A transpose of y and x swaps their channels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _AXES = {"z": -3, "y": -2, "x": -1}
 _CHANNELS = {"x": 0, "y": 1, "z": 2}
 
 Array = Any
-"""Of numpy or of torch: both know the few methods used here."""
+"""An array of numpy or of torch: both have the few methods used here."""
 
 
 def augmented(
@@ -32,12 +32,12 @@ def augmented(
 
     Args:
         predict: (batch, channel, z, y, x) to the same, float32.
-        augmentations: of `AUGMENTATIONS`; none: the net itself.
-        flip: a copy of an array turned over along some axes; numpy's or torch's.
-        affinities: the first three channels join x, y, z neighbours; else every channel is a map of voxels.
+        augmentations: names from `AUGMENTATIONS`; empty: the net is returned as it is.
+        flip: copies an array and flips it along some axes; numpy's or torch's.
+        affinities: whether the first three channels join x, y, z neighbours; else every channel is a map of voxels.
 
     Raises:
-        ValueError: an augmentation is not known.
+        ValueError: an augmentation is unknown.
     """
     unknown = [name for name in augmentations if name not in AUGMENTATIONS]
     if unknown:
@@ -53,7 +53,7 @@ def augmented(
         total = predict(patches) * 1
         if affinities and total.shape[1] < 3:
             raise ValueError(
-                f"affinities must be three channels x, y, z to be turned, got {total.shape[1]}; "
+                f"affinities must have three channels x, y, z to be flipped, got {total.shape[1]}; "
                 "check the model file, or predict a probability"
             )
         for variant in variants[1:]:
@@ -78,7 +78,7 @@ def augmented(
 
 
 def _add(total: Array, answer: Array, flipped: list[str], swapped: bool, affinities: bool) -> None:
-    """Add an answer that is turned back, with its channels where they belong."""
+    """Add a prediction that is flipped back, with its channels where they belong."""
     if not affinities:
         total += answer
         return

@@ -1,4 +1,4 @@
-"""Which net: by its framework and its files. Heavy packages are imported where they are used."""
+"""Opens a net by its framework and its files. Heavy packages are imported where they are used."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class NetFile:
         autocast: "none", "tf32", "bfloat16" or "float16"; onnx takes the first two; general and identity ignore it.
         augmentations: see `augmented`.
         affinities: whether the first three channels are affinities.
-        trust_weights: load weights that run code.
-        files: the files that the net must be made from, as `net_files` gives them; empty: as they are now.
+        trust_weights: load weights even if they run code.
+        files: the files that the net must be made from, as `net_files` returns them; empty: the files as they are now.
     """
 
     framework: str
@@ -112,7 +112,7 @@ def general_net(
         raise
     except Exception as error:
         raise ValueError(
-            f"PatchInferencer of {model} must take (weight_file, output_patch_mask), got {source.told(error)}"
+            f"PatchInferencer of {model} must take (weight_file, output_patch_mask), got {source.describe(error)}"
         ) from error
 
     def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -123,7 +123,7 @@ def general_net(
             raise
         except Exception as error:
             raise ValueError(
-                f"PatchInferencer of {model} must take a patch of {patches.shape} float32, got {source.told(error)}"
+                f"PatchInferencer of {model} must take a patch of {patches.shape} float32, got {source.describe(error)}"
             ) from error
         one = the_answer(answer, f"PatchInferencer of {model}")
         on_host = one.detach().float().cpu().numpy() if hasattr(one, "detach") else one
@@ -139,8 +139,8 @@ def rehearse(net: Net, lattice: Lattice, selection: Selection, batch: int, *, dt
         net: the net.
         lattice: the patches.
         selection: the channels that the net returns, and those that are used.
-        batch: patches at once.
-        dtype: of the voxels that will be stored.
+        batch: patches per batch.
+        dtype: type of the voxels that will be stored.
 
     Raises:
         ValueError: the answer has another shape, is not finite, or a channel that is used is not in [0, 1].

@@ -27,12 +27,12 @@ class Selection:
 
     Args:
         returned: channels that the net returns.
-        kept: those that are written, in this order; empty: all (but the myelin).
-        myelin_threshold: where the last returned channel, the myelin, is above it the others become 0;
+        kept: channels that are written, in this order; empty: all, except the myelin.
+        myelin_threshold: the other channels become 0 where the last returned channel, the myelin, is above it;
             None: the last channel is like the others.
 
     Raises:
-        ValueError: a channel is kept that the net does not return, or the myelin itself.
+        ValueError: a kept channel is not returned by the net, or is the myelin.
     """
 
     returned: int
@@ -42,7 +42,7 @@ class Selection:
     def __post_init__(self) -> None:
         usable = self.returned - (self.myelin_threshold is not None)
         if usable < 1:
-            raise ValueError(f"a net must return a channel beside its myelin, got {self.returned} in all")
+            raise ValueError(f"a net must return a channel in addition to its myelin, got {self.returned} in all")
         wrong = [channel for channel in self.kept if not 0 <= channel < usable]
         if wrong:
             raise ValueError(f"kept channels must be from 0 to {usable - 1}, got {wrong[0]}")
@@ -55,28 +55,28 @@ class Selection:
 
 
 MANY = 16
-"""More patches than these at one voxel are added up in float64: in float32 their rounding would show at 1e-6."""
+"""Where more patches than these share a voxel, float64 is used: in float32, rounding would show at 1e-6."""
 
 
 def sum_type(lattice: Lattice) -> type[np.floating]:
-    """What patches of a lattice are added up in."""
+    """The type in which the patches of a lattice are added up."""
     return np.float64 if lattice.deepest > MANY else np.float32
 
 
 class Blender(Protocol):
-    """Adds up predictions where they lie: on the host, or on a device."""
+    """Adds up predictions where they are: on the host, or on a device."""
 
     def add(self, prediction: Any, number: Triple) -> None:
         """Add one patch, (channel, z, y, x) of the input or the output patch.
 
         Raises:
-            ValueError: it holds what is no finite number.
+            ValueError: the prediction holds NaN or infinity.
         """
 
     def finish(self, stop: int) -> None:
-        """Hand over the planes before `stop`, counted from the box's first: no patch that comes touches them.
+        """Write the planes before `stop`, counted from the box's first plane: no later patch touches them.
 
-        They may be more than the slab holds: those beyond it are black, no patch touched them, and stay 0.
+        `stop` may be beyond the slab. No patch touched the planes beyond it, so they stay 0.
         """
 
 
@@ -91,7 +91,7 @@ class Placement:
 
     @classmethod
     def of(cls, lattice: Lattice, bbox: Bbox, number: Triple, predicted: tuple[int, ...]) -> Placement:
-        """Args: lattice, box, the patch's number, and the zyx shape of its prediction."""
+        """The placement in a box of the patch of this number, whose prediction has the zyx shape `predicted`."""
         patch = lattice.patch(number)
         part = patch.clipped(bbox)
         crop = (0, 0, 0) if predicted == lattice.output_patch else lattice.crop
@@ -100,7 +100,7 @@ class Placement:
         return cls(inside, source, triple(a - b for a, b in zip(part.start, bbox.start, strict=True)), part.shape)
 
     def weights(self, axes: Sequence[Any], number: Triple) -> Iterator[Any]:
-        """The weights of the part along z, y and x, of those of a lattice."""
+        """The weights of this part along z, y and x, taken from the weights of the lattice."""
         for weights, patch, first, size in zip(axes, number, self.inside, self.shape, strict=True):
             yield weights[patch, first : first + size]
 
@@ -109,9 +109,9 @@ class HostBlender:
     """Adds up on the CPU.
 
     Args:
-        lattice: where the patches lie.
-        bbox: what is predicted.
-        selection: which channels.
+        lattice: the patches.
+        bbox: the box that is predicted.
+        selection: the channels.
         output: (kept channel, z, y, x) zeros, float32 or an integer type, which holds [0, 1] times its maximum.
     """
 
@@ -133,7 +133,7 @@ class HostBlender:
         predicted = np.ascontiguousarray(prediction)
         weights = put.weights(self.lattice.weights, number)
         if not weigh(self.slab, target, predicted, put.source, put.shape, self.channels, *weights):
-            refuse_nonsense(self.lattice.patch(number))
+            refuse_not_finite(self.lattice.patch(number))
 
     def finish(self, stop: int) -> None:
         """See `Blender`."""
@@ -149,11 +149,11 @@ class HostBlender:
         self.first = stop
 
 
-def refuse_nonsense(bbox: Bbox) -> NoReturn:
-    """Raise for predictions of a box that hold NaN or infinity."""
+def refuse_not_finite(bbox: Bbox) -> NoReturn:
+    """Raise the error for a box whose predictions hold NaN or infinity."""
     raise ValueError(
         f"a net must return finite numbers, got NaN or infinity at {bbox}; "
-        "what overflows in float16 may not in bfloat16 or float32: see autocast"
+        "values that overflow in float16 may not overflow in bfloat16 or float32: see autocast"
     )
 
 
@@ -186,8 +186,8 @@ def _quantise(voxels: Voxels, most: np.float32, output: Voxels) -> None:
                     written[x] = np.uint32(np.rint(value * most))
 
 
-# Each product and each sum is rounded by itself (no fused multiply-add), in the lattice's order: a voxel
-# gets the same bits wherever the box around it lies.
+# Each product and each sum is rounded on its own (no fused multiply-add), in the lattice's order, so that a voxel
+# gets the same bits from every box that contains it.
 
 
 @njit

@@ -1,8 +1,8 @@
 """The weights of a net in a checkpoint, as training programs write them.
 
-A state dict may lie at the top or under a key, and its names may begin with what the training program wrapped around
-the net: `module.` (DataParallel), `_orig_mod.` (torch.compile), `model.` (Lightning). It is taken where exactly one
-state dict, under exactly one prefix, has the names and shapes of the net.
+A state dict may be at the top level or under a key, and its names may begin with the prefix of a wrapper around the
+net: `module.` (DataParallel), `_orig_mod.` (torch.compile), `model.` (Lightning). A checkpoint is accepted if exactly
+one state dict in it, under exactly one prefix, has the names and shapes of the net.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "module")
-"""Keys under which a checkpoint usually holds its state dict; one under another key counts when none of these fits."""
+"""Keys under which a checkpoint usually holds its state dict. Other keys count only if none of these fits."""
 
 WRAPPERS = frozenset({"module", "_orig_mod", "model", "net", "network"})
-"""First parts of names that wrappers add; another prefix counts when none of these fits."""
+"""First parts of names that wrappers add. Other prefixes count only if none of these fits."""
 
 UNUSED = "num_batches_tracked"
-"""Last part of names that evaluation never reads, and that old checkpoints do not have."""
+"""Last part of the names of values that evaluation never reads, and that old checkpoints do not have."""
 
 State = Mapping[str, Any]
 Shape = tuple[int, ...] | None
@@ -29,9 +29,9 @@ class Fit:
     """One way to take a net's weights from a checkpoint.
 
     Args:
-        key: where the state dict lies; empty: at the top.
-        prefix: what its names begin with.
-        state: values by the names of the net.
+        key: key of the state dict; empty: the top level.
+        prefix: prefix of its names.
+        state: values, by the names of the net.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Fit:
         return self.key in ("", *KEYS) and WRAPPERS.issuperset(self.prefix.split(".")[:-1])
 
     def __str__(self) -> str:
-        """What a person calls it."""
+        """A description for messages."""
         return " ".join(filter(None, (self.key or "the top level", self.prefix and f"under {self.prefix}")))
 
 
@@ -61,13 +61,13 @@ def state_dicts(loaded: Mapping[Any, Any], is_tensor: Callable[[Any], bool]) -> 
 
 
 def weights_for(states: Mapping[str, State], wanted: Mapping[str, Shape], net: str, file: str) -> State:
-    """The one state dict that fits a net, with the net's names.
+    """The only state dict that fits a net, with the net's names.
 
     Args:
-        states: as `state_dicts` gives them.
+        states: as `state_dicts` returns them.
         wanted: the shape of each of the net's values; None: not known before it is loaded.
-        net: what a person calls the net.
-        file: the checkpoint, for messages.
+        net: the net's name in messages.
+        file: the checkpoint's name in messages.
 
     Raises:
         ValueError: none fits, or several fit.
@@ -102,13 +102,13 @@ def _fits(key: str, state: State, wanted: Mapping[str, Shape]) -> Iterator[Fit]:
 
 
 def _without(parts: tuple[str, ...], names: Mapping[str, Any]) -> dict[str, str]:
-    """Names with some of their parts left out, and what they are in full."""
+    """The full names, by the names without some of their parts."""
     short = {".".join(part for part in name.split(".") if part not in parts): name for name in names}
     return short if len(short) == len(names) else {name: name for name in names}
 
 
 def _prefixes(names: Mapping[str, str], needed: set[str]) -> list[str]:
-    """What a net's names may begin with in a checkpoint."""
+    """The prefixes that a net's names may have in a checkpoint."""
     last = max(needed, key=len, default="")
     prefixes = {name[: len(name) - len(last)] for name in names if name == last or name.endswith(f".{last}")}
     return sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
@@ -134,8 +134,8 @@ def _misfit(states: Mapping[str, State], wanted: Mapping[str, Shape]) -> str:
         if name in closest and not _same_shape(closest[name], shape)
     ]
     parts = [("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)]
-    told = [f"{len(names)} {what}: {_few(names)}" for what, names in parts if names]
-    return f"{'; '.join(told)}; use the model file that the weights were trained with, or write load_model(path) in it"
+    found = "; ".join(f"{len(names)} {what}: {_few(names)}" for what, names in parts if names)
+    return f"{found}; use the model file that the weights were trained with, or write load_model(path) in it"
 
 
 def _few(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scores of synaptic clefts by distances, as the CREMI challenge has them (cremi.org)."""
+"""Scores of synaptic clefts by distances, as the CREMI challenge defines them (cremi.org)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FAR = 200.0
 """Nanometres beyond which a voxel counts as false (CREMI)."""
 
 GRAIN = 2.0**-30
-"""Nanometres that distances are rounded to: the rounding of float64 differs with the order of points, this does not."""
+"""Nanometres to which distances are rounded, because rounding errors of float64 depend on the order of points."""
 
 POINTS = ("true_surface", "found_surface", "extra", "missed")
 
 
 def cleft_points(truth: npt.NDArray[Any], found: npt.NDArray[Any], start: Triple) -> Table:
-    """The voxels of a box from which the distances follow.
+    """The voxels of a box that the distances are computed from.
 
     Args:
         truth: (z, y, x) labels of true clefts; 0 and CREMI's last three numbers are background.
@@ -37,7 +37,7 @@ def cleft_points(truth: npt.NDArray[Any], found: npt.NDArray[Any], start: Triple
         ValueError: the shapes differ.
     """
     if truth.shape != found.shape:
-        raise ValueError(f"truth and found must have one shape, got {truth.shape} and {found.shape}")
+        raise ValueError(f"truth and found must have the same shape, got {truth.shape} and {found.shape}")
     true = (truth > 0) & (truth.astype(np.uint64) < UNLABELLED)
     there = found > 0
     masks = (_surface(true), _surface(there), there & ~true, true & ~there)
@@ -71,7 +71,7 @@ def cleft_scores(
     true, found = (sum(int(table["counts"][column]) for table in tables) for column in (0, 1))
     if not true:
         raise ValueError("ground truth must hold a cleft inside the bounds, got none; check its offset and voxel size")
-    # from the clefts' own corner: far from the origin nanometres have fewer digits
+    # relative to the clefts' own corner: far from the origin, nanometres in float64 have fewer digits
     corner = np.min([np.min(points, axis=0) for points in voxels.values() if len(points)], axis=0)
     points = {name: (places - corner) * np.array(voxel_size) for name, places in voxels.items()}
     counts: dict[str, float | None] = {"true_voxels": true, "found_voxels": found}
@@ -101,9 +101,9 @@ def _surface(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def _distances(points: npt.NDArray[Any], to: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """From each point to the nearest of the others, of which there is at least one, in units of `GRAIN`."""
+    """Distance of each point to the nearest point of `to`, which is not empty, in units of `GRAIN`."""
     if not len(points):
         return np.empty(0, np.int64)
-    from scipy.spatial import cKDTree  # noqa: PLC0415 - a fifth of a second, which every process would pay
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - it takes a fifth of a second, in every process
 
     return np.rint(np.asarray(cKDTree(to).query(points)[0], np.float64) / GRAIN).astype(np.int64)

@@ -1,7 +1,7 @@
 """The one way to compile a function with numba, and where the compiled code is kept.
 
 numba keys its cache on the one file that a function is in. A function that calls another module's function, or uses its
-constant, holds a copy of it, and would go on with the old copy after that module changed. Here the cache folder's name
+constant, holds a copy of it, and would keep using the old copy after that module changed. Here the cache folder's name
 holds a digest of every file that compiled code can come from, so a changed file means a new folder.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import numba
 
 SOURCES = Path(__file__).parent, Path(__file__).parent.parent / "geometry"
-"""Folders that compiled code can come from: the operators, and what they may import."""
+"""Folders that compiled code can come from: the operators, and the modules that they may import."""
 
 config: Any = numba.config  # its attributes are made at run time
 FOLDER = "lchunk-numba-"
@@ -38,7 +38,7 @@ def njit(function: Callable[..., Any] | None = None, *, inline: bool = False) ->
     """Compile a function to machine code that runs without the GIL and is kept on disk.
 
     Args:
-        function: what to compile; None where the decorator has arguments.
+        function: the function; None where the decorator has arguments.
         inline: copy the function into its callers.
     """
     if function is None:
@@ -63,11 +63,12 @@ def _numba_caches_in(folder: Path | None) -> Iterator[bool]:
 def cache_folder() -> Path | None:
     """The folder for code compiled from these sources.
 
-    It is made in the first place that can be written: `NUMBA_CACHE_DIR`, beside the sources, the user's cache folder.
-    A folder in /tmp is not used unless `NUMBA_CACHE_DIR` names it: cache files run as code, and others can write there.
+    It is made in the first of these places that can be written: `NUMBA_CACHE_DIR`, `__pycache__` of the sources, the
+    user's cache folder. A folder in /tmp is not used unless `NUMBA_CACHE_DIR` names it: cache files run as code, and
+    other users can write there.
 
     Returns:
-        None where nothing can be kept: each process then compiles anew.
+        None where no folder can be written: each process then compiles the functions again.
     """
     name = FOLDER + _digest()
     own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -77,7 +78,7 @@ def cache_folder() -> Path | None:
 
 
 def _digest() -> str:
-    """A short name of all sources, and of what compiles them."""
+    """A digest of all sources, and of the versions of numba and Python."""
     whole = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     for folder in SOURCES:
         for path in sorted(folder.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""Connected components, box by box: what hangs together inside a box, and which parts of two boxes are one."""
+"""Connected components, box by box: those inside a box, and which components of two boxes are connected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.labels import firsts_and_sizes, ids_of
 
 ASIDE = {6: 0, 18: 1, 26: 2}
-"""By connectivity: how many steps aside a neighbour in the next plane may be."""
+"""For each connectivity, the most steps that a neighbour in the next plane may be off to the side."""
 CONNECTIVITIES = tuple(ASIDE)
 
 Ids = npt.NDArray[np.uint64]
@@ -24,7 +24,7 @@ def connected_components(foreground: npt.NDArray[Any], *, connectivity: int = 26
     """Number each connected region.
 
     Args:
-        foreground: (z, y, x) truth values, or labels: voxels hang together where they have one label; 0 is background.
+        foreground: (z, y, x) truth values, or labels; only voxels of equal label are connected; 0 is background.
         connectivity: 6 joins voxels that share a face, 18 also an edge, 26 also a corner.
 
     Returns:
@@ -40,7 +40,7 @@ def connected_components(foreground: npt.NDArray[Any], *, connectivity: int = 26
 
 
 def _numbered(foreground: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDArray[np.uint32], int]:
-    """The numbers, and the last of them."""
+    """The components' numbers, and the last of them."""
     if foreground.ndim != 3:
         raise ValueError(f"foreground must be (z, y, x), got shape {foreground.shape}; pick one channel first")
     if connectivity not in CONNECTIVITIES:
@@ -53,13 +53,13 @@ def _numbered(foreground: npt.NDArray[Any], connectivity: int) -> tuple[npt.NDAr
 
 @dataclass(frozen=True)
 class LocalComponents:
-    """The components of a box, as far as the box itself tells.
+    """The components of a box, connected by voxels of this box alone.
 
     Args:
         numbers: (z, y, x), 0 for background.
-        ids: by number: 1 + the smallest linear index, in the volume, of its voxels; entry 0 is 0.
-        sizes: by number: its voxels.
-        values: by number: what its voxels hold.
+        ids: for each number, 1 + the smallest linear index, in the volume, of its voxels; entry 0 is 0.
+        sizes: for each number, its count of voxels.
+        values: for each number, the value of its voxels.
     """
 
     numbers: npt.NDArray[np.uint32]
@@ -93,8 +93,8 @@ class Plane:
     """A plane of voxels.
 
     Args:
-        ids: (a, b), the component of each; 0 for background.
-        values: (a, b), what each holds.
+        ids: (a, b), the component of each voxel; 0 for background.
+        values: (a, b), the value of each voxel.
     """
 
     ids: Ids
@@ -102,15 +102,15 @@ class Plane:
 
 
 def touching(plane: Plane, before: Plane, *, connectivity: int = 26) -> Ids:
-    """The components that are one across the boundary between two planes.
+    """The components that are connected across the boundary between two planes.
 
     Args:
         plane: (a, b).
-        before: (a + 2, b + 2), the plane before it and one voxel around that.
+        before: (a + 2, b + 2), the plane before it, with a border of one voxel.
         connectivity: 6, 18 or 26.
 
     Returns:
-        (n, 2) ids, of the plane and of the one before; a pair may come more than once.
+        (n, 2) ids, of the plane and of the one before; a pair may occur more than once.
     """
     height, width = plane.ids.shape
     pairs = []

@@ -15,12 +15,12 @@ Levels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Stretch:
-    """What becomes of a section's values.
+    """How the values of a section are stretched.
 
     Args:
-        lower: fraction of a section's voxels that may become `least` at most.
-        upper: fraction that may become `most`.
-        least, most: values after the stretch, at least 1: 0 stays for what is black.
+        lower: largest fraction of a section's voxels that may become `least`.
+        upper: largest fraction that may become `most`.
+        least, most: range of the values after the stretch, from 1, because 0 is kept for black.
 
     Raises:
         ValueError: the fractions leave nothing between them, or the values are out of order.
@@ -54,16 +54,16 @@ def section_levels(image: npt.NDArray[np.uint8]) -> Levels:
 
 
 def lookup(levels: npt.NDArray[np.int64], stretch: Stretch) -> npt.NDArray[np.uint8]:
-    """What each value of one section becomes (the rule of chunkflow's normalize-section-contrast, but black stays).
+    """The new value of each value of one section (chunkflow's normalize-section-contrast, except that black stays).
 
     Args:
         levels: (256,) counts.
-        stretch: lower = the last value with at most that fraction at or below it, upper likewise from above;
-            (value - lower) * most / (upper - lower), clipped and rounded. Where both are one value, or there is
-            no voxel: no change.
+        stretch: a value becomes (value - lower) * most / (upper - lower), clipped and rounded, where lower is the last
+            value with at most the fraction `stretch.lower` of voxels at or below it, and upper likewise from above.
+            Values stay as they are where lower and upper are equal, or the section has no voxel above 0.
 
     Returns:
-        (256,) uint8.
+        (256,) uint8, by the old value.
     """
     values = np.arange(LEVELS)
     counts = levels.astype(np.float64)
@@ -86,12 +86,12 @@ def stretched(image: npt.NDArray[np.uint8], levels: Levels, stretch: Stretch) ->
 
     Args:
         image: (z, y, x) uint8.
-        levels: (z, 256), one row a section.
-        stretch: how.
+        levels: (z, 256), one row per section.
+        stretch: how values are stretched.
 
     Raises:
-        ValueError: there is not one row a section.
+        ValueError: `levels` does not have one row per section.
     """
     if levels.shape != (len(image), LEVELS):
-        raise ValueError(f"levels must be ({len(image)}, {LEVELS}), one row a section, got {levels.shape}")
+        raise ValueError(f"levels must be ({len(image)}, {LEVELS}), one row per section, got {levels.shape}")
     return np.stack([lookup(row, stretch)[section] for row, section in zip(levels, image, strict=True)])

@@ -1,4 +1,4 @@
-"""What labels become when a tree of merges is cut at a threshold."""
+"""The names of labels after a tree of merges is cut at a threshold."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lchunk.operators.labels import relabelled
 
 @dataclass(frozen=True)
 class Names:
-    """What labels are called in the end.
+    """The final names of labels.
 
     Args:
         labels: ascending.
-        roots: for each the smallest label of all that it is joined with.
-        sizes: voxels of all that it is joined with; 0 where nothing is joined.
+        roots: for each label, the smallest label that it is joined with, which is its name.
+        sizes: for each label, the voxels of all labels that it is joined with; 0 where it is joined with none.
     """
 
     labels: Labels
@@ -42,7 +42,7 @@ def above_threshold(merges: Merges, threshold: float) -> Merges:
 
     Args:
         merges: a tree.
-        threshold: waterz's, in [0, 1]; 0 leaves the links.
+        threshold: as waterz defines it, in [0, 1]; 0 keeps only the links.
 
     Raises:
         ValueError: threshold is outside [0, 1].
@@ -54,7 +54,7 @@ def above_threshold(merges: Merges, threshold: float) -> Merges:
 
 
 def roots_of(merges: Merges) -> Labels:
-    """For each merged label the label that it ends as, the smallest of its cluster.
+    """The final label of each merged label: the smallest of its cluster.
 
     >>> tree = Merges(*(np.array(c) for c in ([3, 5, 9], [1, 3, 5], [0.8, 0.9, 0.7], [9, 6, 12])))
     >>> roots_of(tree).tolist()
@@ -65,16 +65,16 @@ def roots_of(merges: Merges) -> Labels:
 
 
 def named(labels: Labels, merges: Merges, above: Names | None = None, sizes: Numbers | None = None) -> Names:
-    """What the labels of a box become.
+    """The names of the labels of a box.
 
     Args:
         labels: ascending.
-        merges: that the box decided, cut.
-        above: what the labels that the box handed on became; default: it handed on none.
-        sizes: voxels of each label, where the box is the first to know it; default: 0.
+        merges: the merges that the box decided, cut at the threshold.
+        above: the names of the labels that the box passed to the level above; default: it passed none.
+        sizes: voxels of each label, if the box is the first that knows them; default: 0.
 
     Returns:
-        The names; a size of 0 where nothing was merged, here or above: it is what whoever is below knows.
+        The names. A size is 0 where nothing was merged, in this box or above: the level below knows the size.
     """
     roots = roots_of(merges)
     names = relabelled(labels, merges.merged, roots)
@@ -101,7 +101,7 @@ def _enlarge(total: Numbers, ends: Labels, labels: Labels, sizes: Numbers) -> No
 
 @njit
 def _followed(merged: Any, into: Any) -> Any:
-    """Ends of chains; a label only becomes a smaller one, so that one pass in ascending order follows them all."""
+    """The end of each chain. A label only becomes a smaller one, so one pass in ascending order follows all chains."""
     ends = into.copy()
     places = np.searchsorted(merged, into)
     for row in range(merged.size):

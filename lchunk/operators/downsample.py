@@ -17,9 +17,9 @@ def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterat
     """Coarser levels of an image, each from exact sums of the finest one, not from rounded means.
 
     Args:
-        voxels: (..., z, y, x). A side that the factor does not divide is filled up with its last plane.
+        voxels: (..., z, y, x). A side that the factor does not divide is padded with its last plane.
         factor: zyx voxels of one level in one voxel of the next.
-        levels: how many.
+        levels: number of coarser levels.
 
     Yields:
         Levels 1 to `levels`, of the type of `voxels`; integers are truncated.
@@ -31,7 +31,7 @@ def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterat
     sums: npt.NDArray[Any] = voxels.astype(np.uint64 if whole else np.float64)
     count = 1
     for _ in range(levels):
-        sums = _filled_up(sums, factor)
+        sums = _padded(sums, factor)
         z, y, x = factor
         parts = [sums[..., k::z, j::y, i::x] for k, j, i in product(range(z), range(y), range(x))]
         sums = parts[0].copy()
@@ -42,25 +42,25 @@ def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterat
 
 
 def mode_levels(labels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
-    """Coarser levels of a segmentation: the label that most voxels have, 0 as good as any.
+    """Coarser levels of a segmentation: the label that most voxels have; 0 counts like any other label.
 
     In a tie, the label that reaches its count first (z-major) wins; where all voxels differ, the last one.
-    For a factor of 1 2 2 this is the rule of the field's pyramids (tinybrain).
+    For a factor of 1 2 2 this is tinybrain's rule.
 
     Args:
-        labels: (z, y, x). A side that the factor does not divide is filled up with its last plane.
+        labels: (z, y, x). A side that the factor does not divide is padded with its last plane.
         factor: zyx voxels of one level in one voxel of the next.
-        levels: how many.
+        levels: number of coarser levels.
 
     >>> next(mode_levels(np.array([[[1, 2], [2, 1]]], np.uint64), (1, 2, 2), 1)).tolist()
     [[[2]]]
     """
     for _ in range(levels):
-        labels = _modes(np.ascontiguousarray(_filled_up(labels, factor)), factor)
+        labels = _modes(np.ascontiguousarray(_padded(labels, factor)), factor)
         yield labels
 
 
-def _filled_up(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
+def _padded(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
     more = [-side % f for side, f in zip(voxels.shape[-3:], factor, strict=True)]
     if not any(more):
         return voxels

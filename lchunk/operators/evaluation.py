@@ -1,7 +1,7 @@
 """Scores of a segmentation against ground truth, from a sparse contingency table that adds up over chunks.
 
-Counts are added as whole numbers of any size, and what is no whole number is added in the order of the labels: no
-score depends on the order of rows or chunks, and rounding never takes one out of its range.
+Counts are added as whole numbers of any size, and fractions are added in the order of the labels. No score therefore
+depends on the order of rows or chunks, and rounding never takes a score out of its range.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from lchunk.operators.pair_hash import longer, mixed
 
 COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)
-"""From this label on, CREMI says that nothing is known, or for clefts that there is none."""
+"""In CREMI's data, labels from this one on mean that the label is not known, or for clefts that there is none."""
 
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
-"""Half the bits of a uint64, and the lower half of them."""
+"""Half the number of bits of a uint64, and the mask of the lower half."""
 
 
 def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Table:
-    """Voxels that each pair of labels shares; voxels whose truth is not labelled do not count.
+    """Count the voxels that each pair of labels shares; voxels without a true label are not counted.
 
     Args:
-        truth: (z, y, x) labels; 0, and the last three numbers of uint64 as CREMI has it, are not labelled.
-        segmentation: (z, y, x) labels, 0 is a label like any other.
+        truth: (z, y, x) labels; 0, and the last three numbers of uint64 as in CREMI's data, mean "not labelled".
+        segmentation: (z, y, x) labels; 0 is a label like any other.
 
     Returns:
         Columns truth, segment and voxels, one row per pair, ordered by truth, then segment. Tables of boxes that tile
@@ -41,14 +41,14 @@ def contingency(truth: npt.NDArray[Any], segmentation: npt.NDArray[Any]) -> Tabl
         ValueError: the shapes differ.
     """
     if truth.shape != segmentation.shape:
-        raise ValueError(f"truth and segmentation must have one shape, got {truth.shape} and {segmentation.shape}")
+        raise ValueError(f"truth and segmentation must have the same shape, got {truth.shape} and {segmentation.shape}")
     pairs = (np.ascontiguousarray(labels, np.uint64).ravel() for labels in (truth, segmentation))
     rows, voxels = _count_pairs(*pairs)
     return added([{"truth": rows[:, 0], "segment": rows[:, 1], "voxels": voxels}])
 
 
 def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
-    """Contingency tables added up: one row per pair, ordered by truth, then segment.
+    """Add up contingency tables: one row per pair, ordered by truth, then segment.
 
     Raises:
         ValueError: voxels are not whole numbers, or negative.
@@ -59,7 +59,7 @@ def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
     """
     for table in tables:
         _check_counts(table["voxels"])
-    # as uint64 before they are joined: numpy joins signed and unsigned numbers as floats, which round large labels
+    # converted before they are joined: numpy joins signed and unsigned numbers as floats, which round large labels
     truth, segment, voxels = (
         np.concatenate([np.asarray(table[name]).astype(np.uint64) for table in tables]) for name in COLUMNS
     )
@@ -82,7 +82,7 @@ def _check_counts(voxels: npt.NDArray[Any]) -> None:
 
 
 def _firsts(differs: npt.NDArray[np.bool_], rows: int) -> npt.NDArray[np.int64]:
-    """The rows of a sorted column that differ from the row before, the first one included."""
+    """The first row of a sorted column, and each row that differs from the row before it."""
     return np.flatnonzero(np.append(True, differs)[:rows])
 
 
@@ -115,7 +115,7 @@ def _count_pairs(truth: Any, segmentation: Any) -> Any:
 
 @njit(inline=True)
 def _place(places: Any, rows: Any, u: Any, v: Any) -> Any:
-    """Where the number of a pair's row is, or belongs."""
+    """The place that holds the number of a pair's row, or the free place for it."""
     mask = np.uint64(len(places) - 1)
     place = mixed(mixed(u) + v) & mask
     while places[place] >= 0 and (rows[places[place], 0] != u or rows[places[place], 1] != v):
@@ -140,7 +140,7 @@ def scores(table: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
         least 0; `voxels`, a whole number. A perfect segmentation has exactly 1 for Rand and exactly 0 for the others.
 
     Raises:
-        ValueError: the table is empty, or its voxels are no counts.
+        ValueError: the table is empty, or its voxels are not counts.
     """
     table = added([table])
     shared = table["voxels"]
@@ -164,14 +164,14 @@ def scores(table: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
 
 
 def worst(table: Mapping[str, npt.NDArray[Any]], most: int = 10) -> dict[str, list[dict[str, float]]]:
-    """Where to look: the true bodies that are split worst, and the segments that merge worst.
+    """The largest errors: the true bodies that are split worst, and the segments that merge worst.
 
-    A body's share of VOI split is what the segments of its voxels leave open, weighed by its voxels; the shares of all
-    bodies add up to VOI split, those of all segments to VOI merge.
+    A body's share of VOI split is the entropy of the segments of its voxels, weighted by its voxels. The shares of all
+    bodies add up to VOI split, and those of all segments to VOI merge.
 
     Args:
         table: a contingency table.
-        most: entries of each list.
+        most: largest number of entries of each list.
 
     Returns:
         `splits`: truth, voi (bits), parts (segments of it), largest (the segment that has most of it);
@@ -214,7 +214,7 @@ def _worst(
 def _by_label(
     labels: npt.NDArray[Any], voxels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Voxels of each label, by label, and which of them each row belongs to."""
+    """The voxels of each label, in the order of the labels; and for each row, the place of its label in that order."""
     if (labels[1:] < labels[:-1]).any():
         order = np.argsort(labels)
         whole, ordered = _by_label(labels[order], voxels[order])
@@ -227,13 +227,13 @@ def _by_label(
 
 
 def _open_bits(shared: npt.NDArray[Any], whole: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """What a voxel of the whole leaves open about its part, bits, times the voxels of the part: never below 0."""
+    """Bits that the whole leaves open about the part of a voxel, times the voxels of the part; never below 0."""
     bits: npt.NDArray[np.float64] = shared * np.log1p((whole - shared) / shared) / math.log(2)
     return bits
 
 
 def sum_of(counts: npt.NDArray[Any]) -> int:
-    """The sum of counts below 2^64, exact where it is larger.
+    """The exact sum of counts that are each below 2^64; the sum itself may be larger.
 
     >>> sum_of(np.array([2**63, 2**63, 5], np.uint64)) == 2**64 + 5
     True
@@ -243,7 +243,7 @@ def sum_of(counts: npt.NDArray[Any]) -> int:
 
 
 def sum_of_squares(counts: npt.NDArray[Any]) -> int:
-    """The sum of the squares of counts below 2^64, exact.
+    """The exact sum of the squares of counts that are each below 2^64.
 
     >>> sum_of_squares(np.array([10**15, 3])) == 10**30 + 9
     True

@@ -1,4 +1,4 @@
-"""Short names of files' bytes, remembered while the files stay as they are."""
+"""Digests of files, remembered while the files do not change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 SETTLED = 2.0
-"""Seconds after which a second change of a file is sure to change its time too."""
+"""Seconds after which a second change of a file is certain to change its modification time too."""
 
 Content = TypeVar("Content")
 
@@ -18,13 +18,13 @@ Content = TypeVar("Content")
 class Remembered(Generic[Content]):
     """A function of a file that is computed again only when the file has changed.
 
-    A file counts as unchanged while its inode, its size and its times of change are the same. What was computed of a
-    file that changed within the last two seconds is not kept: clocks of file systems are coarse, so that a second
-    change can leave the time as it is.
+    A file counts as unchanged while its inode, its size and its times of change are the same. The result for a file
+    that changed within the last two seconds is not kept: clocks of file systems are coarse, so a second change may
+    leave the time as it is.
 
     Args:
         compute: the function; it takes the path.
-        most: files to remember.
+        most: largest number of files to remember.
     """
 
     def __init__(self, compute: Callable[[Path], Content], most: int = 1024) -> None:
@@ -51,7 +51,7 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 
 def digest_of(content: bytes) -> str:
-    """A short name of some bytes."""
+    """The first 16 hexadecimal digits of the SHA-256 of some bytes."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -64,7 +64,7 @@ _digests = Remembered(_digest)
 
 
 def file_digest(path: str | Path) -> str:
-    """A short name of a file's bytes: 16 hexadecimal digits of its SHA-256.
+    """The first 16 hexadecimal digits of the SHA-256 of a file.
 
     Raises:
         FileNotFoundError: the file does not exist.

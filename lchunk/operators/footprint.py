@@ -1,4 +1,4 @@
-"""What a chunk of inference takes of memory, and the chunk shape that fits."""
+"""The memory that inference needs for a chunk, and the chunk shape that fits into memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lchunk.operators.lattice import Lattice
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a chunk takes.
+    """The memory that inference needs for a chunk.
 
     Args:
         lattice: the patches.
         selection: the channels.
-        dtype: of the voxels written.
-        batch: patches at once.
-        net: bytes that the net itself takes for a batch.
+        dtype: type of the voxels that are written.
+        batch: patches per batch.
+        net: bytes that the net itself needs for a batch.
     """
 
     lattice: Lattice
@@ -34,8 +34,10 @@ class Footprint:
     net: int
 
     def host(self, chunk_shape: Triple, *, blends: bool = True) -> int:
-        """Peak bytes on the host: two inputs (the next is read ahead), two outputs (the last is being written) and the
-        last one packed, twice; the slab, four batches, and the net where it blends here too.
+        """Peak bytes on the host.
+
+        They are two inputs (the next one is read ahead), two outputs (the last one is being written), the last output
+        packed, twice, and four batches; and, if patches are blended on the host, the slab and the net.
         """
         written = math.prod(chunk_shape) * len(self.selection.kept) * np.dtype(self.dtype).itemsize
         held = 2 * self._reach(chunk_shape) + 4 * written + 4 * self._batch
@@ -54,7 +56,8 @@ class Footprint:
             inner_chunk: the shape must be a multiple of it.
 
         Returns:
-            zyx, whole strides where those are multiples of the inner chunk; None where nothing fits.
+            zyx, a multiple of the stride and of the inner chunk where such a multiple is at most the volume's side;
+            None where nothing fits.
         """
         size = self.lattice.bounds.shape
         steps = [math.lcm(s, i) for s, i in zip(self.lattice.stride, inner_chunk, strict=True)]
@@ -71,7 +74,7 @@ class Footprint:
         return min(fits, key=lambda shape: (self.redundancy(shape), math.prod(shape)), default=None)
 
     def redundancy(self, chunk_shape: Triple) -> float:
-        """Patches computed with this chunk shape, over those of the volume in one piece."""
+        """Patches computed with this chunk shape, divided by those of the volume in one piece."""
         grid, bounds = Grid(self.lattice.bounds, chunk_shape), self.lattice.bounds
         per_axis = [
             sum(self.lattice.count(_along(bounds, axis, chunk)) for chunk in map(grid.chunk, _indices(grid, axis)))
@@ -110,12 +113,12 @@ def _indices(grid: Grid, axis: int) -> list[Triple]:
 
 
 def _along(bounds: Bbox, axis: int, bbox: Bbox) -> Bbox:
-    """A box cut down to one voxel, at the volume's start, on the other axes."""
+    """A box reduced to one voxel, at the volume's start, on the other axes."""
     start = triple(bbox.start[a] if a == axis else bounds.start[a] for a in range(3))
     return Bbox(start, triple(bbox.stop[a] if a == axis else bounds.start[a] + 1 for a in range(3)))
 
 
 def _few(counts: range) -> list[int]:
-    """Of many numbers of steps some: 1, 2, 3, 4, 6, 8, 12, … and the last."""
+    """All counts if they are few; else a selection of them: 1, 2, 3, 4, 6, 8, 12, … and the last."""
     wanted = {base * 2**power for base in (1, 3) for power in range(24)} | {counts[-1]}
     return [count for count in counts if count in wanted] if len(counts) > 8 else list(counts)

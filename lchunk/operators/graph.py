@@ -1,4 +1,4 @@
-"""A graph of labels: what touches, how strongly, and what is one; parts of a volume's graph add up to it."""
+"""A graph of labels: which labels touch, how strongly, and which are one object. Graphs of a volume's parts add up."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Numbers = npt.NDArray[np.int64]
 Table = dict[str, npt.NDArray[Any]]
 
 ONE = float(1 << 24)
-"""An affinity of 1 as it stands in the sums; whole numbers add up the same in any order."""
+"""An affinity of 1 in the sums, which are whole numbers so that they add up to the same in any order."""
 
 EDGE = ("pair", "sum", "count", "first")
 PAIR, SUM, COUNT, FIRST = range(4)
 
 LOW_FACES = (1, 2, 4)
 HIGH_FACES = (8, 16, 32)
-"""Bits of a label that touches a box's first, its last plane along z, y, x, with more of the volume behind it."""
+"""Bits of labels that touch a box's first or last plane along z, y, x, where the volume continues beyond it."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Graph:
 
     Args:
         nodes: labels, ascending; those of the box, and those outside it that its edges reach.
-        sizes: voxels of each in the box.
-        faces: bits of each, see `LOW_FACES` and `HIGH_FACES`.
-        edges: rows of pair, sum, count, first (`PAIR` to `FIRST`); two rows may be of one pair, and are then added up.
+        sizes: voxels of each label in the box.
+        faces: bits of each label, see `LOW_FACES` and `HIGH_FACES`.
+        edges: rows of pair, sum, count, first (`PAIR` to `FIRST`); rows of the same pair are added up.
             pair: u · 2^32 + v, places u < v in `nodes`; sum: affinities in fixed point, see `ONE`; count: voxels with
-            an affinity between the two; first: the smallest 3 · linear index + axis, in the volume, of those, which
-            decides between equal means.
-        links: (n, 2) places in `nodes` of labels that are one.
+            an affinity between the two; first: the smallest 3 · linear index + axis, in the volume, of these voxels,
+            which decides between equal means.
+        links: (n, 2) places in `nodes` of labels that are the same object.
     """
 
     nodes: Labels
@@ -66,7 +66,7 @@ class Graph:
 
 
 def outside(labels: Labels, start: Triple, shape: Triple, volume_shape: Triple) -> npt.NDArray[np.bool_]:
-    """Which labels, named by their first voxels, are of voxels outside a box.
+    """Whether each label is outside a box: a label is named by its first voxel.
 
     Args:
         labels: 1 + linear index of a voxel in the volume.
@@ -82,7 +82,7 @@ def outside(labels: Labels, start: Triple, shape: Triple, volume_shape: Triple) 
 
 
 def pairs_of(u: npt.NDArray[Any], v: npt.NDArray[Any]) -> Numbers:
-    """One number for each pair of places, whichever comes first."""
+    """One number for each pair of places, in whichever order they are given."""
     pairs: Numbers = np.minimum(u, v).astype(np.int64) << 32 | np.maximum(u, v)
     return pairs
 
@@ -97,7 +97,7 @@ def ends_of(pairs: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def distinct(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Each label once, ascending; for labels that lie in runs far faster than numpy's hashing."""
+    """Each label once, ascending; far faster than numpy's hashing for labels that come in runs."""
     return _without_repeats(np.sort(_without_repeats(labels.ravel()), kind="stable"))
 
 
@@ -111,8 +111,8 @@ def put_together(graphs: Sequence[Graph], faces: Sequence[int]) -> Graph:
     """The graph of several boxes as one.
 
     Args:
-        graphs: of each box.
-        faces: of each box, the bits of its faces that are faces of all the boxes together.
+        graphs: the graph of each box.
+        faces: for each box, the bits of its faces that are also faces of all boxes together.
     """
     nodes, places = np.unique(np.concatenate([graph.nodes for graph in graphs]), return_inverse=True)
     sizes, touched = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
@@ -133,13 +133,13 @@ def put_together(graphs: Sequence[Graph], faces: Sequence[int]) -> Graph:
 
 
 def linked_labels(ids: Labels, sizes: Numbers, pairs: Labels, at_faces: dict[int, Labels]) -> Graph:
-    """The graph of labels that are one where they touch.
+    """A graph of links alone: labels that touch are the same object.
 
     Args:
-        ids: labels of a box; 0 is none.
-        sizes: voxels of each in the box.
-        pairs: (n, 2) labels that are one.
-        at_faces: labels at each of the box's faces, by its bit.
+        ids: labels of a box; 0 is no label.
+        sizes: voxels of each label in the box.
+        pairs: (n, 2) labels that are the same object.
+        at_faces: labels at each face of the box, by the face's bit.
     """
     known = ids != 0
     linked = np.unique(pairs, axis=0)

@@ -1,4 +1,4 @@
-"""A net over a volume, patch by patch, blended without a seam."""
+"""Apply a net to a volume patch by patch, and blend the patches without a seam."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Net:
 
     Args:
         predict: (batch, 1, z, y, x) of the image's type to (batch, channel, z, y, x), of the input or the output patch.
-            What comes back is only handed to the blender, but has `shape`, and items; on the host it is float32, or
-            uint16 that are the bits of bfloat16. The patches are a buffer: they change after the call.
-        blender: makes what adds the answers up, where they lie.
+            The answer goes only to the blender, and must have `shape` and items; on the host it is float32, or uint16
+            with the bits of bfloat16. The patches are a buffer that is filled again after the call.
+        blender: makes the object that adds the answers up, on the host or on a device.
     """
 
     predict: Callable[[Voxels], Any]
@@ -51,22 +51,22 @@ def infer(
 
     Args:
         image: (z, y, x), integers are divided by their type's maximum.
-        image_bbox: where the image lies; at least `lattice.reach(bbox)`.
-        bbox: what to predict.
-        lattice: patches of the whole volume: they make the result the same for every box.
+        image_bbox: the box of the image; it must contain `lattice.reach(bbox)`.
+        bbox: the box to predict.
+        lattice: patches of the whole volume, so that the result is the same for every box.
         net: the net.
-        channels: what the net must return.
-        keep: channels to give back, in this order; default: all.
-        myelin_threshold: where the last channel is above it the others become 0, and it is not given back.
+        channels: number of channels that the net must return.
+        keep: channels to return, in this order; default: all.
+        myelin_threshold: the other channels become 0 where the last one is above it; the last one is not returned.
         dtype: float32; or an integer type, which holds values in [0, 1] times its maximum, rounded to even, saturating.
-        batch: patches that go through the net at once; the last batch is filled up with black.
-        progress: told the patches done, and their number.
+        batch: patches per batch; the last batch is padded with zeros.
+        progress: called with the number of patches that are done, and their total.
 
     Returns:
         (channel, z, y, x). Patches of zeros are not computed, and count as 0.
 
     Raises:
-        ValueError: the net's output does not fit, or holds NaN or infinity; or a channel is not there.
+        ValueError: the net's output has another shape, or holds NaN or infinity; or a channel does not exist.
     """
     selection = Selection(channels, tuple(keep), myelin_threshold)
     output: Voxels = np.zeros((len(selection.kept), *bbox.shape), dtype)
@@ -128,7 +128,7 @@ def host_net(
 
 
 class Floats:
-    """Turns batches of patches into float32, always into the same array: a net is called many times."""
+    """Converts batches of patches to float32, always in the same array: a net is called many times."""
 
     def __init__(self) -> None:
         self.voxels: npt.NDArray[np.float32] = np.empty(0, np.float32)
@@ -140,7 +140,7 @@ class Floats:
 
 
 def identity_net(channels: int, crop: Triple = (0, 0, 0)) -> Net:
-    """A net that returns its input's middle in every channel: what blending leaves of it is what blending does."""
+    """A net that returns the middle of its input in every channel: it shows what blending alone does to an image."""
 
     def predict(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         middle = tuple(slice(c, side - c) for c, side in zip(crop, patches.shape[2:], strict=True))

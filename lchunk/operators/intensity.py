@@ -1,4 +1,4 @@
-"""Grey values of 8 bits from those of other types, by one fixed range for the whole volume."""
+"""Convert grey values of other types to 8 bits, by one fixed range for the whole volume."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 
 def eight_bits(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
-    """Map a range of intensities to 0 to 255; what lies outside it becomes 0 or 255.
+    """Map a range of intensities to 0 to 255; intensities outside the range become 0 or 255.
 
     Args:
-        voxels: integers or floats of any type, no NaN among them.
-        low: what becomes 0.
-        high: what becomes 255; below `low`, the image is inverted.
+        voxels: integers or floats of any type, without NaN.
+        low: intensity that becomes 0.
+        high: intensity that becomes 255; if it is below `low`, the image is inverted.
 
     Returns:
         The nearest whole number of (voxel - low) / (high - low) times 255, halves to the even one.
@@ -40,6 +40,6 @@ def eight_bits(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray
 
 
 def _scaled(voxels: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.uint8]:
-    # one rounding alone: the product of whole numbers is exact
+    # rounded only once: the product of whole numbers is exact
     shares = (voxels.astype(np.float64) - low) * 255.0 / (high - low)
     return np.rint(np.clip(shares, 0, 255)).astype(np.uint8)

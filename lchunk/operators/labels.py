@@ -1,4 +1,4 @@
-"""Labels that are the same for every grid: their ids, and how some become others."""
+"""Labels that are the same for every grid: their ids, and relabelling."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ids_of(firsts: npt.NDArray[np.int64], shape: Triple, start: Triple, volume_s
 
 
 def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
-    """Each label in `changed` (ascending) becomes its entry of `roots`; the others stay.
+    """Replace each label that is in `changed` (ascending) by its entry of `roots`; the others stay.
 
     >>> relabelled(np.array([1, 7, 0], np.uint64), np.array([7], np.uint64), np.array([3], np.uint64))
     array([1, 3, 0], dtype=uint64)
@@ -65,12 +65,12 @@ def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
 
 @njit
 def look_up(table: Any, labels: Any, into: Any) -> None:
-    """Write the entry of a table of each label; numpy's `take` makes 64-bit indices of small labels first.
+    """Replace each label by its entry in a table; numpy's `take` would convert small labels to 64-bit indices first.
 
     Args:
         table: by label.
         labels: (z, y, x).
-        into: (z, y, x), what is written.
+        into: (z, y, x), the array to fill.
     """
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
@@ -80,11 +80,11 @@ def look_up(table: Any, labels: Any, into: Any) -> None:
 
 @njit
 def firsts_and_sizes(labels: Any, count: int) -> Any:
-    """Where each label below a count comes first, and how many voxels it has; a run of voxels is added at once.
+    """The first place of each label, and its number of voxels; a run of voxels is added at once.
 
     Args:
-        labels: flat.
-        count: of labels; one that is nowhere has place 0 and 0 voxels.
+        labels: flat, each below `count`.
+        count: number of labels; a label that does not occur has place 0 and 0 voxels.
     """
     firsts, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
     begin = 0

@@ -4,8 +4,8 @@
     output patch     ├──────────────┤          crop = (input - output) / 2
     the next one              ├──────────────┤ stride = output - overlap
 
-The last patch of an axis ends where the volume ends. A box needs the patches that meet it, wherever it lies:
-so every box of the volume gets the voxels that the whole would.
+The last patch of an axis ends where the volume ends. A box is computed from all patches that meet it, so every
+box gets the same voxels as the whole volume.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _zung(length: int) -> Logs:
 
 
 BUMPS: dict[str, Callable[[int], Logs]] = {"wu": _wu, "zung": _zung, "constant": np.zeros}
-"""How much a patch's voxels are trusted along one axis, as logarithms; along three axes they are multiplied."""
+"""Weights of a patch's voxels along one axis, as logarithms; those of the three axes are multiplied."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Lattice:
     Args:
         bounds: the volume.
         input_patch: voxels that the net sees, zyx.
-        output_patch: voxels that it is trusted for, zyx; in the middle of the input patch.
+        output_patch: voxels of its output that are used, zyx; in the middle of the input patch.
         overlap: voxels that neighbouring output patches share, zyx.
-        bump: what a patch's voxels weigh: "wu", "zung" or "constant".
+        bump: how a patch's voxels are weighted: "wu", "zung" or "constant".
 
     Raises:
         ValueError: the output patch does not fit in the middle of the input patch, or the overlap in the output
-            patch; or the bump is another.
+            patch; or the bump is unknown.
     """
 
     bounds: Bbox
@@ -127,13 +127,13 @@ class Lattice:
         return z * y * x
 
     def reach(self, bbox: Bbox) -> Bbox:
-        """The voxels that the patches meeting a box see."""
+        """The box of all voxels that the patches meeting a box read."""
         z, y, x = self._ranges(bbox)
         first, last = self.patch((z[0], y[0], x[0])), self.patch((z[-1], y[-1], x[-1]))
         return Bbox(first.start, last.stop).grown(self.crop)
 
     def _ranges(self, bbox: Bbox) -> list[range]:
-        """Numbers, an axis, of the patches that meet a box."""
+        """For each axis, the numbers of the patches that meet a box."""
         ranges = []
         for starts, patch, low, high, origin in zip(
             self.starts, self.output_patch, bbox.start, bbox.stop, self.bounds.start, strict=True
@@ -144,7 +144,7 @@ class Lattice:
 
 
 def _normalised(starts: tuple[int, ...], logs: Logs, size: int) -> Weights:
-    """exp(bump) over the sum of all patches' there, by their logarithms in float64: no sum underflows."""
+    """exp(bump) over the sum of all patches, computed from logarithms in float64, so that no sum underflows."""
     patch = len(logs)
     total = np.full(max(size, starts[-1] + patch), -np.inf)
     for start in starts:

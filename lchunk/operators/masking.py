@@ -30,7 +30,7 @@ def mask_factor(mask: tuple[float, ...], voxels: tuple[float, ...]) -> Triple:
     """Voxels that a mask voxel covers, from both voxel sizes (nm, zyx).
 
     Raises:
-        ValueError: not a whole number on every axis.
+        ValueError: they are not a whole number on every axis.
     """
     ratios = [coarse / fine for coarse, fine in zip(mask, voxels, strict=True)]
     if any(abs(ratio - round(ratio)) > 1e-3 * ratio or round(ratio) < 1 for ratio in ratios):
@@ -42,11 +42,11 @@ def mask_factor(mask: tuple[float, ...], voxels: tuple[float, ...]) -> Triple:
 
 
 def erase(voxels: npt.NDArray[Any], bbox: Bbox, kept: npt.NDArray[np.bool_], factor: Triple) -> None:
-    """Set to 0 what a mask does not keep.
+    """Set voxels to 0 where a mask does not keep them.
 
     Args:
-        voxels: (z, y, x) or (channel, z, y, x) of the box; changed.
-        bbox: fine voxels.
+        voxels: (z, y, x) or (channel, z, y, x) of the box; changed in place.
+        bbox: in fine voxels.
         kept: (z, y, x) of `coarsened(bbox, factor)`.
         factor: fine voxels that a mask voxel covers, zyx.
     """

@@ -13,7 +13,7 @@ from lchunk.operators.pair_hash import empty_places, longer, place_of
 
 
 class Forest(NamedTuple):
-    """Clusters of nodes as they grow, and their merges, in the order made; by the top node of each."""
+    """Clusters of nodes, each stored at its top node, and their merges in the order in which they were made."""
 
     tops: Any
     smallest: Any
@@ -27,7 +27,7 @@ class Forest(NamedTuple):
 
 
 def new_forest(waiting: npt.NDArray[np.bool_], sizes: Numbers) -> Forest:
-    """Every node is a cluster of its own.
+    """A forest in which every node is a cluster of its own.
 
     Args:
         waiting: nodes that the box does not see whole.
@@ -43,7 +43,7 @@ def new_forest(waiting: npt.NDArray[np.bool_], sizes: Numbers) -> Forest:
 
 @njit
 def _top(tops: Any, node: Any) -> Any:
-    """The top node of a node's cluster; path halving on the way."""
+    """The top node of a node's cluster; halves the path on the way."""
     while tops[node] != node:
         tops[node] = tops[tops[node]]
         node = tops[node]
@@ -65,7 +65,7 @@ def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
 
 @njit
 def follow_links(forest: Any, links: Any, away: Any) -> None:
-    """Join what is one inside the box; what is one with something outside it waits."""
+    """Join the clusters that are linked inside the box; those that are linked to a label outside it wait."""
     for row in range(len(links)):
         a, b = links[row]
         if not (away[a] or away[b]):
@@ -81,7 +81,7 @@ def follow_links(forest: Any, links: Any, away: Any) -> None:
 
 @njit
 def contracted(edges: Any, tops: Any) -> Any:
-    """Name the edges by clusters and add up those of one pair: the edge of each pair, by a hash of it."""
+    """Rename the ends of edges to clusters and add up edges of the same pair. Returns a hash from pairs to edges."""
     between = empty_places(len(edges))
     for edge in range(len(edges)):
         pair = edges[edge, PAIR]
@@ -106,7 +106,7 @@ def _pair(a: Any, b: Any) -> Any:
 
 @njit(inline=True)
 def _add(edges: Any, to: Any, edge: Any) -> None:
-    """Add an edge to another; it is no more, which is a count of 0."""
+    """Add an edge to another, and remove it by setting its count to 0."""
     edges[to, SUM] += edges[edge, SUM]
     edges[to, COUNT] += edges[edge, COUNT]
     edges[to, FIRST] = min(edges[to, FIRST], edges[edge, FIRST])
@@ -118,9 +118,9 @@ def merge_strongest(forest: Any, edges: Any, between: Any, rising: Any, least: f
     """Merge in place, the strongest edge first: the last of `rising`, or of the edges that have changed since.
 
     Each edge has two half-edges, 2e and 2e + 1, chained from the node that they leave. Entries of `between` for
-    clusters that are no more stay, as nobody asks for them.
+    clusters that no longer exist stay, because they are never looked up.
     """
-    chains = np.full((len(forest.tops), 3), -1, np.int32)  # first, last, and one less than how many half-edges
+    chains = np.full((len(forest.tops), 3), -1, np.int32)  # first half-edge, last one, their number minus 1
     following = np.full(2 * len(edges), -1, np.int32)
     used = 0
     for edge in range(len(edges)):
@@ -208,7 +208,7 @@ def _append(chains: Any, following: Any, node: Any, half: Any) -> None:
 
 @njit
 def _without_old(edges: Any) -> Any:
-    """The places of the edges that are left, and how many they are."""
+    """A hash of the edges that remain, and their number."""
     used = 0
     for edge in range(len(edges)):
         used += edges[edge, COUNT] > 0
@@ -227,7 +227,7 @@ def _before(means: Any, queue: Any, place: int, mean: float, tie: int) -> Any:
 
 @njit
 def _sink(means: Any, queue: Any, count: int) -> None:
-    """Let the entry at the top of the queue, strongest first, sink to where it belongs."""
+    """Move the entry at the top of the queue, which has the strongest first, down to its place."""
     place = 0
     mean, tie, edge = means[0], queue[0, 0], queue[0, 1]
     while 2 * place + 1 < count:
@@ -243,7 +243,7 @@ def _sink(means: Any, queue: Any, count: int) -> None:
 
 @njit
 def _rise(means: Any, queue: Any, place: int) -> None:
-    """Let an entry of the queue rise to where it belongs."""
+    """Move an entry of the queue up to its place."""
     mean, tie, edge = means[place], queue[place, 0], queue[place, 1]
     while place > 0:
         above = (place - 1) // 2
@@ -256,7 +256,7 @@ def _rise(means: Any, queue: Any, place: int) -> None:
 
 @njit
 def shortened(tops: Any) -> Any:
-    """The top of each node, found once for all."""
+    """The top of each node, with every path reduced to one step."""
     for node in range(len(tops)):
         tops[node] = _top(tops, node)
     return tops

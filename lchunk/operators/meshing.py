@@ -42,7 +42,7 @@ def mesh_labels(
         origin: low corner of the volume's voxel (0, 0, 0), nanometres zyx.
         simplification: reduce triangles by about this factor; 0 keeps all. A closed surface that would become flat,
             or turn inside out, keeps all its triangles.
-        max_error: most that a vertex may move, nanometres.
+        max_error: largest distance that a vertex may move, nanometres.
 
     Returns:
         Surfaces by label, ascending. Labels without a surface in this array are left out.
@@ -78,7 +78,7 @@ def mesh_labels(
 
 
 def _with_few_bits(voxel_size: tuple[float, float, float], side: int) -> tuple[float, float, float]:
-    """A voxel size so near that it makes no difference to simplification, of which float32 holds any multiple exactly.
+    """A voxel size whose multiples float32 holds exactly, so near to the given one that simplification does not differ.
 
     Args:
         voxel_size: nanometres.
@@ -99,7 +99,7 @@ def _placed(vertices: Any, step: Any, first: Any, half: Any, low: Any) -> Any:
 
     Args:
         vertices: (n, 3) float32, multiples of `step` where they were not moved.
-        step: half a voxel, as the mesher has it.
+        step: half a voxel, in the mesher's voxel size.
         first: the array's first voxel, in half voxels.
         half: half a voxel in nanometres.
         low: corner of the volume's voxel (0, 0, 0) in nanometres.
@@ -114,7 +114,7 @@ def _placed(vertices: Any, step: Any, first: Any, half: Any, low: Any) -> Any:
 
 @njit
 def _is_flat(vertices: Any, triangles: Any) -> Any:
-    """Whether a surface is closed (the areas of its triangles, as vectors, add up to none) and holds no volume."""
+    """Whether a surface is closed (the areas of its triangles, as vectors, add up to 0) and encloses no volume."""
     x0, y0, z0 = np.float64(vertices[0, 0]), np.float64(vertices[0, 1]), np.float64(vertices[0, 2])
     volume = area_x = area_y = area_z = total = 0.0
     for row in range(len(triangles)):

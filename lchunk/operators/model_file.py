@@ -1,7 +1,7 @@
-"""A user's Python file and the modules beside it, loaded as a small world of their own.
+"""Load a user's Python file and the modules in its folder, isolated from other modules in a "world" of their own.
 
 Modules of two model folders never mix, whatever their names: each is registered in `sys.modules` under a name that
-begins with the name of its world. Files of one world find each other by the names that the user wrote, at any time:
+begins with the name of its world. Files of one world import each other by the names that the user wrote, at any time:
 
     import helper                at the top or inside a function: by the `__import__` that the world's files have
     from .helper import f        as in a package; the model's folder is the package
@@ -36,7 +36,7 @@ _numbers = count(1)
 
 
 class ModelFile:
-    """A loaded model file. Its modules are forgotten some time after the last reference to this object is gone.
+    """A loaded model file. Its modules leave `sys.modules` some time after the last reference to this object is gone.
 
     Args:
         path: the file.
@@ -51,14 +51,14 @@ class ModelFile:
     def __init__(self, path: str, weights: str = "") -> None:
         file = Path(path)
         if not file.is_file():
-            raise FileNotFoundError(f"model must be a Python file, got {path}, which is not there")
+            raise FileNotFoundError(f"model must be a Python file, got {path}, which does not exist")
         if file.suffix != ".py":
             raise ValueError(f"model must be a Python file, NAME.py, got {path}")
         _forget_unused()
         self.path = path
         pickled = Path(weights) if weights and Path(weights).is_file() else None
         self.world = _World(file.resolve(), model_sources(file, pickled))
-        # not forgotten at once: the garbage collector may run while somebody goes through `sys.modules`
+        # not removed at once: the garbage collector may run while other code iterates over `sys.modules`
         weakref.finalize(self, _unused.append, self.world.name).atexit = False
         try:
             with self.loading():
@@ -66,15 +66,15 @@ class ModelFile:
         except NetChangedError:
             raise
         except Exception as error:
-            raise ValueError(f"{path} must be importable, got {self.told(error)}") from error
+            raise ValueError(f"{path} must be importable, got {self.describe(error)}") from error
 
-    def told(self, error: BaseException) -> str:
-        """An error's type and text in the user's names."""
+    def describe(self, error: BaseException) -> str:
+        """The type and the text of an error, with modules named as the user names them."""
         return f"{type(error).__name__}: {error}".replace(f"{self.world.name}.", "")
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """While a call into the model is in progress, its modules are importable by their plain names everywhere."""
+        """Make the model's modules importable by their plain names everywhere, during a call into the model."""
         token = _active.set(self.world)
         try:
             yield
@@ -85,7 +85,7 @@ class ModelFile:
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """As `active`; other modules that have the plain names of the folder's are set aside for that time."""
+        """Like `active`, with other modules of the same plain names removed from `sys.modules` for that time."""
         tops = {top for top in self.world.tops() if top in sys.modules and top not in sys.stdlib_module_names}
         aside = {name: sys.modules[name] for name in list(sys.modules) if name.partition(".")[0] in tops}
         for name in aside:
@@ -121,12 +121,12 @@ class _World:
         return {*listed, *self.folder.packages[:1]} - {"", "__pycache__", "__init__"}
 
     def verify(self, file: Path, digest: str) -> None:
-        """Raise unless a file is one that the recipe knows, with the same bytes."""
+        """Raise an error unless the recipe knows the file, with the same content."""
         wanted = self.sources.files.get(file)
         if wanted is None:
             raise ValueError(
                 f"a module of the model's folder must be imported by its literal name, got {file}, imported by a "
-                "computed one, so that the recipe does not know it; write an import statement for it"
+                "computed name, which the recipe cannot know; write an import statement for it"
             )
         if digest != wanted:
             raise NetChangedError.of(str(file))
@@ -174,7 +174,7 @@ class _World:
         return spec_from_file_location(full, file)
 
     def alias(self, plain: str) -> ModuleSpec | None:
-        """How a module of the folder is found under its plain name."""
+        """How to find a module of the folder under its plain name."""
         inner = self.folder.absolute(plain)
         found = None if inner is None else self.folder.find(inner)
         if inner is None or found is None or (found.is_dir() and PathFinder.find_spec(plain.partition(".")[0])):
@@ -190,7 +190,7 @@ def _package(full: str, folder: Path) -> ModuleSpec:
 
 
 class _Source(SourceFileLoader):
-    """Runs a file of a world; never from a compiled file, whose check of the time is too coarse for a change."""
+    """Runs a source file of a world, never a compiled one: Python finds changes by times, which are too coarse."""
 
     def __init__(self, full: str, file: Path, world: _World) -> None:
         super().__init__(full, str(file))
@@ -208,7 +208,7 @@ class _Source(SourceFileLoader):
 
 
 class _Alias(Loader):
-    """Gives a module of a world under its plain name."""
+    """Loads a module of a world under its plain name."""
 
     def __init__(self, world: _World, full: str) -> None:
         self.world, self.full = world, full
@@ -240,7 +240,7 @@ def _forget_unused() -> None:
 
 
 _unused: list[str] = []
-"""Names of worlds that nothing refers to any more."""
+"""Names of worlds that are no longer referred to."""
 
 _worlds: weakref.WeakValueDictionary[str, _World] = weakref.WeakValueDictionary()
 _active: ContextVar[_World | None] = ContextVar("lchunk_active_model", default=None)

@@ -1,4 +1,4 @@
-"""Where the modules lie that a model file imports from its own folder."""
+"""Find the modules that a model file imports from its own folder."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ModelFolder:
         """The file of a module; of a package its `__init__.py`, or its folder where it has none.
 
         Args:
-            name: as this folder counts names.
+            name: dotted name, as described for the class.
 
         Returns:
             None where there is no such module.
@@ -80,10 +80,10 @@ class ModelFolder:
     def absolute(self, name: str) -> str | None:
         """What `import name` means in a file of the folder.
 
-        A module beside the model file comes before an installed one, as for a program started from that folder.
+        A module next to the model file comes before an installed one, as for a program started from that folder.
 
         Returns:
-            The name as this folder counts names; None where the module is not one of the folder's.
+            The dotted name, as described for the class; None where the module is not one of the folder's.
         """
         top = name.partition(".")[0]
         if not top.isidentifier() or top in sys.builtin_module_names:

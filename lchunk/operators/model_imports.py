@@ -1,4 +1,4 @@
-"""Which files of its folder a model file imports, found by reading them: nothing is executed."""
+"""Find the files that a model file imports from its folder, by reading them: nothing is executed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lchunk.operators.pickled_names import pickled_names
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement, wherever in a file it stands.
+    """One import statement, anywhere in a file.
 
     Args:
         module: the dotted name after `from` or `import`.
@@ -29,7 +29,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Source:
-    """What was read of one file: a short name of its bytes, and its imports."""
+    """What was read from one file: a digest of its bytes, and its imports."""
 
     digest: str
     imports: tuple[Import, ...]
@@ -52,7 +52,8 @@ class ModelSources:
 def model_sources(model: Path, weights: Path | None = None) -> ModelSources:
     """Read a model file, and every file that it imports from its folder, directly or not.
 
-    Imports inside functions count, those by `importlib.import_module` with a literal name, and those of a pickled net.
+    Imports inside functions count, and so do those by `importlib.import_module` with a literal name, and those of a
+    pickled net.
 
     Args:
         model: the model file.
@@ -120,7 +121,7 @@ def _read(path: Path) -> Source:
     content = path.read_bytes()
     try:
         tree = ast.parse(content) if path.suffix == ".py" else None
-    except (SyntaxError, ValueError):  # the loader says so, with the line
+    except (SyntaxError, ValueError):  # the loader reports it, with the line
         tree = None
     return Source(digest_of(content), tuple(_imports(tree)) if tree is not None else ())
 

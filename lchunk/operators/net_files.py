@@ -1,4 +1,4 @@
-"""The files that make a net, each with a short name of its bytes: what a recipe says of a net."""
+"""The files that a net is made from, each with a digest of its bytes: a recipe records a net by them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NetChangedError(RuntimeError):
     def of(cls, name: str) -> NetChangedError:
         """The error for a file."""
         return cls(
-            f"files of a net must stay as they are while it is in use, got {name}, which changed; run the command again"
+            f"files of a net must not change while it is in use, got {name}, which changed; run the command again"
         )
 
 
@@ -32,7 +32,7 @@ def net_files(framework: str, model: str, weights: str) -> NetFiles:
     """The files of a net with a digest of each. No file is executed, and no framework is imported.
 
     Args:
-        framework: as `NetFile` takes it.
+        framework: see `NetFile`.
         model: the model file.
         weights: the file of its weights, or empty.
 
@@ -47,7 +47,7 @@ def net_files(framework: str, model: str, weights: str) -> NetFiles:
         return ()
     for name, file in (("model", model), ("weights", weights)):
         if file and not Path(file).is_file():
-            raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
+            raise FileNotFoundError(f"{name} must be a file, got {file}, which does not exist")
     found = list(_model(Path(model), Path(weights) if weights else None))
     return (*found, ("weights_file", file_digest(weights))) if weights else tuple(found)
 
@@ -75,7 +75,7 @@ _external = Remembered(_external_tensors)
 
 
 def refuse_changed(wanted: NetFiles, found: NetFiles) -> None:
-    """Raise where a net's files are not those that were wanted.
+    """Raise an error if a net's files are not the expected ones.
 
     Raises:
         NetChangedError: naming the first file that differs.

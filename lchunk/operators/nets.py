@@ -1,4 +1,4 @@
-"""PyTorch nets at work, on the CPU or on a device."""
+"""Run PyTorch nets, on the CPU or on a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.allocation import keep_freed_memory
 from lchunk.operators.augmentation import augmented
-from lchunk.operators.blending import HostBlender, Placement, Selection, refuse_nonsense, sum_type
+from lchunk.operators.blending import HostBlender, Placement, Selection, refuse_not_finite, sum_type
 from lchunk.operators.inference import Floats, Net
 from lchunk.operators.lattice import Lattice
 from lchunk.operators.torch_models import open_model
@@ -44,8 +44,8 @@ def torch_net(
         model: see `open_model`.
         weights: see `open_model`.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one.
-        autocast: "none" computes in float32; "tf32" rounds what convolutions and matrix products multiply to 10 bits,
-            on a GPU that can; "bfloat16" and "float16" are faster and less exact.
+        autocast: "none" computes in float32; "tf32" rounds the factors of convolutions and matrix products to 10 bits,
+            on a GPU that supports it; "bfloat16" and "float16" are faster and less exact.
         augmentations: see `augmented`.
         affinities: see `augmented`.
         trust_weights: see `open_model`.
@@ -72,7 +72,7 @@ def torch_net(
 
 
 def cpu_net(model: Forward, autocast: torch.dtype | None) -> Net:
-    """A net on the CPU: answers are shared with numpy; bfloat16 stays as it is."""
+    """A net on the CPU. numpy shares the memory of its answers; bfloat16 is not converted."""
     floats = Floats()
     forward = _cast(model, torch.device("cpu"), autocast)
 
@@ -87,7 +87,7 @@ def cpu_net(model: Forward, autocast: torch.dtype | None) -> Net:
 
 
 def device_net(forward: Forward, place: torch.device) -> Net:
-    """A net on a device: integers go up, answers are added up there, and finished voxels come down."""
+    """A net on a device: integers are copied to it, answers are added up there, and finished voxels are copied back."""
 
     def predict(patches: Voxels) -> torch.Tensor:
         with torch.inference_mode():
@@ -102,10 +102,10 @@ def device_net(forward: Forward, place: torch.device) -> Net:
 
 
 class DeviceBlender:
-    """Adds up on a device; finished planes come down while the next ones are computed.
+    """Adds up on a device; finished planes are copied to the host while the next ones are computed.
 
     Args:
-        lattice, bbox, selection, output: as those of `HostBlender`.
+        lattice, bbox, selection, output: see `HostBlender`.
         place: the device.
     """
 
@@ -156,10 +156,10 @@ class DeviceBlender:
         if stop == self.bbox.shape[0]:
             self._land()
             if not bool(self.finite):
-                refuse_nonsense(self.bbox)
+                refuse_not_finite(self.bbox)
 
     def _land(self) -> None:
-        """Wait for the planes that are on their way."""
+        """Wait for the planes that are being copied."""
         for coming in self.coming:
             coming.land()
         self.coming.clear()
@@ -167,7 +167,7 @@ class DeviceBlender:
 
 @dataclass
 class _Coming:
-    """Planes on their way from the device into the output."""
+    """Planes that are being copied from the device to the output."""
 
     planes: torch.Tensor
     output: Voxels
@@ -190,7 +190,7 @@ class _Coming:
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes free on a device, those included that PyTorch keeps for its next tensors; None on the CPU."""
+    """Bytes free on a device, including those that PyTorch keeps for its next tensors; None on the CPU."""
     place = _device(device)
     if place.type == "cpu":
         return None
@@ -204,7 +204,7 @@ def is_cpu(device: str) -> bool:
 
 
 def peak_memory(device: str, work: Callable[[], None]) -> int:
-    """Bytes that some work takes on a GPU at its peak, beyond those taken before it."""
+    """Peak bytes that a function allocates on a GPU, beyond those allocated before the call."""
     place = _device(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(place)
@@ -215,7 +215,7 @@ def peak_memory(device: str, work: Callable[[], None]) -> int:
 
 
 def device_name(device: str) -> str:
-    """What a person calls a device: "cpu", or the GPU's name."""
+    """The name of a device in messages: "cpu", or the GPU's name."""
     place = _device(device)
     return "cpu" if place.type == "cpu" else torch.cuda.get_device_name(place)
 
@@ -226,21 +226,21 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f"device must be cpu, cuda, cuda:1 or auto, got {name!r}") from error
     if place.type == "cuda" and torch.cuda._is_in_bad_fork():
-        raise RuntimeError("a net on a GPU must run in Luigi's own process; set workers to 1, one process a device")
+        raise RuntimeError("a net on a GPU must run in Luigi's own process; set workers to 1, one process per device")
     if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device must be there, got {name} on a machine with {torch.cuda.device_count()} GPUs")
+        raise ValueError(f"device must be available, got {name} on a machine with {torch.cuda.device_count()} GPUs")
     return place
 
 
 def set_float32_precision(*, tf32: bool) -> None:
-    """State how float32 is multiplied in this process: on a GPU as TF32 or not, on a CPU in full.
+    """Set how float32 is multiplied in this process: on a GPU as TF32 or not, on a CPU in full precision.
 
-    A model file, or a default of PyTorch that differs between versions and layers, may have set another.
+    A model file may have set something else, and PyTorch's defaults differ between versions and layers.
     """
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
     backends: Any = torch.backends
-    if not hasattr(backends.cudnn, "conv"):  # before PyTorch 2.9 there are no others
+    if not hasattr(backends.cudnn, "conv"):  # PyTorch before 2.9 has no other settings
         return
     for one in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul):
         one.fp32_precision = "tf32" if tf32 else "ieee"
@@ -249,7 +249,7 @@ def set_float32_precision(*, tf32: bool) -> None:
 
 
 def _stated(model: Forward, *, tf32: bool) -> Forward:
-    """A model that computes with the stated precision, whatever was set before."""
+    """A model that computes with this precision, whatever was set before."""
 
     def forward(patches: torch.Tensor) -> torch.Tensor:
         set_float32_precision(tf32=tf32)
@@ -274,15 +274,15 @@ def _cast(model: Forward, place: torch.device, dtype: torch.dtype | None) -> For
 
 
 def _channels_last(module: torch.nn.Module) -> None:
-    """Lay the weights of 3-D convolutions out as fast kernels want them."""
+    """Store the weights of 3-D convolutions in the memory format that fast kernels need."""
     for values in module.parameters():
         if values.dim() == 5:
-            # a copy: what has one channel, or one voxel, counts as laid out already, and its kernel is slow
+            # a copy, because weights of one channel, or one voxel, count as converted already, and get a slow kernel
             values.data = values.data.clone(memory_format=torch.channels_last_3d)
 
 
 def _after_fork() -> None:
-    """A forked process has its parent's record of OpenMP's threads, but not the threads: it would wait for them."""
+    """Use one thread: OpenMP in a forked process would wait for the parent's threads, which do not exist there."""
     torch.set_num_threads(1)
 
 

@@ -34,10 +34,10 @@ def onnx_net(
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: it is not an ONNX file, or wants other inputs.
+        ValueError: it is not an ONNX file, or takes other inputs.
     """
     if not Path(model).exists():
-        raise FileNotFoundError(f"model must be an ONNX file, got {model}, which is not there")
+        raise FileNotFoundError(f"model must be an ONNX file, got {model}, which does not exist")
     try:
         session: Any = onnxruntime.InferenceSession(model, providers=_providers(device, tf32))
     except Exception as error:
@@ -68,7 +68,7 @@ def _providers(device: str, tf32: bool) -> list[Any]:
     if kind == "cuda" or (kind == "auto" and "CUDAExecutionProvider" in available):
         if "CUDAExecutionProvider" not in available:
             raise ValueError(
-                f"device must be there, got {device}, but only {', '.join(available)}: see onnxruntime-gpu"
+                f"device must be available, got {device}, but only {', '.join(available)}: see onnxruntime-gpu"
             )
         return [
             ("CUDAExecutionProvider", {"device_id": int(number or 0), "use_tf32": int(tf32)}),

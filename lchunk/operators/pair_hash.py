@@ -1,4 +1,4 @@
-"""A hash of pairs: where in a list of rows a pair is. Rows lie in the order in which they came, so near stays near."""
+"""A hash from pairs to rows. Rows keep the order in which they were added, so neighbours stay close in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mixed(number: Any) -> Any:
 
 @njit
 def empty_places(count: int) -> Any:
-    """Room for the rows of some pairs, at most two thirds full."""
+    """An empty hash with room for some pairs, at most two thirds full."""
     size = 16
     while 2 * size < 3 * count:
         size *= 2
@@ -35,7 +35,7 @@ def empty_places(count: int) -> Any:
 
 @njit(inline=True)
 def place_of(places: Any, rows: Any, pair: Any) -> Any:
-    """Where the number of a pair's row is, or belongs."""
+    """The place that holds the number of a pair's row, or the free place for it."""
     mask = np.uint64(len(places) - 1)
     place = mixed(pair) & mask
     while places[place] != FREE and rows[places[place], PAIR] != pair:

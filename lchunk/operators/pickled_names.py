@@ -1,4 +1,4 @@
-"""Which modules a pickled file names, found without unpickling it."""
+"""Find the modules that a pickled file names, without unpickling it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _GLOBAL = re.compile(rb"c([A-Za-z_][\w.]*)\n[A-Za-z_]")
 """The opcode that names a module and a class, up to protocol 3: `torch.save` writes 2."""
 
 _STRING = re.compile(rb"\x8c.([A-Za-z_][\w.]*)", re.DOTALL)
-"""A short string of protocol 4 and up, where a module is named by one like any other."""
+"""A short string of protocol 4 and up, which names a module by an ordinary string."""
 
 _MOST = 1 << 26
-"""Bytes of a file without an archive's index that are looked through; storages follow the pickles."""
+"""Bytes that are searched in a file that is not an archive; storages follow the pickles."""
 
 
 def _named(path: Path) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ _names = Remembered(_named)
 
 
 def pickled_names(path: Path) -> tuple[str, ...]:
-    """Dotted names that a pickled file may import when it is loaded: all that it does, and perhaps others.
+    """Dotted names that a pickled file may import when it is loaded: all that it does import, and perhaps others.
 
     Args:
         path: a file of torch.save, or of pickle; a file of another kind names nothing, or nothing that exists.

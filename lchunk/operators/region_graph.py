@@ -1,4 +1,4 @@
-"""The region graph: which fragments touch, over how many voxels, with what affinity in all; and which are one."""
+"""The region graph: which fragments touch, over how many voxels, with what total affinity; and which are one object."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def region_graph(
         start: first voxel of the box, zyx from the volume's first voxel.
         volume_shape: voxels of the volume, zyx; default: the box is the volume.
         before: for z, y, x the ids in the plane before the box; 0 where there is none.
-        linked: for z, y, x where the first plane is linked to the one before.
+        linked: for z, y, x the voxels of the first plane that are linked to the plane before.
 
     Returns:
-        One row a pair, in the order of their first voxels. Graphs of boxes that tile a volume add up to that of the
+        One row per pair, in the order of their first voxels. Graphs of boxes that tile a volume add up to that of the
         volume, exactly.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: the shapes differ.
     """
     check_affinities(affinities)
     if labels.shape != affinities.shape[1:]:
@@ -130,7 +130,7 @@ def _edges(around: Any, edges: Any, start: Any, volume_shape: Any) -> Any:
 
 @njit
 def _placed(table: Any, used: int) -> Any:
-    """Places of the rows in use, with room for as many as the table has."""
+    """A hash of the rows in use, with room for all rows of the table."""
     places = empty_places(len(table))
     for row in range(used):
         places[place_of(places, table, table[row, PAIR])] = row

@@ -1,4 +1,4 @@
-"""Segmentation of one array in memory by waterz, as the tutorial's `agglomerate`; the stages do it for any grid."""
+"""Segmentation of one array in memory by waterz, like the tutorial's `agglomerate`; the stages do it for any grid."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def agglomerate(
         thresholds: pairs merge while their score is below; one result each.
         low: a voxel without an affinity above it is background.
         high: affinities at or above it always join.
-        scoring: of waterz's; those that its wheel does not hold compiled need a compiler.
+        scoring: a scoring function of waterz; those that are not compiled in its wheel need a compiler.
         fragments: (z, y, x) to start from, in place of the watershed.
 
     Returns:
-        (z, y, x) labels a threshold, in the order given.
+        (z, y, x) labels per threshold, in the order given.
 
     Raises:
         ValueError: `affinities` is not (3, z, y, x), or the fragments have another shape.
@@ -68,7 +68,7 @@ def agglomerate(
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Waterz tells its progress on standard output, from Python and from C++."""
+    """Discard standard output, where waterz prints its progress, from Python and from C++."""
     sys.stdout.flush()
     kept = os.dup(1)
     try:

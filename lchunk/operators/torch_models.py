@@ -1,4 +1,4 @@
-"""PyTorch models from files: a Python file and its weights, TorchScript, torch.export."""
+"""Open PyTorch models from files: a Python file and its weights, TorchScript, torch.export."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class TorchModel:
     """A model with its steps, each under its name in the model file.
 
     Args:
-        file: its path, for messages.
-        pre_process, model, post_process: the steps, in order; None: left out.
+        file: the model's path, for messages.
+        pre_process, model, post_process: the steps, in order; None: the step is left out.
         source: the loaded Python file, whose modules must stay importable; None for other files.
     """
 
@@ -58,7 +58,7 @@ class TorchModel:
         return voxels
 
     def _answer(self, patches: torch.Tensor) -> tuple[Any, str]:
-        """What the last step returned, and what a person calls that step."""
+        """What the last step returned, and the name of that step in messages."""
         seen = f"a patch of {tuple(patches.shape)} {str(patches.dtype).removeprefix('torch.')}"
         voxels: Any = patches
         last = ""
@@ -86,18 +86,18 @@ def open_model(model: str, weights: str, *, trust_weights: bool = False) -> Torc
             `post_process(output)` and `load_model(weights file)`; or a file of torch.jit.save (.pt, .pth, .ts, .jit)
             or of torch.export.save (.pt2).
         weights: a checkpoint of torch.save, or of safetensors, that holds the net's state dict; see `checkpoints`.
-            Empty: as the model is.
-        trust_weights: load weights that run code when they are loaded.
+            Empty: the model is used as it is.
+        trust_weights: load weights even if they run code.
 
     Raises:
         FileNotFoundError: a file does not exist.
-        ValueError: a file breaks the contract above, or leaves values of the net at random.
+        ValueError: a file breaks the contract above, or leaves random values in the net.
     """
     path = Path(model)
     if path.suffix == ".py":
         return _python_model(model, weights, trust_weights)
     if not path.exists():
-        raise FileNotFoundError(f"model must be a file, got {model}, which is not there")
+        raise FileNotFoundError(f"model must be a file, got {model}, which does not exist")
     if weights:
         raise ValueError(f"weights must be left out where the model is a file that holds them, got {weights}")
     try:
@@ -107,7 +107,7 @@ def open_model(model: str, weights: str, *, trust_weights: bool = False) -> Torc
     except Exception as error:
         raise ValueError(
             "model must be a Python file, TorchScript (torch.jit.save) or an exported program (torch.export.save, "
-            f".pt2), got {model}: {reason(error)}; a state dict goes into weights, beside a Python file"
+            f".pt2), got {model}: {reason(error)}; a state dict goes into weights, with a Python file as model"
         ) from error
 
 
@@ -142,7 +142,7 @@ def _by_hand(source: ModelFile, load_model: Callable[[str], Any], weights: str) 
     except NetChangedError:
         raise
     except Exception as error:
-        raise ValueError(f"load_model of {source.path} must load {weights!r}, got {source.told(error)}") from error
+        raise ValueError(f"load_model of {source.path} must load {weights!r}, got {source.describe(error)}") from error
     if not isinstance(net, torch.nn.Module):
         raise ValueError(f"{source.path}: load_model must return a torch.nn.Module, got {type(net).__name__}")
     return net
@@ -162,7 +162,7 @@ def _loaded(source: ModelFile, weights: str, trust: bool) -> torch.nn.Module:
 
 
 def _fill(net: torch.nn.Module, found: Any, model: str, weights: str) -> None:
-    """Copy a checkpoint's values into a net, cast to the type of the net's own."""
+    """Copy a checkpoint's values into a net, cast to the types of the net's values."""
     states = state_dicts(found, torch.is_tensor) if isinstance(found, Mapping) else {}
     states |= {key: value.state_dict() for key, value in _nets_in(found)}
     if not states:
@@ -197,7 +197,7 @@ def _checkpoint(source: ModelFile, weights: str, trust: bool) -> Any:
     """What a file of weights holds."""
     path = Path(weights)
     if not path.exists():
-        raise FileNotFoundError(f"weights must be a file of torch.save, got {weights}, which is not there")
+        raise FileNotFoundError(f"weights must be a file of torch.save, got {weights}, which does not exist")
     if path.suffix == SAFETENSORS:
         return _safetensors(weights)
     code: Any = {"weights_only": False, "pickle_module": _pickle_for(source)} if trust else {"weights_only": True}
@@ -205,13 +205,13 @@ def _checkpoint(source: ModelFile, weights: str, trust: bool) -> Any:
         return torch.load(weights, map_location="cpu", **code)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"weights must be plain tensors written by torch.save, got {weights}, which holds code or is no such file: "
-            f"{reason(error)}; if you trust who wrote it, --Inference-trust-weights loads it"
+            f"weights must be plain tensors written by torch.save, got {weights}, which holds code or is another kind "
+            f"of file: {reason(error)}; if you trust who wrote it, --Inference-trust-weights loads it"
         ) from error
     except (AttributeError, ModuleNotFoundError) as error:
         raise ValueError(
-            f"weights must name classes that exist, got {weights}: {source.told(error)}; put the file that defines "
-            "them beside the model file, or save net.state_dict()"
+            f"weights must name classes that exist, got {weights}: {source.describe(error)}; put the file that defines "
+            "them next to the model file, or save net.state_dict()"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         way_out = "; give TorchScript as model, without weights" if "TorchScript" in str(error) else ""
@@ -221,7 +221,7 @@ def _checkpoint(source: ModelFile, weights: str, trust: bool) -> Any:
 
 
 def _pickle_for(source: ModelFile) -> types.ModuleType:
-    """The module `pickle`, that finds in the model file what a training program defined in its main file."""
+    """The module `pickle`, which looks in the model file for the classes of a training program's main file."""
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
@@ -236,7 +236,7 @@ def _pickle_for(source: ModelFile) -> types.ModuleType:
 
 def _safetensors(weights: str) -> Mapping[str, torch.Tensor]:
     try:
-        load_file = importlib.import_module("safetensors.torch").load_file  # optional, and not a type checker's
+        load_file = importlib.import_module("safetensors.torch").load_file  # optional, unknown to the type checker
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"weights in {SAFETENSORS} need safetensors, which is not installed, got {weights}; pip install safetensors"
@@ -249,12 +249,12 @@ def _safetensors(weights: str) -> Mapping[str, torch.Tensor]:
 
 
 def _refuse_random(one: torch.nn.Module, other: torch.nn.Module, model: str, weights: str, custom: bool) -> None:
-    """Raise where two nets of one file, made with different seeds, differ: each process would get another net."""
+    """Raise an error if two nets of one file, made with different seeds, differ: each process would get another net."""
     first, second = _values(one), _values(other)
     random_ones = [name for name in first if name not in second or not _same(first[name], second[name])]
     if not random_ones:
         return
-    told = ", ".join(random_ones[:3]) + (" …" if len(random_ones) > 3 else "")
+    listed = ", ".join(random_ones[:3]) + (" …" if len(random_ones) > 3 else "")
     if custom:
         way_out = "let load_model load every value"
     elif weights:
@@ -262,8 +262,8 @@ def _refuse_random(one: torch.nn.Module, other: torch.nn.Module, model: str, wei
     else:
         way_out = "set --Inference-weights to the trained weights, or load them in load_model(path)"
     raise ValueError(
-        f"every value of a net must come from its files, got random initial values in {told} of {model}, other ones "
-        f"in each process; {way_out}"
+        f"every value of a net must come from its files, got random initial values in {listed} of {model}, which "
+        f"differ in each process; {way_out}"
     )
 
 
@@ -272,7 +272,7 @@ def _values(net: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal, NaN included; what has no values yet is not."""
+    """Whether two tensors are equal, NaN included; a tensor that has no values yet equals none."""
     if torch.nn.parameter.is_lazy(one) or torch.nn.parameter.is_lazy(other) or one.is_meta or other.is_meta:
         return False
     same_kind = one.shape == other.shape and one.dtype == other.dtype
@@ -281,7 +281,7 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seeds every generator that a model file may draw from, and puts them back."""
+    """Seed every generator that a model file may draw from, and restore them afterwards."""
     python, array = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,9 +1,9 @@
-"""The watershed by local rules, so that any box of a volume gives what the whole gives.
+"""The watershed by local rules, so that any box of a volume gets the same result as the whole volume.
 
 Each voxel follows its strongest edge (Zlateski and Seung 2015, arXiv:1505.00249). Where several are equally strong (a
-plateau), voxels beside an outlet go first and pull the others along, ring by ring, in the order of waterz. After
-some rings, what is left of a plateau is one basin, as is a plateau without an outlet: here waterz goes on. So what a
-voxel does depends on voxels at most `halo(rings)` away, and any box of a volume gives what the whole gives.
+plateau), voxels next to an outlet are drained first, then their neighbours, ring by ring, in the order of waterz.
+After `rings` rings the rest of a plateau becomes one basin, as does a plateau without an outlet; waterz would continue
+here. The edge that a voxel follows therefore depends only on voxels at most `halo(rings)` away.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from lchunk.operators.compiled import njit
 from lchunk.operators.pair_hash import longer
 
 RINGS = 16
-"""Deep enough for affinities made of real boundary maps in uint8: what is deeper is a hundredth of the fragments."""
+"""Deep enough for affinities made of real boundary maps in uint8: deeper plateaus add a hundredth of the fragments."""
 
 FOREGROUND = 1
 LINKS = (2, 8, 32)
-"""Bits of a voxel's byte: it has an edge at all; it is joined to the voxel before it along z, y, x."""
+"""Bits of a voxel's byte: it has an edge; it is joined to the voxel before it along z, y, x."""
 
 
 def halo(rings: int = RINGS) -> int:
@@ -43,7 +43,8 @@ def watershed_links(
         rings: how deep a plateau of equal affinities is drained, in voxels from its outlets.
 
     Returns:
-        (z, y, x) bits, see `FOREGROUND` and `LINKS`; exact `halo(rings)` voxels from a side that is not the volume's.
+        (z, y, x) bits, see `FOREGROUND` and `LINKS`; exact from `halo(rings)` voxels away from any side of the array
+        that is not a side of the volume.
 
     Raises:
         ValueError: `affinities` is not (3, z, y, x), or not `0 <= low < high`.
@@ -71,7 +72,7 @@ def label_links(links: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     return labels
 
 
-# Directions 0 to 5 are -z, -y, -x, +z, +y, +x; the opposite of k is (k + 3) % 6. Where one must be chosen, the last is.
+# Directions 0 to 5 are -z, -y, -x, +z, +y, +x; the opposite of k is (k + 3) % 6. Of several, the last is chosen.
 
 
 @njit
@@ -111,11 +112,11 @@ def _steps(shape: Any) -> Any:
 
 @njit
 def _kept(best: Any, rings: int) -> Any:
-    """The one direction that each voxel keeps; 0 for a plateau that no outlet is near, and for background.
+    """The one direction that each voxel keeps; 0 where a plateau has no outlet nearby, and for background.
 
-    Voxels with an outlet, a direction that the other voxel did not choose back, come first, in the order of the
-    volume; then those beside them on the plateau, in the order in which they are reached. A voxel keeps its last
-    direction to one that does not choose it, or no longer does.
+    Voxels with an outlet, a chosen direction to a voxel that did not choose the opposite one, come first, in the order
+    of the volume; then their neighbours on the plateau, in the order in which they are reached. A voxel keeps the last
+    of its directions to a voxel that does not choose the opposite direction, or no longer does.
     """
     flat = best.ravel()
     steps = _steps(best.shape)
@@ -124,7 +125,7 @@ def _kept(best: Any, rings: int) -> Any:
     reached = np.zeros(flat.size, np.bool_)
     ring = np.empty(1024, np.int64)
     count = 0
-    only = np.full(64, -1)  # the direction of a voxel that chose but one
+    only = np.full(64, -1)  # the direction of a voxel that chose only one
     for direction in range(6):
         only[1 << direction] = direction
     for voxel in range(flat.size):

@@ -19,7 +19,7 @@ from luigi.task_register import Register
 from lchunk.cfg_file import CfgFile, place, read_cfg, without_comment
 
 LUIGI_SECTIONS = ("core", "worker", "scheduler", "retcode")
-"""How to run: Luigi merges these, and a comment behind a value is none of it either."""
+"""Sections that say how to run. Luigi merges them; comments after their values are removed too."""
 _state: dict[str, Any] = {}
 _families: dict[str, Any] = {}
 
@@ -27,7 +27,7 @@ _families: dict[str, Any] = {}
 def families() -> dict[str, Any]:
     """Classes whose parameters a cfg may set, by the section's name: stages, pipelines, `Dataset`; not Luigi's own."""
     count = len(Register._reg)
-    if _families.get("count") != count:  # Luigi goes through all classes at each look
+    if _families.get("count") != count:  # Luigi scans all classes on each call
         registry = Register._get_reg()
         own = {name: found for name, found in registry.items() if found != Register.AMBIGUOUS_CLASS}
         found = {name: each for name, each in own.items() if not each.__module__.startswith("luigi.")}
@@ -37,7 +37,7 @@ def families() -> dict[str, Any]:
 
 
 def cfg_files() -> list[CfgFile]:
-    """The files that Luigi reads, in its order: a later one counts more.
+    """The files that Luigi reads, in its order: a later file takes precedence.
 
     Raises:
         ValueError: a file cannot be read as a cfg.
@@ -56,7 +56,7 @@ def dataset_file() -> CfgFile | None:
 
 
 def settle() -> None:
-    """Give Luigi the dataset's file alone, without the comments behind values. Quick where nothing has changed."""
+    """Leave Luigi only the dataset's file, without the comments after values. Fast if nothing has changed."""
     cfg, own = get_config(), families()
     if _state.get("cfg") is not cfg:
         _state.clear()
@@ -76,12 +76,12 @@ def settle() -> None:
 
 
 def is_checked() -> bool:
-    """Whether the cfg was found right since it was last settled."""
+    """Whether the cfg was found valid since it was last settled."""
     return bool(_state.get("checked"))
 
 
 def set_checked() -> None:
-    """Remember that the cfg was found right."""
+    """Remember that the cfg was found valid."""
     _state["checked"] = True
 
 
@@ -94,11 +94,11 @@ def _forget(cfg: Any, section: str, key: str, value: str, chosen: CfgFile | None
 def _replace(cfg: Any, section: str, key: str, value: str) -> None:
     raw = _raw(cfg, section, key)
     if raw is not None and ConfigParser.get(cfg, section, key, raw=True) != value and raw == value:
-        cfg._sections[section][key] = value  # as it is: `set` would refuse a single %, and say no more
+        cfg._sections[section][key] = value  # written directly, because `set` would refuse a single % without naming it
 
 
 def _raw(cfg: Any, section: str, key: str) -> str | None:
-    """The value that Luigi has read, without its comment; None where it has none."""
+    """The value that Luigi has read, without its comment; None if it has none."""
     if section != cfg.default_section and not cfg.has_section(section):
         return None
     if key not in cfg._sections.get(section, cfg._defaults):
@@ -107,7 +107,7 @@ def _raw(cfg: Any, section: str, key: str) -> str | None:
 
 
 def origin(section: str, knob: str) -> str:
-    """Where a knob's value comes from, as a person finds it; empty for a default.
+    """The place that sets a knob's value, so that a user can find it; empty for a default.
 
     Args:
         section: name of a stage, or `Dataset`.

@@ -1,4 +1,4 @@
-"""Refuse a cfg with names that nobody reads, or values that cannot be, before any work."""
+"""Refuse a cfg with unknown names, or with values that are not allowed, before any work."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NEAR = 0.75
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name that was meant, perhaps.
+    """The known name that was probably meant.
 
     >>> nearest("Segmentaton", ["Segmentation", "Mesh"]), nearest("chunkshape", ["chunk_shape", "root"])
     ('Segmentation', 'chunk_shape')
@@ -53,14 +53,14 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def check_cfg(*, strict: bool = False) -> None:
-    """Raise where a cfg file is not there, or has a section, a key or a value that cannot be right.
+    """Raise an error if a cfg file does not exist, or has an unknown section or key, or a value that is not allowed.
 
     Args:
-        strict: also refuse sections that are like no known one, as a module that is not loaded may have.
+        strict: also refuse sections that resemble no known name; they may belong to a module that is not loaded.
 
     Raises:
-        FileNotFoundError: LUIGI_CONFIG_PATH names no file.
-        ValueError: it names the section, the key and the file, and the nearest right name.
+        FileNotFoundError: LUIGI_CONFIG_PATH names a file that does not exist.
+        ValueError: a name or a value is wrong; the message names the section, the key, the file and the nearest name.
     """
     settle()
     if is_checked() and not strict:
@@ -77,10 +77,10 @@ def check_cfg(*, strict: bool = False) -> None:
 
 
 def check_line() -> None:
-    """Raise where a value on the command line cannot be.
+    """Raise an error if a value on the command line is not allowed.
 
     Raises:
-        ValueError: it names the option.
+        ValueError: a value is wrong; the message names the option.
     """
     line = CmdlineParser.get_instance()
     if line is None:
@@ -158,7 +158,7 @@ def _check_values(file: CfgFile) -> None:
 
 
 def origin_in_file(family: str, name: str) -> str:
-    """Where the cfg sets a knob; empty where it does not."""
+    """The place in the cfg that sets a knob; empty if none does."""
     found = origin(family, name)
     return "" if "command line" in found else found
 

@@ -1,7 +1,7 @@
-"""What the control groups of this process leave of memory: those of a container, of Kubernetes, of a Slurm job.
+"""The memory that the control groups of this process leave: those of a container, of Kubernetes, of a Slurm job.
 
-A group's limit holds for all that it contains, so the smallest of the whole chain counts, from the process's own group
-up to the root of what is mounted.
+A group's limit holds for everything that it contains, so the smallest limit of the chain counts, from the process's own
+group up to the root of the mounted hierarchy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PROC = Path("/proc")
 ROOT = Path("/")
 
 UNLIMITED = 1 << 60
-"""At least this many bytes are no limit: version 1 writes a number of this size where there is none."""
+"""A limit of at least this many bytes means "no limit": version 1 writes a number of this size then."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Files:
     """Names of a version's files in a group's folder.
 
     Args:
-        limits: most bytes; the smallest counts.
-        usage: bytes taken.
+        limits: files with the limit in bytes; the smallest counts.
+        usage: the file with the bytes in use.
         droppable: the entry of `memory.stat` for bytes of files that the kernel can drop at once.
     """
 
@@ -37,11 +37,11 @@ VERSION_2 = Files(("memory.max", "memory.high"), "memory.current", "inactive_fil
 
 
 def free_in_groups(proc: Path = PROC, root: Path = ROOT) -> int | None:
-    """Bytes that the groups of this process leave it; None where no group has a limit.
+    """Bytes that the groups of this process leave it; None if no group has a limit.
 
     Args:
         proc: the folder `/proc`.
-        root: where the paths that `/proc` names begin.
+        root: the folder where the paths in `/proc` begin.
     """
     left = [free for folder, files in _groups(proc, root) if (free := _free(folder, files)) is not None]
     return min(left, default=None)
@@ -55,7 +55,7 @@ def _groups(proc: Path, root: Path) -> Iterator[tuple[Path, Files]]:
         if group is None:
             continue
         top = root / mounted.relative_to("/")
-        # in a container the mount may begin at the container's group, and not show what is above or beside it
+        # in a container the mount may begin at the container's group, and hide the groups above and next to it
         inside = group.relative_to(within) if group.is_relative_to(within) else PurePosixPath()
         if ".." in inside.parts:
             inside = PurePosixPath()
@@ -92,7 +92,7 @@ def _plain(path: str) -> str:
 
 
 def _free(folder: Path, files: Files) -> int | None:
-    """Bytes below a group's limit, those included that the kernel can drop; None where it has no limit."""
+    """Bytes below a group's limit, including those that the kernel can drop; None if it has no limit."""
     limits = [int(text) for name in files.limits if (text := "".join(_lines(folder / name))).isdigit()]
     limit = min(limits, default=UNLIMITED)
     usage = "".join(_lines(folder / files.usage))
@@ -104,7 +104,7 @@ def _free(folder: Path, files: Files) -> int | None:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a file; none where it cannot be read."""
+    """The lines of a file; none if it cannot be read."""
     try:
         return path.read_text().splitlines()
     except OSError:

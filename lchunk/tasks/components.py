@@ -193,12 +193,12 @@ class _Planes:
 
 
 def _in_plane(part: Bbox, within: Bbox, axis: int) -> tuple[slice, ...]:
-    """Indices of a part of a plane, without the axis that it is one voxel thick along."""
+    """Indices of a part of a plane, without the axis along which it is one voxel thick."""
     return tuple(inside for n, inside in enumerate(part.slices(within.start)) if n != axis)
 
 
 def _at_faces(own: _Planes, chunk: Chunk) -> dict[int, npt.NDArray[np.uint64]]:
-    """The components in each face of a chunk that has more of the volume behind it."""
+    """The components in each face of a chunk beyond which the volume continues."""
     faces = {}
     for axis, (low, high) in enumerate(zip(LOW_FACES, HIGH_FACES, strict=True)):
         if chunk.bbox.start[axis] > chunk.bounds.start[axis]:

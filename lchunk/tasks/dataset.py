@@ -1,4 +1,4 @@
-"""Which data: the `[Dataset]` section of the cfg, and the bounds and voxel size that follow from it."""
+"""The `[Dataset]` section of the cfg, and the bounds and voxel size that follow from it."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ class Dataset(luigi.Config):
 
     @classmethod
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
-        """As Luigi's, from a cfg that was checked: every run needs a dataset, so that no run starts on a wrong cfg."""
+        """Like Luigi's, but checks the cfg first. Every run needs a dataset, so no run starts with a wrong cfg."""
         check_cfg()
         return super().get_param_values(params, args, kwargs)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a dataset lies.
+    """Bounds and voxel size of a dataset.
 
     Args:
-        bounds: voxels that are worked on.
+        bounds: voxels that are processed.
         voxel_size: nanometres zyx.
         image: voxels of the whole image, of which `bounds` may be a part.
     """
@@ -72,12 +72,12 @@ def geometry(root: str, image_layer: str) -> Geometry:
     """Bounds and voxel size of the dataset in a folder.
 
     They are those of the image that stages read: the volume that `Ingest-external` names; else the layer that `Ingest`
-    writes, while it was made of the image in the cfg; else that image. `[Dataset] bounds` takes a part of it, and
-    `[Dataset] voxel_size` overrules its voxel size.
+    wrote, if it was made from the image in the cfg; else that image. `[Dataset] bounds` selects a part of it, and
+    `[Dataset] voxel_size` takes precedence over its voxel size.
 
     Args:
         root: the dataset's folder.
-        image_layer: name of the image's layer where `Ingest-layer-name` gives no other.
+        image_layer: name of the image's layer, unless `Ingest-layer-name` gives another.
 
     Raises:
         FileNotFoundError: the image is absent.
@@ -93,7 +93,7 @@ def _ingested(root: str) -> tuple[str, str]:
     """The layer name and the external volume of `Ingest`, as its cfg section and the command line give them."""
     try:
         ingest: Any = Register.get_task_cls("Ingest")
-    except TaskClassException:  # a library that imports this module alone
+    except TaskClassException:  # a library that imports only this module
         return "", ""
     stage = ingest(root=root)
     return stage.layer_name, stage.external
@@ -127,7 +127,7 @@ def _geometry(root: str, layer: str, image: str, bounds: Bbox | None, voxel_size
 
 
 def _layer_of(root: str, name: str, image: str) -> Layer | None:
-    """The layer of the image, where it was made of the image in the cfg (or that names none)."""
+    """The image's layer, if it was made from the image in the cfg, or the cfg names no image."""
     try:
         layer = open_layer(open_store(root), name)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ from lchunk.volumes.pyramid import Pyramid
 SOURCES: dict[str, type[Stage]] = {
     stage.layer: stage for stage in (Ingest, Inference, Segmentation, ConnectedComponents)
 }
-"""By the layer that a stage writes where its knobs say nothing else."""
+"""Stages by the layer that they write by default."""
 SOURCES["probability"] = Inference
 
 
@@ -63,7 +63,7 @@ class Downsample(Stage):
         source = self.upstream(self.reading()[0])
         if source.external:
             raise ValueError(
-                f"{self.of} must be a layer of ours to get mips, got the external volume {source.external}"
+                f"{self.of} must be a layer of lchunk to get mips, got the external volume {source.external}"
             )
         return source.voxels
 

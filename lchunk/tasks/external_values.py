@@ -1,4 +1,4 @@
-"""What voxels from outside may hold, and the type that stages read them in."""
+"""The values that voxels of external volumes may have, and the types in which stages read them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 _NEARLY_ONE = 1e-4
-"""How far a net's rounding may lead out of [0, 1]."""
+"""Distance from [0, 1] up to which a value counts as a net's rounding error."""
 
 _WHOLE_FLOATS = 2.0**53
-"""Beyond it, not every whole number is a float64."""
+"""From here on, float64 cannot hold every whole number."""
 
 
 class Kind(Enum):
-    """What a volume holds."""
+    """The kind of values that a volume holds."""
 
     IMAGE = "an image"
     LABELS = "labels"
@@ -25,7 +25,7 @@ class Kind(Enum):
 
 
 def dtype_read(kind: Kind, dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """The type that voxels of a kind are read in; None where their type cannot be of that kind."""
+    """The type in which voxels of a kind are read; None if voxels of this type cannot be of the kind."""
     match kind:
         case Kind.IMAGE:
             return dtype if dtype == np.uint8 else None
@@ -46,12 +46,12 @@ RULES = {
 
 
 def checked(voxels: npt.NDArray[Any], kind: Kind, what: str) -> npt.NDArray[Any]:
-    """Voxels in the type that stages read, the same numbers.
+    """Check voxels, and convert them to the type that stages read, without changing their values.
 
     Args:
-        voxels: of a type that `dtype_read` takes.
-        kind: what they are.
-        what: the volume and the box, for messages.
+        voxels: of a type that `dtype_read` accepts.
+        kind: the kind that they must be.
+        what: names of the volume and the box, for messages.
 
     Raises:
         ValueError: a voxel has no meaning for the kind.

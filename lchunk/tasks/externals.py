@@ -1,7 +1,7 @@
-"""Volumes from outside, checked like our own: externals, masks and true labels, by one door.
+"""Open and check all volumes from outside the dataset: externals, masks and true labels.
 
-`checked_external` looks at the header alone: type, axes, channels, place, voxel size. `CheckedVolume.sample` reads a
-few boxes, before work. Every box that is read later is checked again, whole.
+`checked_external` checks only the header: type, axes, channels, position, voxel size. `CheckedVolume.sample` reads a
+few boxes, before work. Every box that is read later is checked completely.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lchunk.volumes.formats import OpenedVolume, open_volume
 from lchunk.volumes.volume import VoxelSize
 
 _SAMPLE: Triple = (8, 64, 64)
-"""Voxels of a box of the sample."""
+"""Shape of a box of the sample."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Expected:
     """What a volume from outside must be.
 
     Args:
-        name: what the person calls it: `Segmentation-external`, `ground_truth`.
-        kind: what it holds.
-        bounds: voxels that are read of it, in the dataset's.
-        image: voxels of the whole image.
-        voxel_size: of the dataset, nanometres zyx.
-        channels: 0 for (z, y, x), else the length of the first axis; None where any number will do.
-        partial: it may cover a part of the bounds; the rest is 0.
+        name: its name for the user: `Segmentation-external`, `ground_truth`.
+        kind: the kind of values that it must hold.
+        bounds: the box that is read from it, in voxels of the dataset.
+        image: the box of the whole image.
+        voxel_size: nanometres of the dataset, zyx.
+        channels: 0 for (z, y, x), else the length of the first axis; None: any number.
+        partial: whether it may cover only a part of the bounds; the rest is 0.
         factor: voxels of the dataset that one of its own covers.
     """
 
@@ -50,7 +50,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class CheckedVolume:
-    """A volume from outside whose header is what it must be; its voxels are checked as they are read."""
+    """A volume from outside whose header was checked; its voxels are checked when they are read."""
 
     volume: OpenedVolume
     expected: Expected
@@ -78,7 +78,7 @@ class CheckedVolume:
 
         Raises:
             FileNotFoundError: a part is absent, and neither `fill_missing` nor the URL asks for 0.
-            ValueError: a voxel is NaN, out of range, negative or no whole number.
+            ValueError: a voxel is NaN, out of range, negative or not a whole number.
         """
         voxels = self.volume.read(bbox, fill_missing=fill_missing)
         return checked(voxels, self.expected.kind, f"{self.expected.name} {self.url} at {bbox}")
@@ -87,10 +87,10 @@ class CheckedVolume:
         return self.volume.fingerprint()
 
     def sample(self) -> None:
-        """Look into each file of a set, and read some boxes: the corners, the middle.
+        """Check each file of a set, and read boxes at the corners and in the middle.
 
         Raises:
-            FileNotFoundError, ValueError: as `read`.
+            FileNotFoundError, ValueError: see `read`.
         """
         self.volume.inspect()
         within = coarsened(self.expected.bounds, self.expected.factor).clipped(self.bounds)
@@ -103,12 +103,12 @@ def checked_external(expected: Expected, url: str) -> CheckedVolume:
 
     Args:
         expected: what it must be.
-        url: of the volume.
+        url: its URL.
 
     Raises:
         FileNotFoundError: it is absent.
-        ValueError: it cannot be read, or its type, channels, place or voxel size is another; names the value and the
-            way out.
+        ValueError: it cannot be read, or its type, channels, position or voxel size differs; the message names the
+            value and what to do.
     """
     volume = open_volume(url, expected.name)
     dtype = dtype_read(expected.kind, volume.dtype)
@@ -150,7 +150,7 @@ def _check_place(expected: Expected, volume: OpenedVolume) -> None:
     needed, image = coarsened(expected.bounds, expected.factor), coarsened(expected.image, expected.factor)
     if not volume.placed and (any(image.start) or volume.bounds.shape != image.shape):
         raise ValueError(
-            f"{expected.name} must say where it begins, as it is {volume.bounds.shape} voxels and the image is "
+            f"{expected.name} must say where it begins, because it is {volume.bounds.shape} voxels and the image is "
             f"{image}, got no offset in {volume.url}; write its first voxel after its URL: "
             f"#offset={','.join(map(str, image.start))}"
         )
@@ -168,7 +168,7 @@ def _check_place(expected: Expected, volume: OpenedVolume) -> None:
 
 
 def _boxes(within: Bbox) -> list[Bbox]:
-    """Small boxes at the corners and in the middle; one box where the volume is small."""
+    """Small boxes at the corners and in the middle; one box if the volume is small."""
     sides = triple(min(pair) for pair in zip(_SAMPLE, within.shape, strict=True))
     rooms = [whole - side for whole, side in zip(within.shape, sides, strict=True)]
     places = [[0, room] if room else [0] for room in rooms]

@@ -1,4 +1,4 @@
-"""Keeps why a region failed in the dataset's folder, and removes that once the region is made."""
+"""Records in the dataset's folder why a region failed, and removes the record once the region is made."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.store import Store, open_store
 
 MOST_NAME = 150
-"""Characters of a record's name: a selection of many labels is long."""
+"""Most characters of a record's name: a selection of many labels is long."""
 
 
 def watch_failures() -> None:
-    """Have Luigi report each stage's end, in whatever process it runs."""
+    """Make Luigi report the end of each stage, in every process that runs one."""
     Stage.event_handler(luigi.Event.FAILURE)(_failed)
     Stage.event_handler(luigi.Event.SUCCESS)(_made)
 
 
 def _failed(stage: Stage, error: BaseException) -> None:
-    """Write why; where that is impossible, as on a full disk, the printed reason is all there is."""
+    """Write the reason. If that is impossible, as on a full disk, only the printed reason remains."""
     with contextlib.suppress(OSError, ValueError):
         files = stage.files()
         keys = (key for index in missing(files, stage.bbox) for key in files.keys(index))

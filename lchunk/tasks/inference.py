@@ -36,7 +36,7 @@ from lchunk.tasks.reads import Reads
 from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.stage import Stage
 
-CHUNKS_A_BLOCK = 8
+CHUNKS_PER_BLOCK = 8
 FEW_BLOCKS = 32
 
 
@@ -171,7 +171,7 @@ class Inference(Stage):
     @property
     def most_blocks(self) -> int:
         # blocks of several chunks, so that a device has the next chunk while the last one is written
-        return min(super().most_blocks, max(FEW_BLOCKS, len(self.grid) // CHUNKS_A_BLOCK))
+        return min(super().most_blocks, max(FEW_BLOCKS, len(self.grid) // CHUNKS_PER_BLOCK))
 
     @property
     def computed_on(self) -> str:
@@ -198,7 +198,7 @@ class Inference(Stage):
 
     @functools.cached_property
     def masks(self) -> tuple[Mask | None, Mask | None]:
-        """Of the input, of the output; opened once for all chunks."""
+        """The masks of the input and of the output, opened once for all chunks."""
         if self.region is not None:
             return self.for_volume.masks  # type: ignore[attr-defined, no-any-return]
         return (
@@ -208,7 +208,7 @@ class Inference(Stage):
 
     @functools.cached_property
     def net_files(self) -> NetFiles:
-        """The files that make the net, as they are when the recipe is made."""
+        """The files that the net is made from, as they are when the recipe is made."""
         if self.region is not None:
             return self.for_volume.net_files  # type: ignore[attr-defined, no-any-return]
         return net_files(self.framework, self.model, self.weights)
@@ -219,7 +219,7 @@ class Inference(Stage):
             for name, mask in zip(("input_mask", "output_mask"), self.masks, strict=True)
             if mask is not None
         }
-        # looked at anew: a process that runs for long must notice when a file changes
+        # read again, because a long-running process must notice when a file changes
         return masks | dict(net_files(self.framework, self.model, self.weights))
 
     # ---- what cannot work
@@ -251,7 +251,7 @@ class Inference(Stage):
             )
         for name, file in (("model", self.model), ("weights", self.weights)):
             if file and not Path(file).is_file():
-                raise FileNotFoundError(f"{name} must be a file, got {file}, which is not there")
+                raise FileNotFoundError(f"{name} must be a file, got {file}, which does not exist")
 
     def rehearse(self) -> None:
         """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""
@@ -275,7 +275,7 @@ class Inference(Stage):
 
     @property
     def footprint(self) -> Footprint:
-        """What a chunk takes of memory; the net is loaded and run once to see what it takes."""
+        """The memory that a chunk needs; the net is loaded and run once to measure it."""
         taken = _rehearse(self.net_file, self.lattice, self.selection, self.batch, self.precision)
         return Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
 
@@ -288,7 +288,7 @@ class Inference(Stage):
 
     @property
     def net_file(self) -> NetFile:
-        """The net as the knobs name it, made from the files that the recipe names."""
+        """The net that the knobs name, made from the files that the recipe names."""
         return NetFile(
             self.framework, self.model, self.weights, self.device, self.autocast, self.augment,
             self.predicts == "affinities", self.trust_weights, self.net_files,
@@ -339,7 +339,7 @@ def _net(file: NetFile, lattice: Lattice, channels: int) -> Net:
 
 @functools.lru_cache(maxsize=4)
 def _rehearse(file: NetFile, lattice: Lattice, selection: Selection, batch: int, dtype: str) -> int:
-    """Bytes that the net takes for a batch, on the device where it runs, beside its weights."""
+    """Bytes that the net needs for a batch, in addition to its weights, on the device where it runs."""
     net = _net(file, lattice, selection.returned)
 
     def work() -> None:

@@ -57,7 +57,7 @@ class Ingest(Stage):
         return {"image": self.dataset.image, FINGERPRINT: self._fingerprint()}
 
     def _fingerprint(self) -> str:
-        """The input's; where it was moved away after it was copied, what the layer remembers."""
+        """The input's fingerprint; if the input was moved away after it was copied, the one in the layer's recipe."""
         with contextlib.suppress(AbsentVoxelsError):
             return self.volume.fingerprint()
         stored = self.files().recipe() or {}
@@ -67,7 +67,7 @@ class Ingest(Stage):
         if self.external:
             return
         if self.files().recipe() is not None:
-            return  # it is being copied, or was: the recipe shows whether it is the same
+            return  # a copy exists, perhaps unfinished: its recipe shows whether the input is the same
         volume = self.volume
         if volume.channels:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The job of making one chunk, as plain data: what is read, what is computed, where it goes. No Luigi, no cfg."""
+"""The job of making one chunk, as plain data without Luigi and cfg: its inputs, its computation, its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lchunk.volumes.store import Store
 from lchunk.volumes.volume import Volume
 
 Report = Callable[[int, int, str], None]
-"""Told that some of so many parts of a chunk are done, and what a part is called."""
+"""Called with the number of parts of a chunk that are done, their total, and the name of a part."""
 
 
 def report_nothing(done: int, total: int, what: str) -> None:
@@ -29,7 +29,7 @@ class Chunk:
     Args:
         bbox: its voxels.
         bounds: those of the whole volume.
-        report: to be called on the way, where a chunk takes long.
+        report: to be called during the computation, if a chunk takes long.
     """
 
     bbox: Bbox
@@ -44,7 +44,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Input:
-    """What a chunk reads of one source: voxels of a box, or the records of the chunks that the box touches."""
+    """What a chunk reads from one source: voxels of a box, or the records of the chunks that the box touches."""
 
     source: Volume | Records
     bbox: Bbox
@@ -63,17 +63,17 @@ class Work:
     """What all chunks of a stage have in common.
 
     Args:
-        stage: its name, for logs.
-        bounds: of the volume.
-        output: where chunks are written.
-        compute: content of a chunk from the chunk and its inputs, with the first input's halo or without.
-        trivial: content of a box that is known without reading and computing, as under an empty mask; or None.
-        prepare: makes sure, before a chunk is read, that it may be written to the layer; raises where it may not.
-        confirm: makes sure, before a chunk is written, that the files it was made of did not change meanwhile.
-        device: what the log calls the device that computes.
-        logs: the store in which chunks leave their logs.
-        log_folder: the folder there.
-        projected: bytes that a chunk should take; None where that is not known.
+        stage: the stage's name, for logs.
+        bounds: bounds of the volume.
+        output: the layer to which chunks are written.
+        compute: returns the content of a chunk from the chunk and its inputs, with the first input's halo or without.
+        trivial: returns the content of a box if it is known without computing, as under an empty mask; else None.
+        prepare: makes sure, before a chunk is read, that it may be written to the layer; raises an error if not.
+        confirm: makes sure, before a chunk is written, that the files it was made from have not changed meanwhile.
+        device: returns the name of the device in the log.
+        logs: the store of the logs of chunks.
+        log_folder: the folder of the logs.
+        projected: bytes that a chunk is expected to need; None if that is unknown.
     """
 
     stage: str
@@ -98,13 +98,13 @@ class ChunkJob:
     inputs: tuple[Input, ...]
 
     def content(self, inputs: list[Any]) -> Any:
-        """What is written, of the inputs."""
+        """The content of the chunk, computed from its inputs."""
         content = self.work.compute(self.chunk, *inputs)
         return trimmed(content, self.inputs[0].bbox, self.chunk.bbox) if self.inputs else content
 
 
 def trimmed(content: Any, reached: Bbox, bbox: Bbox) -> Any:
-    """Voxels of a box out of those of a larger one; anything else as it is."""
+    """Cut the voxels of a box out of those of a larger one; other content is returned unchanged."""
     if not isinstance(content, np.ndarray) or content.shape[-3:] == bbox.shape or content.shape[-3:] != reached.shape:
         return content
     inner: npt.NDArray[Any] = content[(..., *bbox.slices(reached.start))]

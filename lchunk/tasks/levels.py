@@ -4,7 +4,7 @@
     level 1     boxes of two chunks        and passes on whatever touches its faces
     level 0     chunks                     names come down: the final label of each label
 
-No box holds more than a surface of the volume. Each box is a file of its own, and can be made again alone.
+No box holds more than a surface of the volume. Each box is a separate file, and can be made again on its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LAST = -1
 
 
 def level_grid(chunks: Grid, level: int) -> Grid:
-    """The boxes of a level: each of two of the level below, along their shortest axis."""
+    """The boxes of a level. Each joins two boxes of the level below, along their shortest axis."""
     for _ in range(level):
         chunks = doubled(chunks)
     return chunks
@@ -181,7 +181,7 @@ class Naming(Leveled):
 
 
 def _shared_faces(box: Bbox, inner: Bbox) -> int:
-    """Bits of the faces of a box that are faces of the box around it."""
+    """Bits of the faces of an inner box that are also faces of the box around it."""
     bits = 0
     for axis in range(3):
         bits |= LOW_FACES[axis] * (inner.start[axis] == box.start[axis])

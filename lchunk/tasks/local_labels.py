@@ -22,7 +22,7 @@ def named_voxels(
     Args:
         chunks: tables of the chunks that the box touches, z-major; columns labels (z, y, x), and ids by label.
         names: tables of the same chunks: the final label of each id.
-        grid: of the chunks.
+        grid: the chunks.
         bbox: the box to return.
         dust_threshold: objects of fewer voxels, in the whole volume, become background.
     """
@@ -34,7 +34,7 @@ def named_voxels(
         place = np.searchsorted(ends.labels, ids[known])
         if (np.append(ends.labels, np.uint64(0))[place] != ids[known]).any():
             raise ValueError(
-                f"the names of the chunk {grid.chunk(index)} must hold each of its labels, and do not: one of the two "
+                f"the names of the chunk {grid.chunk(index)} must hold each of its labels, but do not: one of the two "
                 "files comes from another run; remove its layer and run again"
             )
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])

@@ -1,4 +1,4 @@
-"""Luigi's own options: what lchunk needs, set where nobody has set anything else.
+"""Luigi's own options: the values that lchunk needs, unless the user has set others.
 
 The defaults ship as lchunk/luigi.cfg. `LCHUNK_SCHEDULER=HOST:PORT` (or a URL) chooses a central scheduler; a dataset's
 cfg need not say how it is run.

@@ -21,7 +21,7 @@ logger = logging.getLogger("luigi-interface")
 WORTH_A_THREAD = 0.005
 """Seconds that a step must take to be worth a thread."""
 ENOUGH_FAILURES = 5
-"""Chunks that may fail for one and the same reason before the others are not tried any more."""
+"""Number of chunks that may fail for the same reason before the remaining chunks are skipped."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        """For people."""
+        """The message for the user."""
         return f"{type(self.error).__name__}: {self.error}"
 
 
@@ -81,7 +81,7 @@ def make(job: ChunkJob) -> None:
 
 
 class BackgroundStep:
-    """Runs one kind of step in a thread, where it takes long enough to be worth that."""
+    """Runs one kind of step in a thread, if it takes long enough to be worth a thread."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.pool = pool
@@ -94,7 +94,7 @@ class BackgroundStep:
         try:
             self._timed(step)
         except Exception as error:
-            raised = error  # the name of the clause ends with it
+            raised = error  # Python deletes `error` at the end of the clause
 
             def fail() -> None:
                 raise raised
@@ -113,7 +113,7 @@ def _nothing() -> None:
 
 
 class Failures:
-    """What failed so far, as text."""
+    """The chunks that failed so far, and how often each reason occurred."""
 
     def __init__(self) -> None:
         self.all: list[Failure] = []
@@ -136,16 +136,16 @@ class Failures:
 
     @property
     def enough(self) -> bool:
-        """Whether one reason has come so often that it is no accident."""
+        """Whether one reason has occurred so often that the remaining chunks would fail too."""
         return max(self.reasons.values(), default=0) >= ENOUGH_FAILURES
 
 
 def make_all(jobs: Iterable[ChunkJob], computing: Callable[[int], None]) -> list[Failure]:
-    """Make many chunks. When some fail the others are still made, unless they fail again and again for one reason.
+    """Make many chunks. If some fail, the others are still made, unless several fail for the same reason.
 
     Args:
-        jobs: in order.
-        computing: told the number of a chunk before it is computed.
+        jobs: the jobs, in order.
+        computing: called with the number of a chunk before it is computed.
 
     Returns:
         Chunks that failed, and why.
@@ -174,7 +174,7 @@ def make_all(jobs: Iterable[ChunkJob], computing: Callable[[int], None]) -> list
 
 
 def _until(jobs: Iterable[ChunkJob], failures: Failures) -> Iterator[ChunkJob]:
-    """The jobs, as long as it makes sense to go on."""
+    """The jobs, until too many have failed for the same reason."""
     for job in jobs:
         if failures.enough:
             return
@@ -193,7 +193,7 @@ def _without_frames(error: Exception) -> Exception:
 
 
 def reasons(failures: list[Failure], most: int = 3) -> str:
-    """Why chunks failed, each reason once, the most frequent first."""
+    """The reasons why chunks failed, each once, the most frequent first."""
     counts = Counter(failure.reason for failure in failures)
     shown = [f"{reason} ({count} chunks)" if count > 1 else reason for reason, count in counts.most_common(most)]
     more = len(counts) - most
@@ -201,5 +201,5 @@ def reasons(failures: list[Failure], most: int = 3) -> str:
 
 
 def first_places(failures: list[Failure], most: int = 3) -> str:
-    """Where chunks failed, the first of them."""
+    """The boxes of the first chunks that failed."""
     return ", ".join(str(failure.bbox) for failure in islice(failures, most))

@@ -1,4 +1,4 @@
-"""A mask of a user, coarser than the voxels or not, read where it is needed."""
+"""A user's mask, which may be coarser than the voxels, and is read where it is needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lchunk.volumes.formats import open_volume
 
 @dataclass(frozen=True)
 class Mask:
-    """Keeps voxels where it is not 0; inverse, where it is 0. It is 0 outside its bounds.
+    """Keeps voxels where the mask is not 0, or if inverse where it is 0. The mask is 0 outside its bounds.
 
     Args:
-        url: (z, y, x) whole numbers or truth values, its voxel size a whole multiple of that of the voxels.
-        inverse: erases where it is not 0.
-        place: of the voxels that it is laid over.
+        url: (z, y, x) whole numbers or truth values; its voxel size is a whole multiple of that of the voxels.
+        inverse: whether the mask erases where it is not 0.
+        place: geometry of the voxels to which it is applied.
     """
 
     url: str
@@ -52,7 +52,7 @@ class Mask:
         return mask_factor(size, self.place.voxel_size)
 
     def check(self) -> None:
-        """Raise ValueError where it cannot be laid over the volume, does not meet it, or cannot be read."""
+        """Raise ValueError if the mask cannot be applied to the volume, does not overlap it, or cannot be read."""
         self.volume.sample()
 
     def fingerprint(self) -> str:
@@ -60,7 +60,7 @@ class Mask:
         return self.volume.fingerprint()
 
     def kept(self, bbox: Bbox) -> npt.NDArray[np.bool_]:
-        """Which mask voxels of a box keep theirs."""
+        """Whether each mask voxel of a box keeps the voxels that it covers."""
         marked = self.volume.read(coarsened(bbox, self.factor))
         return ~marked if self.inverse else marked
 
@@ -69,7 +69,7 @@ class Mask:
         return not self.kept(bbox).any()
 
     def applied(self, voxels: npt.NDArray[Any], bbox: Bbox) -> npt.NDArray[Any]:
-        """Voxels of a box, 0 where nothing is kept; the array is changed where it can be."""
+        """Voxels of a box, 0 where nothing is kept; the array itself is changed if it is writeable."""
         masked = voxels if voxels.flags.writeable else voxels.copy()
         erase(masked, bbox, self.kept(bbox), self.factor)
         return masked

@@ -1,4 +1,4 @@
-"""Memory: how much this process may take, how much it took at its peak, how much a chunk is expected to take."""
+"""The memory that this process may use, its peak, and the memory that a chunk is expected to need."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
 _RESET_PEAK = "5"
-"""What makes the kernel forget a process's peak: see proc(5), `/proc/pid/clear_refs`."""
+"""The text that makes the kernel reset a process's peak: see proc(5), `/proc/pid/clear_refs`."""
 
 SAMPLED = 0.002
-"""Seconds between two looks at a process whose peak the kernel does not forget."""
+"""Seconds between two samples of the memory, if the kernel cannot reset the peak."""
 
 
 def free_memory(limit: float, device: str) -> tuple[int, int | None]:
-    """Bytes free on the host, and on a device (None where it is the CPU).
+    """Bytes free on the host, and on a device (None for the CPU).
 
     Args:
-        limit: GB; 0: what the machine, and the control groups of this process, have free now.
-        device: as `Inference` takes it.
+        limit: GB; 0: the memory that the machine and the control groups of this process have free now.
+        device: see `Inference`.
     """
     host = int(limit * 1e9) if limit else _free_now()
     if device == "cpu":
@@ -43,31 +43,31 @@ def _free_now() -> int:
 
 
 def projected_memory(inputs: int, output: int, scratch: int = 0) -> int:
-    """Bytes that chunks of a stage are expected to take at their peak.
+    """Bytes that chunks of a stage are expected to need at their peak.
 
-    The next chunk's inputs are read while one is computed and the last one's output is packed and written: that is
-    two sets of inputs, and two outputs of which each is held as voxels and as a packed file.
+    While one chunk is computed, the next one's inputs are read, and the last one's output is compressed and written.
+    These are two sets of inputs, and two outputs, each held as voxels and as a compressed file.
 
     Args:
         inputs: bytes of all inputs of one chunk, with their halo.
-        output: bytes of what one chunk writes, not packed.
-        scratch: bytes that the computation takes beside them.
+        output: bytes of the output of one chunk, uncompressed.
+        scratch: further bytes that the computation needs.
     """
     return 2 * inputs + 4 * output + scratch
 
 
 def resident_memory() -> int | None:
-    """Bytes of memory that this process takes now; None where the system does not say."""
+    """Bytes of memory that this process uses now; None if the system does not report it."""
     return _kilobytes(STATUS, "VmRSS")
 
 
 def peak_memory() -> int | None:
-    """Most bytes that this process took since `reset_peak`, or since its start; None where the system does not say."""
+    """Peak bytes of this process since `reset_peak`, or since its start; None if the system does not report it."""
     return _kilobytes(STATUS, "VmHWM")
 
 
 def reset_peak() -> bool:
-    """Begin a new measurement of the peak. Returns whether the system allows it; elsewhere the old peak goes on."""
+    """Begin a new measurement of the peak. Returns whether the system allows it; if not, the old peak stays."""
     try:
         CLEAR_REFS.write_text(_RESET_PEAK)
     except OSError:
@@ -76,10 +76,10 @@ def reset_peak() -> bool:
 
 
 def memory_taken(work: Callable[[], None]) -> int:
-    """Bytes that some work takes at its peak, beyond what this process takes already.
+    """Peak bytes of a function, in addition to those that this process uses already.
 
-    Memory that the process has freed but kept is given back first: else the work would take that, and nothing would
-    be seen. Where the kernel cannot begin a new peak, a thread looks at the process while the work goes on.
+    Memory that the process has freed but kept is returned to the system first: otherwise the function would use it, and
+    the growth would not be seen. If the kernel cannot reset the peak, a thread samples the memory during the call.
     """
     return_freed_memory()
     before = resident_memory() or 0
@@ -92,7 +92,7 @@ def memory_taken(work: Callable[[], None]) -> int:
 
 
 def _sampled(work: Callable[[], None]) -> int:
-    """Most bytes that the process was seen to take during some work."""
+    """The largest sample of the memory that the process used during a function."""
     most, done = resident_memory() or 0, threading.Event()
 
     def look() -> None:

@@ -30,7 +30,7 @@ class Mesh(Stage):
 
     Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
            in `segmentation/names`.
-    Writes `segmentation/mesh`: a fragment file a label and chunk, in nanometres; last, the chunk's list of labels.
+    Writes `segmentation/mesh`: a fragment file per label and chunk, in nanometres; last, the chunk's list of labels.
 
     Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
     """
@@ -86,7 +86,7 @@ class Mesh(Stage):
             raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}")
         if self.dust_threshold and stage.external:
             raise ValueError(
-                f"dust_threshold must be 0 for an external segmentation, as the sizes of its segments are not known, "
+                "dust_threshold must be 0 for an external segmentation, because the sizes of its segments are unknown, "
                 f"got {self.dust_threshold} and {stage.external}"
             )
 
@@ -106,7 +106,7 @@ class Mesh(Stage):
         return self._at_mip_0(seen) if reads.stage is SegmentNames else seen
 
     def _at_mip_0(self, bbox: Bbox) -> Bbox:
-        """The voxels of mip 0 that a box of the mip stands for."""
+        """The voxels of mip 0 that a box of the mip covers."""
         finest = self.upstream(Reads(SegmentNames)).bounds
         layer = self._segmentation
         factor = [round(size / fine) for size, fine in zip(layer.voxel_size, self.geometry.voxel_size, strict=True)]
@@ -133,7 +133,7 @@ class Mesh(Stage):
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
         layer = self._segmentation
-        # not 0 for a mip whose first voxel begins before the volume does
+        # not 0 for a mip whose first voxel begins before the volume
         z, y, x = (
             corner - start * size
             for corner, start, size in zip(layer.corner, layer.bounds.start, layer.voxel_size, strict=True)

@@ -1,4 +1,4 @@
-"""How far a task is, for the scheduler and the terminal; and the line that a chunk leaves in a log."""
+"""The progress of a task, for the scheduler and the terminal; and the log line of a chunk."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lchunk.volumes.store import Store
 logger = logging.getLogger("luigi-interface")
 
 chunk_listeners: list[Callable[[dict[str, Any]], None]] = []
-"""Each is told the log of a chunk that is made in this process."""
+"""Functions that are called with the log of each chunk that is made in this process."""
 WEB_SECONDS = 1.0
 TERMINAL_SECONDS = 10.0
 
 
 class Reporter:
-    """Reports how far a running task is, at most once a second to the scheduler, every ten seconds to the terminal."""
+    """Reports a running task's progress, at most once a second to the scheduler, every ten seconds to the terminal."""
 
     def __init__(self, task: luigi.Task) -> None:
         self.task = task
@@ -76,21 +76,21 @@ class Reporter:
 
 
 class WatchedMemory:
-    """Bytes that this process takes, looked at from time to time: a look takes as long as a small chunk does."""
+    """The memory of this process, measured from time to time: a measurement takes as long as a small chunk."""
 
     def __init__(self) -> None:
         self.looked = -MEMORY_SECONDS
         self.before: int | None = None
 
     def begin(self) -> None:
-        """Start a new peak, with a task; not for each of many small tasks."""
+        """Start a new peak at the start of a task, but not for each of many small tasks."""
         if time.monotonic() - self.looked < MEMORY_SECONDS:
             return
         self.before = resident_memory()
         reset_peak()
 
     def entry(self, projected: int | None) -> dict[str, int]:
-        """What a chunk's log line says; nothing where the last look was just now."""
+        """The entry for a chunk's log line; empty if the last measurement was just now."""
         now = time.monotonic()
         if now - self.looked < MEMORY_SECONDS:
             return {}
@@ -120,7 +120,7 @@ def _duration(seconds: float) -> str:
 
 
 class ChunkLog:
-    """Seconds that a chunk took: a line in a log file of the process. Logs decide nothing."""
+    """The seconds that a chunk took, as a line in a log file of the process. No run depends on logs."""
 
     def __init__(self, stage: str, bbox: Bbox) -> None:
         self.stage = stage
@@ -132,13 +132,13 @@ class ChunkLog:
 
     @contextlib.contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        """Count what happens inside as one step."""
+        """Measure the time of one step."""
         start = time.perf_counter()
         yield
         self.seconds[step] = round(time.perf_counter() - start, 4)
 
     def write(self, store: Store, layer: str) -> None:
-        """Add a line to `logs/<layer>/<host>-<process>.jsonl`; where that fails, warn and go on."""
+        """Add a line to `logs/<layer>/<host>-<process>.jsonl`; if that fails, warn and continue."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
         content |= {"device": self.device, "seconds": self.seconds}
         if self.skipped:

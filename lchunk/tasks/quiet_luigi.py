@@ -1,4 +1,4 @@
-"""Luigi, imported without its warning about a cfg that says nothing of `autoload_range`: ours sets it later."""
+"""Luigi, imported without its warning about a cfg that does not set `autoload_range`: lchunk sets it later."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What a stage reads: which stage's layer, and how far beyond its own chunk."""
+"""The inputs of a stage: the stage whose layer is read, and how far beyond the chunk."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Reads:
     """One input of a stage.
 
     Args:
-        stage: whose layer.
+        stage: the stage whose layer is read.
         low: voxels read before the chunk, zyx.
         high: voxels read after it, zyx.
-        clip: leave out what lies outside the volume, instead of reading zeros.
-        waits_for_all: nothing starts before the whole input is complete.
-        level: which of a stage's levels, where it has many.
+        clip: whether voxels outside the volume are left out, instead of being read as 0.
+        waits_for_all: whether the whole input must be complete before any chunk starts.
+        level: the level that is read, if the stage has several.
     """
 
     stage: type[Stage]

@@ -29,7 +29,7 @@ DEBUG = "LCHUNK_DEBUG"
 """Variable that keeps tracebacks, as `lchunk run --debug` does."""
 EXPECTED = (ValueError, OSError, ImportError, MemoryError, configparser.Error, ParameterException, TaskClassException)
 MOST = 10
-"""Different reasons that are printed."""
+"""Largest number of different reasons that are printed."""
 _CHECKS = ("validate", "rehearse", "compute", "compute_chunk", "_check_chunk_shapes", "open_external")
 """Functions that refuse a stage's own knobs; the stage is their `self` or `stage`."""
 _UNCAUGHT = "Uncaught exception in luigi"
@@ -37,16 +37,16 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 
 def is_expected(error: BaseException | None) -> bool:
-    """Whether an error is a refusal that its message explains, so that nobody needs the traceback."""
+    """Whether an error is a refusal that its message explains, so that no traceback is needed."""
     return isinstance(error, EXPECTED) or (isinstance(error, RuntimeError) and is_expected(error.__cause__))
 
 
 def reason(error: BaseException, task: luigi.Task | None = None) -> str:
-    """The stage, the message, and where the values come from that it speaks of.
+    """The stage and the message of an error, and the sources of the values that the message mentions.
 
     Args:
-        error: what was raised.
-        task: the task that ran; a stage that it asked, and that raised the error, is named in its place.
+        error: the error that was raised.
+        task: the task that ran; if it called another stage, which raised the error, that stage is named instead.
     """
     task = blamed(error) or task
     message = str(error).strip()
@@ -58,7 +58,7 @@ def reason(error: BaseException, task: luigi.Task | None = None) -> str:
 
 
 def blamed(error: BaseException) -> luigi.Task | None:
-    """The stage that raised an error: the innermost of its traceback, as a check of many stages goes through each."""
+    """The stage that raised an error: the innermost one in the traceback, because a check may call many stages."""
     found: luigi.Task | None = None
     trace = error.__traceback__
     while trace is not None:
@@ -70,7 +70,7 @@ def blamed(error: BaseException) -> luigi.Task | None:
 
 
 def reason_of_text(message: str, task: luigi.Task | None = None) -> str:
-    """As `reason`, where Luigi has kept the message alone."""
+    """Like `reason`, for errors of which Luigi has kept only the message."""
     family = getattr(task, "task_family", "")
     first, *more = message.splitlines()
     origins = _origins(message, [family, "Dataset"] if family else [])
@@ -80,7 +80,7 @@ def reason_of_text(message: str, task: luigi.Task | None = None) -> str:
 
 
 def _origins(message: str, near: list[str]) -> list[str]:
-    """Where the knobs that a message speaks of get their values; nothing where it says so itself."""
+    """The sources of the knobs that a message mentions; empty if the message itself names them."""
     if "on the command line" in message or re.search(r"\[\w+\] \w+ in ", message):
         return []
     known = {family: [name for name, _ in stage.get_params()] for family, stage in families().items()}
@@ -100,9 +100,9 @@ def _origins(message: str, near: list[str]) -> list[str]:
 
 
 class Reasons(logging.Filter):
-    """Collects reasons from Luigi's log, and takes the tracebacks of refusals out of it.
+    """Collects reasons from Luigi's log, and removes the tracebacks of refusals from it.
 
-    Works across the processes that `--workers` forks: what they collect goes through a file that they share.
+    This works across the processes that `--workers` forks: they write their reasons into a shared file.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Reasons(logging.Filter):
         return True
 
     def _shorten(self, record: logging.LogRecord) -> None:
-        """Luigi's warning that a task cannot be scheduled holds the traceback as text."""
+        """Shorten Luigi's warning that a task cannot be scheduled, which has the traceback as text."""
         before, _, traceback = record.getMessage().partition(_TRACEBACK)
         name, message = last_error(traceback)
         if "/lchunk/" not in traceback and "lchunk." not in traceback:
@@ -148,7 +148,7 @@ class Reasons(logging.Filter):
             record.msg, record.args = before.strip().removesuffix(":"), ()
 
     def lines(self) -> list[str]:
-        """What to print at the end."""
+        """The lines to print at the end."""
         self.shared.seek(0)
         for line in self.shared.read().splitlines():
             self.found.setdefault(json.loads(line))
@@ -167,7 +167,7 @@ class Reasons(logging.Filter):
 
 
 def last_error(traceback: str) -> tuple[str, str]:
-    """Name and message of the error that a traceback's text ends with.
+    """Name and message of the error at the end of a traceback's text.
 
     >>> last_error('  File "a.py", line 1, in f\\n    g()\\nlchunk.recipe.MixError: two sets\\n  of knobs\\n')
     ('lchunk.recipe.MixError', 'two sets\\n  of knobs')
@@ -181,7 +181,7 @@ def last_error(traceback: str) -> tuple[str, str]:
 
 
 def ours(error: BaseException) -> bool:
-    """Whether lchunk raised an error, or let it through."""
+    """Whether lchunk raised an error, or passed it on."""
     trace: types.TracebackType | None = error.__traceback__
     while trace is not None:
         if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "lchunk":
@@ -224,6 +224,6 @@ def tell_at_the_end() -> Reasons:
 
 
 def is_luigi_command() -> bool:
-    """Whether this process is `luigi …` or `python -m luigi …`, and not another program that uses lchunk."""
+    """Whether this process is `luigi …` or `python -m luigi …`, not another program that uses lchunk."""
     program = os.path.normpath(sys.argv[0])
     return os.path.basename(program) == "luigi" or program.endswith(os.path.join("luigi", "__main__.py"))

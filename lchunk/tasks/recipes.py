@@ -1,4 +1,4 @@
-"""What a stage's layer is made of, and the checks that no run ever mixes two recipes."""
+"""The recipe of a stage's layer, and the checks that no run mixes two recipes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
 
 COMPARE_SECONDS = 2.0
-"""How long a layer that was compared with the run need not be compared again."""
+"""Seconds after which a layer is compared with the run again."""
 OF_EVERY_STAGE = ("region", "root", "chunk_shape", "inner_chunk", "layer_name", "external")
 
 
 def recipe_of(stage: Stage) -> Recipe:
-    """All that makes a layer what it is: knobs, files, and the digests of the recipes of what it reads.
+    """Everything that determines a layer: knobs, files, and the digests of the recipes of the layers that it reads.
 
     Args:
-        stage: for the whole volume. It keeps its recipe for some seconds: then files are looked at again, also in a
-            process that runs for weeks.
+        stage: the stage for the whole volume. It keeps its recipe for some seconds; then the files are checked again,
+            also in a process that runs for weeks.
     """
     now = time.monotonic()
     if stage.kept_recipe is None or now - stage.kept_recipe[0] > COMPARE_SECONDS:
@@ -58,7 +58,7 @@ def _recipe_of(stage: Stage) -> Recipe:
 
 
 def _read(upstream: Stage) -> str:
-    """What a recipe says of a source: the digest of its recipe; of an external volume, what a person can read."""
+    """The entry of a source in a recipe: the digest of its recipe, or a readable text for an external volume."""
     recipe = recipe_of(upstream)
     if not upstream.external:
         return digest(recipe)
@@ -67,7 +67,7 @@ def _read(upstream: Stage) -> str:
 
 
 def made_of(stage: Stage) -> dict[str, str]:
-    """Fingerprints of the files that a stage's voxels are made of."""
+    """Fingerprints of the files that a stage's voxels are made from."""
     return {stage.external: stage.external_volume.fingerprint()} if stage.external else stage.ingredients()
 
 
@@ -77,7 +77,7 @@ def _ingredients(stage: Stage) -> Recipe:
 
 
 def confirming(stage: Stage) -> Callable[[], None]:
-    """What makes sure, when a chunk is computed, that the files it was made of are still those of the recipe."""
+    """A function that makes sure, after a chunk is computed, that the files are still those of the recipe."""
     upstream = [up for up in map(stage.upstream, stage.reading()) if up.external]
     watched = [(one, recipe_of(one).get(MADE_OF, {})) for one in (stage, *upstream)]
     watched = [(one, files) for one, files in watched if files]
@@ -97,10 +97,10 @@ def confirming(stage: Stage) -> Callable[[], None]:
 
 
 def check(stage: Stage) -> None:
-    """Raise where a stage, or one upstream, cannot work or would mix two recipes in one layer.
+    """Raise an error if a stage, or one upstream, cannot work or would mix two recipes in one layer.
 
     Raises:
-        RecipeMismatchError: a layer was made otherwise.
+        RecipeMismatchError: a layer was made with another recipe.
         ValueError, OSError: knobs, files or inputs cannot work.
     """
     stages = list(with_upstream(stage, set()))
@@ -118,11 +118,11 @@ def check(stage: Stage) -> None:
 def prepare(stage: Stage) -> None:
     """Create the layer of a stage, or make sure that it has this run's recipe; again after some seconds.
 
-    Two first writers with other recipes cannot both succeed: the store creates a layer once, and whoever was second
-    compares.
+    Two first writers with different recipes cannot both succeed: the store creates a layer once, and the second writer
+    compares the recipes.
 
     Raises:
-        RecipeMismatchError: the layer, or one that the stage reads, was made otherwise.
+        RecipeMismatchError: the layer, or one that the stage reads, was made with another recipe.
     """
     now = time.monotonic()
     if now - stage.prepared < COMPARE_SECONDS:
@@ -137,7 +137,7 @@ def prepare(stage: Stage) -> None:
 
 
 def mismatches(stage: Stage) -> Iterator[Mismatch]:
-    """How a stage's layer differs from what this run wants; nothing where there is no layer yet."""
+    """How a stage's layer differs from this run's recipe; nothing if there is no layer yet."""
     if stage.external:
         return
     stored = stage.files().recipe()

@@ -1,4 +1,4 @@
-"""What a stage's task does when Luigi, or a worker, runs it: the jobs of its missing chunks."""
+"""Runs the task of a stage for Luigi or a worker: makes the jobs of its missing chunks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def job_of(stage: Stage, bbox: Bbox, report: Report = report_nothing) -> ChunkJo
 
 
 def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
-    """What makes the job of a chunk; all that is the same for every chunk is made once."""
+    """A function that makes the job of a chunk. Everything that is the same for all chunks is made once."""
     whole = stage.for_volume
     work = Work(
         stage=type(stage).__name__, bounds=whole.bounds, output=whole.files(), compute=whole.compute_chunk,
@@ -65,7 +65,7 @@ def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
 
 
 def _fills(upstream: Stage) -> bool:
-    """Whether absent chunks of an external volume are zeros: a choice of the stage in whose place it is read."""
+    """Whether absent chunks of an external volume read as 0, which is a knob of the stage that it replaces."""
     return bool(upstream.external and getattr(upstream, "fill_missing", False))
 
 
@@ -91,6 +91,6 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
 
 
 def _middle(stage: Stage) -> str:
-    """Where the region's middle is: shares of the volume, zyx, which are the same at every mip."""
+    """The middle of the region in fractions of the volume, zyx, which are the same at every mip."""
     sides = zip(stage.bbox.start, stage.bbox.stop, stage.bounds.start, stage.bounds.shape, strict=True)
     return ",".join(f"{((start + stop) / 2 - origin) / size:.6g}" for start, stop, origin, size in sides)

@@ -53,7 +53,7 @@ class SectionLevels(Stage):
 
 
 def levels_of(table: Table, bbox: Bbox, bounds: Bbox) -> npt.NDArray[np.int64]:
-    """The levels of a box's sections, from the table of the whole volume; zeros for sections outside it."""
+    """The levels of a box's sections, from the table of the whole volume; 0 for sections outside it."""
     levels = np.zeros((bbox.shape[0], LEVELS), np.int64)
     inside = bbox.clipped(bounds)
     if inside.size:

@@ -1,12 +1,12 @@
 """A stage: one Luigi task class, whose `region` says how much of the volume it makes.
 
-    whole  requires its blocks that miss chunks (one listing); complete when no chunk is missing
-    block  requires what its voxels need upstream; makes its missing chunks one after the other
+    whole  requires its blocks with missing chunks (one listing); complete when no chunk is missing
+    block  requires the regions upstream that its voxels need; makes its missing chunks one after the other
     chunk  requires the same; makes one file
 
-A block is one chunk while the grid is small, so that every chunk is a task of its own. What a stage's author writes is
-at the top of `Stage`. How a stage is connected to those it reads: `wiring`; what its layer remembers: `recipes`; the
-job of one chunk, without Luigi: `jobs` and `making`.
+If the grid is small, a block is one chunk, so that every chunk is a task of its own. The author of a stage overrides
+what is at the top of `Stage`. `wiring` connects a stage to those it reads; `recipes` has the recipe of its layer;
+`jobs` and `making` are the job of one chunk, without Luigi.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Stage(luigi.Task):
         reads: its inputs; `compute` gets one argument for each.
         layer: name of its folder in the dataset's root.
         dtype, channels: of the voxels that it writes.
-        labels: whether those voxels are names of objects.
+        labels: whether those voxels are labels of objects.
         format: how its files are written where they hold records instead of voxels.
         single_chunk: the whole volume is its only chunk; for outputs that are not voxels.
         same_grid: its chunks are those of its first input.
         file: name of the file of a single chunk, without suffix.
-        selects: parameters that pick what is made, as `region` does, and do not change it.
+        selects: parameters that select what is made, like `region`, without changing the result.
     """
 
     reads: ClassVar[tuple[Reads, ...]] = ()
@@ -75,39 +75,39 @@ class Stage(luigi.Task):
         raise NotImplementedError
 
     def compute_chunk(self, chunk: Chunk, *inputs: Any) -> Any:
-        """As `compute`, for stages that must know where the chunk lies, or that report progress on the way."""
+        """Like `compute`, for stages that need the position of the chunk, or that report progress."""
         return self.compute(*inputs)
 
     def trivial_content(self, bbox: Bbox) -> Any | None:
-        """The content of a box where it is known without reading or computing, as under an empty mask; or None."""
+        """The content of a box if it is known without reading or computing, as under an empty mask; else None."""
         return None
 
     def reading(self) -> tuple[Reads, ...]:
-        """The inputs, where they depend on a knob."""
+        """The inputs; a subclass overrides it if they depend on a knob."""
         return self.reads
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
-        """What must be read of one input to make a box."""
+        """The box that must be read from one input to make a box."""
         reached = bbox.grown(reads.low, reads.high)
         return reached.clipped(self.bounds) if reads.clip else reached
 
     def connect(self, reads: Reads) -> Stage:
-        """The stage that an input comes from, where its parameters are not all defaults."""
+        """The stage that an input comes from; a subclass overrides it if that stage needs other parameters."""
         return reads.stage(root=self.root)
 
     def source(self, reads: Reads) -> Volume | Records:
-        """Where an input is read, where it is not simply the layer that the stage writes."""
+        """The source of an input; a subclass overrides it if that is not the layer that the input's stage writes."""
         return wiring.source(self, reads)
 
     def ingredients(self) -> dict[str, str]:
-        """What else decides the voxels, as fingerprints of files: part of the recipe. It is asked for often."""
+        """Fingerprints of other files that affect the voxels; they are part of the recipe. It is called often."""
         return {}
 
     def validate(self) -> None:
-        """Raise where knobs, files or inputs cannot work; called before any work starts."""
+        """Raise an error if knobs, files or inputs cannot work; it is called before any work starts."""
 
     def rehearse(self) -> None:
-        """A costly check, made before work where chunks are missing."""
+        """A costly check, which is made before work if chunks are missing."""
 
     # ---- parameters of every stage
 
@@ -134,7 +134,7 @@ class Stage(luigi.Task):
 
     reporter: Reporter | None = None
     external_sampled: bool = False
-    """Whether voxels of the external volume were looked at, before work."""
+    """Whether voxels of the external volume were checked, before work."""
     prepared: float = -math.inf
     """When the layer was last compared with this run, by the clock of `time.monotonic`."""
     kept_recipe: tuple[float, Recipe] | None = None
@@ -148,7 +148,7 @@ class Stage(luigi.Task):
                 default = knob.serialize(knob._default)
                 knob.description = f"{knob.description}; default: {default or 'none'}"
 
-    # ---- where it writes; a subclass may say otherwise
+    # ---- where it writes; a subclass may override this
 
     def files(self) -> ChunkFiles:
         """The layer that the stage writes."""
@@ -181,7 +181,7 @@ class Stage(luigi.Task):
 
     @property
     def bounds(self) -> Bbox:
-        """Voxels that the stage makes in all, of the mip that it works at."""
+        """All voxels that the stage makes, of the mip that it works at."""
         return self.geometry.bounds
 
     @cached_property
@@ -195,7 +195,7 @@ class Stage(luigi.Task):
 
     @property
     def most_blocks(self) -> int:
-        """How many blocks one graph may hold."""
+        """Largest number of blocks in one graph."""
         return self.dataset.max_blocks
 
     @property
@@ -210,24 +210,24 @@ class Stage(luigi.Task):
 
     @property
     def log_folder(self) -> str:
-        """Where its chunks leave their logs, under `logs/`."""
+        """The folder of the logs of its chunks, under `logs/`."""
         return self.path
 
     @property
     def folders(self) -> list[str]:
-        """What to remove to be rid of all that it made."""
+        """The folders to remove in order to remove everything that it made."""
         return [self.path]
 
     @property
     def external_kind(self) -> Kind | None:
-        """What a volume must hold that is read instead of running the stage; None where none can be."""
+        """The kind of values that an external volume must hold; None if the stage cannot be replaced by one."""
         if self.format is not None:
             return None
         return Kind.LABELS if self.labels else Kind.IMAGE if self.dtype == np.uint8 else None
 
     @property
     def external_channels(self) -> int | None:
-        """Channels of such a volume; None where any number will do."""
+        """Channels of such a volume; None: any number."""
         return self.channels
 
     # ---- what follows from that
@@ -296,7 +296,7 @@ class Stage(luigi.Task):
 
     @cached_property
     def projected_memory(self) -> int | None:
-        """Bytes that a chunk should take beside the process itself; None where its size is not known before."""
+        """Bytes that a chunk is expected to need, without the process itself; None if its size is not known before."""
         if self.format is not None or self.external:
             return None
         middle = self.grid.chunk(triple(count // 2 for count in self.grid.counts))
@@ -306,7 +306,7 @@ class Stage(luigi.Task):
 
     @cached_property
     def upstreams(self) -> dict[Reads, Stage]:
-        """The stages of the inputs asked for so far; those of the whole volume serve every region."""
+        """The stages of the inputs used so far; all regions share those of the whole volume."""
         return {}
 
     def upstream(self, reads: Reads) -> Stage:
@@ -317,11 +317,11 @@ class Stage(luigi.Task):
         return known[reads]
 
     def recipe(self) -> Recipe:
-        """All that makes the layer what it is."""
+        """Everything that determines the layer."""
         return recipes.recipe_of(self.for_volume)
 
     def check(self) -> None:
-        """Raise where this stage, or one upstream, cannot work, or would mix two recipes in one layer."""
+        """Raise an error if this stage, or one upstream, cannot work, or would mix two recipes in one layer."""
         recipes.check(self)
 
     def prepare(self) -> None:
@@ -333,7 +333,7 @@ class Stage(luigi.Task):
     @classmethod
     @cache
     def get_params(cls) -> list[tuple[str, luigi.Parameter[Any]]]:
-        """As Luigi's, which looks through the whole class each time a task is made."""
+        """Like Luigi's, but cached: Luigi's scans the whole class each time a task is made."""
         params: list[tuple[str, luigi.Parameter[Any]]] = super().get_params()
         return params
 

@@ -42,7 +42,7 @@ def source(stage: Stage, reads: Reads) -> Volume | Records:
 
 
 def voxel_bytes(stage: Stage, reads: Reads, bbox: Bbox) -> int | None:
-    """Bytes of an input of a chunk; None where it is records, whose size is not known."""
+    """Bytes of an input of a chunk; None for records, whose size is not known."""
     volume = stage.source(reads)
     if holds_records(volume):
         return None
@@ -61,7 +61,7 @@ def open_external(stage: Stage) -> CheckedVolume:
     name = f"{type(stage).__name__}-external"
     if kind is None:
         raise ValueError(
-            f"{name} must be empty, as what {type(stage).__name__} writes cannot come from outside, got "
+            f"{name} must be empty, because the output of {type(stage).__name__} cannot be replaced, got "
             f"{stage.external}; remove the option"
         )
     place = stage.geometry
@@ -82,7 +82,7 @@ def sample_external(stage: Stage) -> None:
 
 
 def required(stage: Stage) -> list[Stage]:
-    """What a region requires: the whole its blocks that miss chunks, a block or chunk the regions upstream."""
+    """The tasks that a region requires: for the whole volume its blocks with missing chunks, else regions upstream."""
     if stage.external:
         return []
     if stage.delegates:
@@ -107,7 +107,7 @@ def _required(stage: Stage, reads: Reads) -> Iterator[Stage]:
 
 
 def with_upstream(stage: Stage, seen: set[str]) -> Iterator[Stage]:
-    """A stage and all that it is made from, for the whole volume, upstream first, without what was seen."""
+    """A stage and all stages that it is made from, for the whole volume, upstream first, except those in `seen`."""
     whole = stage.for_volume
     if whole.task_id in seen:
         return

@@ -1,1 +1,1 @@
-"""A dataset in Neuroglancer, from one local port, without the internet."""
+"""Show a dataset in Neuroglancer, served from one local port without the internet."""

@@ -1,4 +1,4 @@
-"""Volumes outside a dataset's folder that the viewer shows beside its layers."""
+"""Volumes outside a dataset's folder that the viewer shows together with its layers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Elsewhere:
     """A volume outside the dataset's folder.
 
     Args:
-        name: what it is called in the viewer; also the folder of its meshes, where there are some.
-        url: what `open_volume` opens.
-        stage: in whose place it is read; empty for none.
-        labels: whether voxels are names of objects.
-        hidden: not visible at first.
+        name: its name in the viewer; also the folder of its meshes, if it has meshes.
+        url: the URL for `open_volume`.
+        stage: the stage whose layer it replaces; empty for none.
+        labels: whether voxels are labels of objects.
+        hidden: whether it is invisible at first.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Elsewhere:
 def open_elsewhere(
     volumes: Iterable[Elsewhere], store: Store, voxel_size: tuple[float, ...] = ()
 ) -> Iterator[tuple[Shown, ZarrView]]:
-    """Open volumes that lie elsewhere; one that cannot be read is left out, with the reason in the log.
+    """Open volumes outside the folder; one that cannot be read is left out, and the reason is logged.
 
     Args:
-        volumes: of names that differ.
+        volumes: the volumes, each with another name.
         store: the dataset's folder.
-        voxel_size: for volumes that have none, where the folder has no layer.
+        voxel_size: for volumes without a voxel size, if the folder has no layer either.
     """
     default = voxel_size
     with contextlib.suppress(FileNotFoundError):
@@ -55,7 +55,7 @@ def open_elsewhere(
             found = open_volume(volume.url)
             size = found.voxel_size or default
             if len(size) != 3:
-                raise ValueError("its voxel size is not known; set voxel_size in [Dataset]")
+                raise ValueError("its voxel size is unknown; set voxel_size in [Dataset]")
             z, y, x = size
             view = ZarrView(found, (z, y, x), volume.labels)
             shown = Shown(
@@ -70,9 +70,9 @@ def open_elsewhere(
 
 
 def recorded_truth(store: Store) -> str:
-    """The true labels that a dataset was compared with, as its tables record; empty where it was not."""
+    """URL of the true labels that a dataset was compared with, as its tables record it; empty if there are none."""
     for name in store.folders():
-        with contextlib.suppress(ValueError):  # no JSON: another program's file
+        with contextlib.suppress(ValueError):  # not JSON: a file of another program
             recipe = (read_json(store, f"{name}/layer.json") or {}).get("recipe", {})
             url = recipe.get("made_of", {}).get("ground_truth")
             if url:

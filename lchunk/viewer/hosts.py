@@ -1,7 +1,7 @@
-"""Which names a browser may call the server by.
+"""The host names under which a browser may reach the server.
 
-A page of another site can point its own name at this machine (DNS rebinding): a browser then takes page and viewer for
-one origin. Such requests carry that name in the Host header, so only names known to mean this server are answered.
+A page of another site can point its own name at this machine (DNS rebinding): a browser then treats page and viewer as
+one origin. Such requests carry that name in the Host header, so only known names of this server are answered.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hosts:
-    """The names that are answered.
+    """The host names that are answered.
 
     Args:
-        address: what the server listens on. This machine's loopback names are always answered. Where it listens on
-            every address (`0.0.0.0`, `::`), so is every IP address, as nobody can point one elsewhere.
-        names: other names, as a proxy's.
+        address: the address that the server listens on. This machine's loopback names are always answered. If the
+            server listens on every address (`0.0.0.0`, `::`), every IP address is answered too, because DNS rebinding
+            works with names only.
+        names: other names, such as a proxy's.
     """
 
     address: str
@@ -39,7 +40,7 @@ class Hosts:
         return number.is_loopback or (listens_on is not None and listens_on.is_unspecified)
 
     def url(self, port: int) -> str:
-        """The address to open in a browser of this machine, or the proxy's where one is named."""
+        """The URL to open in a browser of this machine, or the proxy's URL if a proxy is named."""
         number = _number(_plain(self.address))
         own = "127.0.0.1" if not self.address or (number is not None and number.is_unspecified) else self.address
         name = _plain(self.names[0] if self.names else own)

@@ -1,4 +1,4 @@
-"""Which segments a viewer selects at first: their meshes are drawn."""
+"""The segments that a viewer selects at first, so that their meshes are drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lchunk.volumes.store import Store
 
 MOST = 200
 LOOKED_AT = 10_000
-"""Fragments whose size is looked at; the last chunk is looked at whole."""
+"""Fragments whose size is read; all fragments of the last chunk are read."""
 AROUND = 2
 """Chunks around the middle one, on every side."""
 
@@ -25,7 +25,7 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
 
     Args:
         store: the dataset's folder.
-        path: the mesh folder in it. Only segments that have a manifest count: a viewer finds no others.
+        path: the mesh folder in it. Only segments with a manifest count, because a viewer does not find others.
     """
     folder = _open(store, path)
     if folder is None:

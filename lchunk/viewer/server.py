@@ -1,4 +1,4 @@
-"""A small web server: Neuroglancer's client, and a dataset's files beside it, from one origin."""
+"""A small web server that serves Neuroglancer's client and a dataset's files from one origin."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from lchunk.viewer.zarr_view import ZarrView
 logger = logging.getLogger(__name__)
 
 READERS = 2
-"""Chunks of volumes that lie elsewhere, read at a time."""
+"""Number of chunks of volumes outside the dataset that are read at the same time."""
 
 
 class DataFiles(tornado.web.StaticFileHandler):
-    """Files of the dataset's layers: ranges are served; what is missing is a 404, which the client draws as nothing.
+    """Serves files of the dataset's layers, and ranges of them. The client draws nothing for a missing file (404).
 
-    Only what lies in a layer's folder is served: no hidden file, and no link that leads out of that folder. The folder
-    of a layer may itself be a link, as to another disk.
+    Only files in a layer's folder are served: no hidden files, and no links that lead out of that folder. The folder
+    of a layer may itself be a link, for example to another disk.
     """
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
@@ -54,7 +54,7 @@ class DataFiles(tornado.web.StaticFileHandler):
         self.set_header("Cache-Control", "no-cache")
 
     def compute_etag(self) -> str | None:
-        return None  # a hash of the whole file would be read for every range of it
+        return None  # the hash would need the whole file for every range of it
 
     def get_content_type(self) -> str:
         is_json = self.absolute_path is not None and self.absolute_path.endswith(".json")
@@ -62,7 +62,7 @@ class DataFiles(tornado.web.StaticFileHandler):
 
 
 class Views(tornado.web.RequestHandler):
-    """Volumes that lie elsewhere, as zarr; few chunks are read at a time, and none that nobody waits for any more."""
+    """Serves volumes outside the dataset as zarr. Few chunks are read at once, and none for a closed connection."""
 
     def initialize(self, views: Mapping[str, ZarrView], readers: ThreadPoolExecutor) -> None:
         self.views = views
@@ -92,7 +92,7 @@ class Views(tornado.web.RequestHandler):
 
 
 class State(tornado.web.RequestHandler):
-    """What the client shows first."""
+    """Serves the state that the client shows at first."""
 
     def initialize(self, state: Callable[[str], dict[str, Any]]) -> None:
         self.state = state
@@ -102,7 +102,7 @@ class State(tornado.web.RequestHandler):
 
 
 class Events(tornado.web.RequestHandler):
-    """The client keeps a stream open to its server; nothing is ever sent on it."""
+    """Keeps the stream open that the client expects of its server; nothing is ever sent on it."""
 
     def initialize(self) -> None:
         self.closed = asyncio.Event()
@@ -117,14 +117,14 @@ class Events(tornado.web.RequestHandler):
 
 
 class Accepted(tornado.web.RequestHandler):
-    """The client sends its state; it is not kept."""
+    """Accepts the states that the client sends, and discards them."""
 
     def post(self, viewer: str) -> None:
         self.write({})
 
 
 class Start(tornado.web.RequestHandler):
-    """The way from the bare address to the client with the dataset in it; `?at=0.5,0.5,0.5` is the middle of it."""
+    """Redirects the bare address to the client with the dataset's state; `?at=0.5,0.5,0.5` is the volume's middle."""
 
     def initialize(self, state: Callable[..., dict[str, Any]]) -> None:
         self.state = state
@@ -139,14 +139,14 @@ class Start(tornado.web.RequestHandler):
 
 
 class NoIcon(tornado.web.RequestHandler):
-    """Browsers ask for an icon; there is none, and that is no error."""
+    """Answers the browser's request for an icon, of which there is none, without an error."""
 
     def get(self) -> None:
         self.set_status(204)
 
 
 class OtherHost(tornado.web.RequestHandler):
-    """Refuses a request that calls the server by another name than it may have."""
+    """Refuses a request whose Host header is not a known name of this server."""
 
     def prepare(self) -> None:
         self.set_status(403)
@@ -177,9 +177,9 @@ def application(
 
     Args:
         root: the folder.
-        hosts: the names that it is called by; default: this machine's loopback names.
+        hosts: the names of the server; default: this machine's loopback names.
         elsewhere: volumes outside the folder to show too.
-        voxel_size: nanometres zyx, for volumes that have none where there is no layer either.
+        voxel_size: nanometres zyx, for volumes without a voxel size, if there is no layer either.
 
     Raises:
         ImportError: Neuroglancer is not installed.
@@ -230,7 +230,7 @@ async def serve(app: tornado.web.Application, hosts: Hosts, port: int, ready: Ca
     except OSError as error:
         raise OSError(_why_not(error, hosts.address, port)) from error
     bound.setblocking(False)
-    # a proxy says in a header by which protocol it was asked
+    # a proxy sends a header with the protocol of the original request
     tornado.httpserver.HTTPServer(app, xheaders=bool(hosts.names)).add_socket(bound)
     ready(hosts.url(bound.getsockname()[1]))
     await asyncio.Event().wait()
@@ -240,5 +240,5 @@ def _why_not(error: OSError, address: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port must be free, got {port}, which another program uses; choose one with --port, 0 takes a free one"
     if error.errno == errno.EACCES:
-        return f"port must be one that you may use, got {port}; ports from 1024 up need no rights"
+        return f"port must be one that you may use, got {port}; ports from 1024 up need no special rights"
     return f"address must be one of this machine's, got {address} ({error.strerror or error}); leave --address out"

@@ -1,4 +1,4 @@
-"""What the viewer shows, in which order, and what of it is visible at first."""
+"""The layers that the viewer shows, their order, and which of them are visible at first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lchunk.volumes.volume import VoxelSize
 logger = logging.getLogger(__name__)
 
 STAGES = ("Ingest", "Inference", "Segmentation", "ConnectedComponents")
-"""The order of layers; those of other stages follow, by name."""
+"""The order of layers by stage; layers of other stages follow, by name."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Shown:
     """One layer of the viewer.
 
     Args:
-        name: what it is called there.
-        path: where its files are, below the server's address.
+        name: its name in the viewer.
+        path: path of its files, below the server's address.
         bounds: voxels of its finest mip.
         voxel_size: nanometres of its finest mip, zyx.
         channels: 0 for (z, y, x).
-        labels: whether voxels are names of objects.
-        stage: that made it, or in whose place it is read; layers of one stage are rivals.
-        made: when, in seconds; of rivals only the newest is visible at first.
-        coarsest: voxels of the finest mip along one side of the coarsest mip's.
-        hidden: not visible at first.
-        intensities: what is black and what is white, where that is not the whole range of the type.
+        labels: whether voxels are labels of objects.
+        stage: the stage that made it, or whose layer it replaces; layers of the same stage are rivals.
+        made: time at which it was made, in seconds; of rivals only the newest is visible at first.
+        coarsest: voxels of the finest mip along the longest side of a voxel of the coarsest mip.
+        hidden: whether it is invisible at first.
+        intensities: the values of black and white; None: the whole range of the type.
         mesh: the folder of its meshes in the dataset's folder; empty where there is none.
     """
 
@@ -60,7 +60,7 @@ def open_dataset(root: str) -> Store:
     """
     store = open_store(root)
     if not Path(store.url).is_dir():
-        raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is no folder; run a stage first")
+        raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is not one; run a stage first")
     return store
 
 
@@ -68,7 +68,7 @@ def layers_in(store: Store) -> list[Shown]:
     """The layers of voxels in a store, by name.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no layer.
     """
     found = [shown for name in layer_names(store) for shown in _own(store, name)]
     if not found:
@@ -77,7 +77,7 @@ def layers_in(store: Store) -> list[Shown]:
 
 
 def layers_shown(store: Store, others: Sequence[Shown] = ()) -> list[Shown]:
-    """All layers of the viewer, the lowest first: those of a store as it is now, and others.
+    """All layers of the viewer, the lowest first: those that a store holds now, and others.
 
     Raises:
         FileNotFoundError: there is nothing to show.
@@ -91,9 +91,10 @@ def layers_shown(store: Store, others: Sequence[Shown] = ()) -> list[Shown]:
 
 
 def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
-    """Layers in order, images below labels; a name that is taken gets an addition.
+    """Layers in order, images below labels. A duplicate name gets a suffix.
 
-    Of rivals, layers of one stage and kind, all but the newest are hidden. So are affinities where there is an image.
+    Of rivals (layers of the same stage and kind), all but the newest are hidden. Affinities are hidden too if there is
+    an image.
     """
     names = {shown.name for shown in own}
     renamed = [replace(o, name=f"{o.name} (external)") if o.name in names else o for o in others]
@@ -141,5 +142,5 @@ def _own(store: Store, name: str) -> Iterator[Shown]:
 
 
 def _written(layer: Layer) -> float:
-    """When the layer was created: its array's metadata is written once."""
+    """The time at which the layer was created, because its array's metadata is written once."""
     return (Path(layer.store.url) / layer.path / "zarr.json").stat().st_mtime

@@ -1,4 +1,4 @@
-"""What Neuroglancer shows first, as its state (https://neuroglancer-docs.web.app/json/api/index.html)."""
+"""The state with which Neuroglancer starts (https://neuroglancer-docs.web.app/json/api/index.html)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from lchunk.volumes.store import Store
 METRES = 1e-9
 MIDDLE = (0.5, 0.5, 0.5)
 PANEL = (470, 960)
-"""Pixels of one of four panels, height and width, on a full-HD screen: the volume fills it."""
+"""Height and width, in pixels, of one of four panels on a full-HD screen; the volume fills it."""
 COARSEST = 4
-"""Voxels of the coarsest mip behind one pixel, at most: a large volume without mips would be loaded whole."""
+"""Most voxels of the coarsest mip per pixel. Without this limit, a large volume without mips would be loaded whole."""
 OBLIQUE = [-0.3, 0.3, 0.1, 0.9]
-"""How the volume is turned in the 3-D panel, a quaternion."""
+"""Orientation of the volume in the 3-D panel, a quaternion."""
 OPACITY = 0.35
 RGB = "void main() {{ emitRGB(vec3({0})); }}"
 GRAY = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }"
 GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
-"""Adds red where the value is high, and nothing where it is 0."""
+"""A shader that adds red where the value is high, and nothing where it is 0."""
 
 
 def viewer_state(
@@ -35,8 +35,8 @@ def viewer_state(
     Args:
         store: the dataset's folder.
         base: URL of the server.
-        at: what is in the middle of the view: shares of the volume, zyx.
-        others: volumes that lie elsewhere.
+        at: the point in the middle of the view, in fractions of the volume, zyx.
+        others: volumes outside the dataset's folder.
 
     Raises:
         FileNotFoundError: there is nothing to show.
@@ -50,10 +50,10 @@ def state_of(
     """A state for Neuroglancer 2.
 
     Args:
-        layers: what to show, the lowest first; at least one.
+        layers: the layers to show, the lowest first; at least one.
         store: the dataset's folder.
         base: URL of the server.
-        at: what is in the middle of the view: shares of the volume, zyx.
+        at: the point in the middle of the view, in fractions of the volume, zyx.
     """
     first = layers[0]
     sizes = dict(zip("zyx", first.voxel_size, strict=True))
@@ -83,7 +83,7 @@ def _extent(shown: Shown) -> list[float]:
 
 
 def _section_scale(layers: Sequence[Shown]) -> float:
-    """Units behind one pixel so that a section fills its panel, but no more than can be loaded."""
+    """Units per pixel so that a section fills its panel, but needs no more voxels than can be loaded."""
     sides = zip(_extent(layers[0])[1:], PANEL, strict=True)
     visible = [layer.coarsest for layer in layers if not layer.hidden]
     return min(*(side / pixels for side, pixels in sides), COARSEST * min(visible, default=1))
@@ -112,7 +112,7 @@ def _colours(channels: int) -> str:
 
 
 def _coloured(store: Store, layer: Shown, base: str, voxels: dict[str, Any]) -> dict[str, Any]:
-    """Every segment has its colour in the sections, selected or not; the meshes of the selected ones are drawn."""
+    """A layer in which the sections show every segment in its colour, and the meshes of selected segments are drawn."""
     look: dict[str, Any] = {"source": [voxels], "selectedAlpha": OPACITY, "notSelectedAlpha": OPACITY}
     if layer.mesh:
         look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.mesh)}"})

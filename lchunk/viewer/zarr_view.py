@@ -1,7 +1,7 @@
-"""A volume of any format as a zarr v3 image (OME-Zarr 0.5) whose chunks are read when a browser asks for them.
+"""A volume of any format as a zarr v3 image (OME-Zarr 0.5) whose chunks are read when a browser requests them.
 
-Neuroglancer cannot read HDF5 or TIFF, nor every type of voxel. A view has one mip, raw chunks of a bounded size, and
-nothing on the disk.
+Neuroglancer cannot read HDF5 or TIFF, nor every type of voxel. A view has one mip and raw chunks of a bounded size; it
+writes nothing to the disk.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.volume import Volume, VoxelSize
 
 SIDES = (16, 128, 128)
-"""Voxels of a chunk at most, zyx: few sections, as many formats are read section by section."""
+"""Most voxels of a chunk, zyx: few sections, because many formats are read section by section."""
 MOST_BYTES = 4 << 20
-"""Of a chunk, all channels together."""
+"""Most bytes of a chunk, all channels together."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class ZarrView:
     """The files of the image, by their keys.
 
     Args:
-        volume: where voxels are read.
-        voxel_size: nanometres zyx, also where the volume itself has none.
-        labels: whether voxels are names of objects.
+        volume: the volume that is read.
+        voxel_size: nanometres zyx, even if the volume itself has none.
+        labels: whether voxels are labels of objects.
     """
 
     volume: Volume
@@ -41,10 +41,10 @@ class ZarrView:
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """What Neuroglancer reads in place of the volume's type.
+        """The type in which Neuroglancer gets the voxels.
 
         Raises:
-            ValueError: there is nothing like it.
+            ValueError: no type of Neuroglancer can hold them.
         """
         own = self.volume.dtype
         if own.kind not in "biuf":
@@ -57,7 +57,7 @@ class ZarrView:
 
     @cached_property
     def grid(self) -> Grid:
-        """Its chunks: of `SIDES` voxels, or less where there are many channels."""
+        """Its chunks, of `SIDES` voxels, or fewer if there are many channels."""
         sides = [min(side, size) for side, size in zip(SIDES, self.volume.bounds.shape, strict=True)]
         while math.prod(sides) * max(1, self.volume.channels) * self.dtype.itemsize > MOST_BYTES and max(sides) > 1:
             longest = sides.index(max(sides))
@@ -68,8 +68,8 @@ class ZarrView:
         """The content of one file.
 
         Raises:
-            FileNotFoundError: there is no such file, or the volume misses the chunk.
-            ValueError, OSError: the volume cannot be read there.
+            FileNotFoundError: there is no such file, or the chunk is missing from the volume.
+            ValueError, OSError: the chunk cannot be read.
         """
         if key == "zarr.json":
             return json.dumps(self._group()).encode()
@@ -78,15 +78,15 @@ class ZarrView:
         return self.voxels(self._index(key)).tobytes()
 
     def voxels(self, index: Triple) -> npt.NDArray[Any]:
-        """A whole chunk; what is outside the volume is 0."""
+        """A whole chunk; voxels outside the volume are 0."""
         start = self.grid.chunk(index).start
         bbox = type(self.volume.bounds).of(start, self.grid.chunk_shape)
         read = self.volume.read(bbox)
-        with np.errstate(invalid="ignore"):  # NaN as a label: any number will do
+        with np.errstate(invalid="ignore"):  # NaN may become any label
             return np.ascontiguousarray(read.astype(self.dtype, copy=False))
 
     def range(self) -> tuple[float, float] | None:
-        """Intensities that should be black and white, from the chunk in the middle; None where all types' values are.
+        """The intensities of black and white, from the chunk in the middle; None for the whole range of the type.
 
         Raises:
             ValueError, OSError: the volume cannot be read.

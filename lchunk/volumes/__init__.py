@@ -1,1 +1,1 @@
-"""Volumes and small files on a disk or in a bucket: one store from a URL, and what lies in it."""
+"""Volumes and small files on a disk or in a bucket: a store is opened by its URL, and holds layers and files."""

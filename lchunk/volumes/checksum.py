@@ -1,4 +1,4 @@
-"""The checksum of everything that lchunk writes and reads alone: CRC-32C (RFC 3720), as in zarr v3's `crc32c` codec."""
+"""The checksum of every part that is written by lchunk and read alone: CRC-32C (RFC 3720), as zarr v3's `crc32c`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def checksum(body: bytes | memoryview) -> int:
     >>> hex(checksum(b"123456789"))
     '0xe3069283'
     """
-    value: int = google_crc32c.value(np.frombuffer(body, np.uint8))  # it takes arrays, and no memoryviews
+    value: int = google_crc32c.value(np.frombuffer(body, np.uint8))  # it takes arrays, but not memoryviews
     return value
 
 
 def refuse_damaged(body: bytes | memoryview, expected: int) -> None:
-    """Raise where bytes are not those that were written.
+    """Raise an error if bytes differ from those that were written.
 
     Raises:
-        ChecksumError: with both checksums.
+        ChecksumError: they differ; the message gives both checksums.
     """
     found = checksum(body)
     if found != expected:
-        raise ChecksumError(f"the checksum of its {len(body)} bytes is {found:08x}, written was {expected:08x}")
+        raise ChecksumError(f"the checksum of its {len(body)} bytes must be {expected:08x}, got {found:08x}")

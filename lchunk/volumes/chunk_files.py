@@ -1,4 +1,4 @@
-"""Files of a layer, one or more for each chunk: which exist, and which are missing."""
+"""The files of a layer, one or more per chunk: which exist, and which are missing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.store import Store
 
 FEW = 8
-"""Files that are asked for one by one."""
+"""Up to this number, the store is asked for each file; for more files, folders are listed."""
 
 Recipe = dict[str, Any]
-"""What a layer was made of: JSON."""
+"""What a layer was made from, as JSON."""
 
 
 class ChunkFiles(Protocol):
-    """A layer as the stage that writes it sees it, whatever the chunk files hold."""
+    """A layer as the stage that writes it sees it, independent of the content of the chunk files."""
 
     @property
     def store(self) -> Store:
@@ -31,7 +31,7 @@ class ChunkFiles(Protocol):
 
     @property
     def grid(self) -> Grid:
-        """Which voxels belong to which file."""
+        """The voxels that belong to each file."""
 
     def keys(self, index: Triple) -> list[str]:
         """The files of a chunk; the chunk is complete when all exist."""
@@ -43,7 +43,7 @@ class ChunkFiles(Protocol):
         """Write the metadata, with the recipe, unless another writer was first.
 
         Returns:
-            The recipe of whoever was first: compare it with your own.
+            The recipe of the writer that was first: compare it with your own.
         """
 
     def write(self, bbox: Bbox, content: Any) -> None:
@@ -51,7 +51,7 @@ class ChunkFiles(Protocol):
 
 
 class Records(Protocol):
-    """A layer whose chunks hold tables or documents. (A layer of voxels is a `Volume`.)"""
+    """A layer whose chunks hold tables or documents. A layer of voxels is a `Volume`."""
 
     def records(self, bbox: Bbox) -> Iterator[Any]:
         """The record of every chunk that a box touches, z-major, one at a time.
@@ -63,14 +63,15 @@ class Records(Protocol):
 
 
 def holds_records(source: Any) -> TypeGuard[Records]:
-    """Whether the chunks of a layer hold records, and not voxels."""
+    """Whether the chunks of a layer hold records instead of voxels."""
     return hasattr(source, "records")
 
 
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
-    """Chunks of a region that have no file, z-major; each plane of chunks is listed once, and forgotten.
+    """Chunks of a region that have no file, z-major; memory holds the listing of one plane of chunks at a time.
 
-    Few files are asked for one by one; a plane that the region covers whole is one listing, a part of it one a row.
+    The store is asked for each of a few files. For more, a plane of chunks that the region covers completely is one
+    listing, and a part of a plane is one listing per row.
     """
     grid = files.grid
     if len(list(islice(grid.meeting(region), FEW + 1))) <= FEW:
@@ -89,8 +90,8 @@ def absent_chunk(files: ChunkFiles, index: Triple, bbox: Bbox) -> FileNotFoundEr
 
     Args:
         files: the layer.
-        index: of the chunk.
-        bbox: what was to be read.
+        index: index of the chunk.
+        bbox: the box that was read.
     """
     count = sum(1 for _ in missing(files, bbox.clipped(files.grid.bounds)))
     return FileNotFoundError(

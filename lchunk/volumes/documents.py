@@ -1,4 +1,4 @@
-"""JSON objects in a store: metadata that other programs read, and documents of our own with a checksum."""
+"""JSON objects in a store: metadata that other programs read, and lchunk's own documents with a checksum."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.store import Store
 
 CHECKSUM = "crc32c"
-"""Key of an object's checksum: of the object without it, as `_canonical` writes it."""
+"""Key of an object's checksum, which is that of the object without this key, as `_canonical` writes it."""
 
 Document = dict[str, Any] | list[dict[str, Any]]
 """A JSON object, or a list of them."""
 
 
 def encode_json(content: Any) -> bytes:
-    """The bytes of a JSON document, for people and machines.
+    """The bytes of a JSON document, indented for people.
 
     Args:
-        content: what `json.dumps` takes; where there is no number, None.
+        content: anything that `json.dumps` takes; None stands for a number that does not exist.
 
     Raises:
-        ValueError: a number is infinite or not a number, which JSON has no word for.
+        ValueError: a number is infinite or NaN, which JSON cannot express.
     """
     try:
         return json.dumps(content, indent=1, allow_nan=False).encode()
     except ValueError:
         for place, number in _not_finite(content, ""):
             raise ValueError(
-                f"a JSON document must hold finite numbers, got {number} at {place or 'its top'}; "
+                f"a JSON document must hold finite numbers, got {number} at {place or 'its top level'}; "
                 "write None where there is no number"
             ) from None
         raise
@@ -42,7 +42,7 @@ def parse_json(body: bytes | str, name: str) -> Any:
 
     Args:
         body: its bytes.
-        name: what a message calls it, such as its URL.
+        name: its name in messages, such as its URL.
 
     Raises:
         ValueError: it is not JSON, or has a number that is not finite.
@@ -60,7 +60,7 @@ def parse_json(body: bytes | str, name: str) -> Any:
 
 
 def read_json(store: Store, key: str) -> dict[str, Any] | None:
-    """A JSON object in a store; None where there is no such file.
+    """Read a JSON object from a store; None where there is no such file.
 
     Raises:
         ValueError: the file is not a JSON object.
@@ -76,12 +76,12 @@ def read_json(store: Store, key: str) -> dict[str, Any] | None:
 
 
 def encode_document(content: Document) -> bytes:
-    """A document with its checksum; a list has one in each of its objects.
+    """The bytes of a document with its checksum; in a list, each object has its own.
 
     >>> decode_document(encode_document({"voi": 1.5}))
     {'voi': 1.5}
     """
-    plain = json.loads(encode_json(content))  # as it is read again: text keys, lists
+    plain = json.loads(encode_json(content))  # as it will be read: keys are text, tuples are lists
     if isinstance(plain, list):
         return encode_json([_signed(row) for row in plain])
     return encode_json(_signed(plain))
@@ -115,7 +115,7 @@ def _canonical(content: dict[str, Any]) -> bytes:
 
 
 def create_document(store: Store, key: str, content: dict[str, Any]) -> dict[str, Any]:
-    """Write a JSON object unless another writer was first. Returns what the file holds then."""
+    """Write a JSON object unless another writer was first. Returns the object that the file then holds."""
     there = read_json(store, key)
     if there is not None:
         return there
@@ -125,7 +125,7 @@ def create_document(store: Store, key: str, content: dict[str, Any]) -> dict[str
 
 
 def _not_finite(content: Any, place: str) -> Iterator[tuple[str, float]]:
-    """Numbers that JSON has no word for, each with the keys that lead to it."""
+    """Numbers that JSON cannot express, each with the keys that lead to it."""
     if isinstance(content, float) and not math.isfinite(content):
         yield place, content
     elif isinstance(content, dict):

@@ -1,6 +1,6 @@
 """A layer of voxels: one mip of an OME-Zarr 0.5 image, whose chunks are zarr v3 shards.
 
-Array index = voxel - bounds.start. The metadata: `layer_metadata`; the bytes of a chunk file: `shards`.
+Array index = voxel - bounds.start. `layer_metadata` defines the metadata, `shards` reads the bytes of a chunk file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Layer:
         chunk_shape: voxels of a chunk file (shard).
         inner_chunk: voxels that a viewer reads at once; divides `chunk_shape`.
         channels: 0 for (z, y, x), else the length of the first axis.
-        labels: whether voxels are names of objects, which have a mode but no mean.
+        labels: whether voxels are labels of objects, which have a mode but no mean.
         mip: 0 is the finest.
         factor: voxels of mip 0 in one voxel, along each axis.
         origin: first voxel of mip 0, exact where `bounds.start` had to be rounded down.
@@ -84,11 +84,11 @@ class Layer:
 
     @functools.cached_property
     def form(self) -> ShardForm:
-        """How its chunk files are cut and packed."""
+        """How its chunk files are divided and compressed."""
         return ShardForm(self.dtype, self.channels, self.chunk_shape, self.inner_chunk, compressor_name(self.dtype))
 
     def fingerprint(self) -> str:
-        """Its recipe, shortly: chunks of one recipe are the same wherever and whenever they are made."""
+        """A digest of its recipe: chunks of the same recipe are the same, wherever and whenever they are made."""
         recipe = json.dumps(self.recipe(), sort_keys=True)
         return f"recipe {hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
 
@@ -97,7 +97,7 @@ class Layer:
         return ["/".join((self.path, "c", *channel, *map(str, index)))]
 
     def coarser(self, factor: Triple) -> Layer:
-        """The next mip: `factor` voxels of this one in one of its own, chunk files of the same extent."""
+        """The next mip: its voxels cover `factor` voxels of this one, and its chunk files cover the same boxes."""
         total = triple(a * b for a, b in zip(self.factor, factor, strict=True))
         start = triple(o // f for o, f in zip(self.first_voxel, total, strict=True))
         shape = triple(-(-size // f) for size, f in zip(self.bounds.shape, factor, strict=True))
@@ -128,10 +128,10 @@ class Layer:
         return stored
 
     def write(self, bbox: Bbox, content: npt.NDArray[Any]) -> None:
-        """Write one chunk file, in one atomic step; a chunk of zeros too.
+        """Write one chunk file in one atomic step, even if all voxels are 0.
 
         Raises:
-            ValueError: the box is not a chunk of the grid, or the voxels do not fit it.
+            ValueError: the box is not a chunk of the grid, or the voxels have another shape or type.
         """
         self.grid.index_of(bbox)
         shape = self._shape(bbox)
@@ -140,7 +140,7 @@ class Layer:
                 f"a chunk of layer {self.name} must be {self.dtype} of shape {shape}, "
                 f"got {content.dtype} of shape {content.shape}"
             )
-        # zarr forgets this setting when an array is opened: without it a chunk of zeros leaves no file
+        # zarr does not store this setting; without it, a chunk of zeros leaves no file
         array = self._array().with_config({"write_empty_chunks": True})
         array[(..., *bbox.slices(self.bounds.start))] = content
 
@@ -175,7 +175,7 @@ class Layer:
 
 @functools.lru_cache(maxsize=64)
 def _opened(layer: Layer) -> zarr.Array[Any]:
-    """The array of a mip for writing whole chunk files; opening it takes as long as writing a small chunk does.
+    """The array of a mip, for writing whole chunk files. It is cached: opening takes as long as writing a small chunk.
 
     Raises:
         ValueError: the array on the disk is not the layer's.
@@ -183,8 +183,8 @@ def _opened(layer: Layer) -> zarr.Array[Any]:
     document = document_of(layer)
     if document is not None and canonical(document) != canonical(array_document(layer, {})):
         raise ValueError(
-            f"{layer.store.url}/{layer.path}/zarr.json must be what lchunk writes for this layer, and is not: another "
-            "program, or another version, changed it; remove the layer, or write to another with --STAGE-layer-name"
+            f"{layer.store.url}/{layer.path}/zarr.json must be as lchunk writes it, but another program or another "
+            "version changed it; remove the layer, or write to another one with --STAGE-layer-name"
         )
     return zarr.open_array(ZarrStore(layer.store, layer.path, write_once=True), mode="r+", zarr_format=3)
 
@@ -193,7 +193,7 @@ def layer_names(store: Store) -> list[str]:
     """Names of the layers of voxels in a dataset's folder.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no layer.
     """
     names = [name for name in store.folders() if store.exists(f"{name}/0/zarr.json")]
     if not names:
@@ -202,7 +202,7 @@ def layer_names(store: Store) -> list[str]:
 
 
 def open_layer(store: Store, name: str, mip: int = 0) -> Layer:
-    """A mip of a layer that exists.
+    """Open a mip of a layer.
 
     Raises:
         FileNotFoundError: there is no such layer, or it has no such mip.
@@ -215,7 +215,9 @@ def open_layer(store: Store, name: str, mip: int = 0) -> Layer:
         raise FileNotFoundError(f"{what} must exist, and does not; run the stage that makes it first")
     own = array.get("attributes", {}).get("lchunk", {})
     if "voxel_offset" not in own:
-        raise ValueError(f"{store.url}/{name}/{mip} must be an array of lchunk, and its zarr.json says nothing of it")
+        raise ValueError(
+            f"{store.url}/{name}/{mip} must be an array of lchunk, but its zarr.json has no attributes of lchunk"
+        )
     factor, origin, shape = triple(own["factor"]), triple(own["voxel_offset"]), array["shape"]
     z, y, x = own["voxel_size"]
     return Layer(

@@ -1,9 +1,9 @@
 """The metadata of a layer's mips: zarr v3 arrays in an OME-Zarr 0.5 image (https://ngff.openmicroscopy.org/0.5).
 
-    <layer>/zarr.json         the image: which mips there are, with scale and translation; for other programs
-    <layer>/<mip>/zarr.json   the array; under `lchunk` all that lchunk itself needs to know of the mip
+    <layer>/zarr.json         the image: its mips, with scale and translation; for other programs
+    <layer>/<mip>/zarr.json   the array; its attribute `lchunk` has everything that lchunk needs to know about the mip
 
-The image is derived from its arrays, and written again when a mip is missing in it.
+The image is derived from its arrays, and is written again when a mip is missing from it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def compressor_name(dtype: np.dtype[Any]) -> str:
-    """What packs best: zstd for labels and bytes, bit-shuffled lz4 of Blosc for floats."""
+    """The compressor for a type: zstd for labels and bytes, bit-shuffled lz4 of Blosc for floats."""
     return "blosc" if dtype.kind == "f" else "zstd"
 
 
@@ -53,7 +53,7 @@ def array_document(layer: Layer, recipe: Recipe) -> bytes:
 
 
 def own_attributes(layer: Layer) -> dict[str, Any]:
-    """What lchunk notes of a mip beside what zarr holds, without its recipe."""
+    """The attributes of a mip that zarr does not have, except the recipe."""
     return {
         "voxel_offset": list(layer.first_voxel),
         "voxel_size": list(layer.voxel_size),
@@ -63,9 +63,9 @@ def own_attributes(layer: Layer) -> dict[str, Any]:
 
 
 def list_in_image(layer: Layer, recipe: Recipe) -> None:
-    """Write the image's metadata unless it lists the mip already; mips whose array is gone are left out.
+    """Write the image's metadata unless it lists the mip already; mips whose array was removed are left out.
 
-    The image repeats the recipe of the finest mip for other programs; lchunk reads it from the array.
+    The image repeats the recipe of the finest mip for other programs; lchunk reads the recipe from the array.
     """
     key = f"{layer.name}/zarr.json"
     while True:
@@ -115,6 +115,6 @@ def document_of(layer: Layer) -> dict[str, Any] | None:
 
 
 def canonical(document: bytes | dict[str, Any]) -> Any:
-    """An array's document without what may differ between two writers of one layer: its attributes."""
+    """An array's document without its attributes, which may differ between two writers of the same layer."""
     parsed = json.loads(document) if isinstance(document, bytes) else document
     return {name: value for name, value in parsed.items() if name != "attributes"}

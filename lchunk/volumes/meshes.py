@@ -1,6 +1,6 @@
-"""A mesh folder that Neuroglancer opens as it is: single-resolution fragments and manifests.
+"""A mesh folder that Neuroglancer can open: single-resolution fragments and manifests.
 
-mesh/info                                   what the folder is, and its recipe
+mesh/info                                   type of the folder, and its recipe
 mesh/<label>:0:<x0-x1_y0-y1_z0-z1>          one fragment per label and chunk
 mesh/<x0-x1_y0-y1_z0-z1>.spatial            boxes of the chunk's labels in nanometres, for cloud-volume
 mesh/index/c/<z>/<y>/<x>.json               labels and checksums of the chunk's fragments: its target, written last
@@ -58,7 +58,7 @@ class MeshFolder:
         return stored
 
     def write(self, bbox: Bbox, content: dict[int, Surface]) -> None:
-        """Write the fragments of a chunk, its boxes, and last the index of its labels."""
+        """Write the fragments of a chunk, then their boxes, and last the index of the chunk's labels."""
         index = self.grid.index_of(bbox)
         boxes, checksums = {}, []
         for label, surface in content.items():
@@ -83,7 +83,7 @@ class MeshFolder:
                 raise ValueError(f"{self.store.url}/{key} must be a whole list of labels, but {error}") from error
 
     def check_fragment(self, label: int, bbox: Bbox, written: int) -> None:
-        """Raise where a fragment is not what was written.
+        """Raise an error if a fragment differs from the one that was written.
 
         Raises:
             FileNotFoundError: there is no such file.

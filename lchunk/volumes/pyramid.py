@@ -1,4 +1,4 @@
-"""Several coarser mips of a layer, written together: one chunk of the source at a time."""
+"""Several coarser mips of a layer, written together, one chunk of the source at a time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pyramid:
         return self.mips[-1].recipe() or self.mips[0].recipe()
 
     def create(self, recipe: Recipe) -> Recipe:
-        """As of one layer; the recipe of the first mip that another writer made otherwise."""
+        """Create every mip. Returns the first recipe that another writer stored and that differs, or `recipe`."""
         stored = (mip.create(recipe) for mip in self.mips)
         return next((other for other in stored if other != recipe), recipe)
 

@@ -1,4 +1,4 @@
-"""A layer whose chunk files hold records, tables or documents, and no voxels. Its recipe is in `layer.json`."""
+"""A layer whose chunk files hold records (tables or documents) instead of voxels. Its recipe is in `layer.json`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class RecordLayer:
     """Chunk files of one format.
 
     Args:
-        store: where the folder is.
+        store: the store of the folder.
         path: the folder.
-        grid: which voxels belong to which file.
-        format: what is in a file.
+        grid: the voxels that belong to each file.
+        format: the format of the files.
         single: name (without suffix) of the only file of a grid of one chunk; empty: `c/z/y/x`.
     """
 
@@ -61,7 +61,7 @@ class RecordLayer:
 
 
 class _Object(io.RawIOBase):
-    """An object of a store as a file to seek in: a reader takes only the parts that it wants."""
+    """An object of a store as a seekable file, of which a reader reads only the parts that it needs."""
 
     def __init__(self, store: Store, key: str) -> None:
         self.store = store
@@ -69,7 +69,7 @@ class _Object(io.RawIOBase):
         self.name = f"{store.url}/{key}"
         self.size = store.size(key)
         if not self.size:
-            raise FileNotFoundError(f"{self.name} is an empty file, as a crashed disk leaves it")
+            raise FileNotFoundError(f"{self.name} is an empty file, as a crash leaves it")
         self.position = 0
 
     def readable(self) -> bool:

@@ -1,8 +1,8 @@
-"""Reading boxes out of chunk files: one index, and few ranges, each inner chunk with its checksum.
+"""Reads boxes from chunk files with few requests: the index, and ranges of inner chunks, each with its checksum.
 
 A chunk file is a zarr v3 shard (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed): an index of
-(offset, bytes) as little-endian uint64 for each inner chunk, z-major, and its CRC-32C; then the inner chunks, packed,
-each followed by its CRC-32C. zarr itself would ask for each inner chunk alone, and take an absent file for zeros.
+(offset, bytes) as little-endian uint64 for each inner chunk, z-major, and its CRC-32C; then the compressed inner
+chunks, each followed by its CRC-32C. zarr itself would request each inner chunk alone, and read a missing file as 0.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from lchunk.volumes.checksum import refuse_damaged
 from lchunk.volumes.store import Store
 
 ABSENT = 2**64 - 1
-"""Offset of an inner chunk that was never written: one outside the volume."""
+"""Offset of an inner chunk that was never written, because it is outside the volume."""
 CHECKSUM_BYTES = 4
 CLOSE = 1 << 16
-"""Bytes between two ranges that cost less to read than another request does."""
+"""Ranges with at most this many bytes between them are one request, because a second one would cost more."""
 _ZSTD = Zstd()
 _BLOSC = Blosc()
 
 
 @dataclass(frozen=True)
 class ShardForm:
-    """How the chunk files of a layer are cut and packed.
+    """How the chunk files of a layer are divided and compressed.
 
     Args:
-        dtype: of a voxel, little endian.
+        dtype: type of a voxel, little endian.
         channels: 0 for (z, y, x), else the length of the first axis, whole in every inner chunk.
         shape: voxels of a chunk file, zyx.
         inner: voxels of an inner chunk, zyx; divides `shape`.
@@ -77,11 +77,11 @@ def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.ND
     """Read a box of a chunk file.
 
     Args:
-        store: where the file is.
+        store: the store of the file.
         key: the file.
-        form: of the file.
-        part: the box, in voxels from the file's first.
-        into: (z, y, x) or (channel, z, y, x), as large as `part`.
+        form: how the file is divided.
+        part: the box, in voxels from the file's first voxel.
+        into: (z, y, x) or (channel, z, y, x), the array to fill, as large as `part`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -102,7 +102,7 @@ def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.ND
 
 def _index(body: memoryview, form: ShardForm) -> npt.NDArray[np.uint64]:
     if not body:
-        raise FileNotFoundError("an empty file, as a crashed disk leaves it, holds no chunk")
+        raise FileNotFoundError("an empty file, as a crash leaves it, holds no chunk")
     if len(body) < form.index_bytes:
         raise ValueError(f"it ends after {len(body)} bytes, inside its index of {form.index_bytes}")
     entries = body[: form.index_bytes - CHECKSUM_BYTES]
@@ -120,7 +120,7 @@ def _range(index: npt.NDArray[np.uint64], place: tuple[int, ...]) -> tuple[int, 
 def _bodies(
     store: Store, key: str, ranges: dict[tuple[int, ...], tuple[int, int]], body: memoryview | None
 ) -> Iterator[tuple[tuple[int, ...], memoryview]]:
-    """The packed bytes of some inner chunks, in the order of the file; those that lie close are one request."""
+    """The compressed bytes of inner chunks, in the order of the file; those close to each other are one request."""
     ordered = sorted(ranges.items(), key=lambda entry: entry[1])
     begin = 0
     while begin < len(ordered):
@@ -130,7 +130,7 @@ def _bodies(
             end += 1
         span = memoryview(store.get(key, start, stop)) if body is None else body[start:stop]
         if len(span) < stop - start:
-            raise ValueError(f"it ends after {start + len(span)} bytes, and its index wants {stop}")
+            raise ValueError(f"it ends after {start + len(span)} bytes, but its index refers to byte {stop}")
         for place, (low, high) in ordered[begin:end]:
             yield place, span[low - start : high - start]
         begin = end

@@ -20,10 +20,10 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.volume import VoxelSize
 
 MOST_DECIMALS = 6
-"""Of a voxel size in nanometres; more change only names, by less than a nanometre in a volume of a millimetre."""
+"""Decimals of a voxel size in nanometres. Further ones change a name by less than 1 nm in a volume of 1 mm."""
 
 NUDGE = 1 + 2.0**-32
-"""Makes a side of a chunk larger than rounding in float64 makes it smaller, by less than float32 sees."""
+"""Enlarges a side of a chunk by more than rounding in float64 reduces it, and by less than float32 resolves."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class SpatialIndex:
     voxel_size: VoxelSize
 
     def info(self) -> dict[str, Any]:
-        """What the folder's `info` says of the index, xyz."""
+        """The entry of the index in the folder's `info`, xyz."""
         return {"resolution": self._resolution(), "chunk_size": self._chunk_size()}
 
     def names(self, index: Triple) -> list[str]:
-        """The files of a chunk: one, or more where the volume does not begin at a whole nanometre.
+        """The files of a chunk: one, or several if the volume does not begin at a whole nanometre.
 
-        For a query of the whole volume cloud-volume cuts the decimals off the corner, elsewhere it keeps them. The
-        chunk's labels are then needed under both names; behind the last chunk of an axis it may also ask for one more.
+        For a query of the whole volume cloud-volume cuts the decimals off the corner, for other queries it keeps them.
+        The chunk's labels are then needed under both names. After the last chunk of an axis it may query one more.
         """
         decimals = self._decimals()
         exact, cut = [], []
@@ -61,7 +61,7 @@ class SpatialIndex:
         return list(dict.fromkeys("_".join(sides) + ".spatial" for axes in (exact, cut) for sides in product(*axes)))
 
     def _resolution(self) -> list[float]:
-        """Voxel size xyz; whole numbers as such, because cloud-volume counts the decimals that are written."""
+        """Voxel size xyz; whole numbers as integers, because cloud-volume counts the decimals that are written."""
         sizes = [round(size, MOST_DECIMALS) for size in self.voxel_size[::-1]]
         return [int(size) if size == int(size) else size for size in sizes]
 
@@ -69,10 +69,10 @@ class SpatialIndex:
         return max(len(str(size).partition(".")[2]) for size in self._resolution())
 
     def _chunk_size(self) -> list[float]:
-        """Sides of a chunk xyz. Where there are decimals, a little more than a float32 above the true side.
+        """Sides of a chunk xyz. If the voxel size has decimals, a little more than a float32 above the true side.
 
-        cloud-volume counts chunks with the side as float32, and steps from one to the next with the side as float64:
-        a side that float32 rounds down, or whose steps add up to less than the whole, gives one chunk too many.
+        cloud-volume counts chunks with the side as float32, and steps from one to the next with the side as float64.
+        If float32 rounds the side down, or the steps add up to less than the volume, it queries one chunk too many.
         """
         sides = [side * size for side, size in zip(self.grid.chunk_shape[::-1], self._resolution(), strict=True)]
         return [_above(side) for side in sides] if self._decimals() else sides
@@ -86,21 +86,21 @@ def _above(side: float) -> float:
 
 
 def _advanced(low: float, step: float, steps: int) -> float:
-    """Where cloud-volume is after some steps: it adds them one by one."""
+    """The position of cloud-volume after some steps, which it adds one by one."""
     for _ in range(steps):
         low += step
     return low
 
 
 def _queried(low: float, high: float, step: float, number: int, last: bool) -> Iterator[float]:
-    """Where the cells of a query of the whole volume begin that stand for a chunk; its numbers are cut to whole ones.
+    """The starts of the cells that a query of the whole volume, with its ends cut to whole numbers, has for a chunk.
 
     Args:
-        low: where the volume begins, nanometres.
-        high: where it ends.
+        low: start of the volume, nanometres.
+        high: end of the volume.
         step: side of a chunk.
-        number: of the chunk on this axis.
-        last: whether it is the last on this axis; it gets the cells after it too.
+        number: number of the chunk on this axis.
+        last: whether the chunk is the last on this axis; it also gets the cells after it.
     """
     side = float(np.float32(step))
     end = math.trunc(high)

@@ -1,7 +1,7 @@
-"""What is in a chunk file that holds no voxels: a table (a dict of columns), or a document (JSON).
+"""The formats of chunk files without voxels: a table (a dict of columns), or a document (JSON).
 
-A table is a zip: `columns.json` with the dtype and shape of each column, then each column's bytes, shuffled and packed
-as a zarr chunk is. The zip's own CRC-32 guards each column; a document has its checksum inside (`documents`).
+A table is a zip: `columns.json` with the dtype and shape of each column, then each column's bytes, shuffled and
+compressed like a zarr chunk. The zip's CRC-32 protects each column; a document holds its own checksum (`documents`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Format:
     """How a chunk's content becomes a file.
 
     Args:
-        suffix: of the file's name.
-        encode: bytes of a content; equal contents are equal bytes.
-        decode: content of a file; may read parts of it later.
+        suffix: suffix of the file's name.
+        encode: returns the bytes of a content; equal contents give equal bytes.
+        decode: returns the content of a file, and may read parts of it later.
     """
 
     suffix: str
@@ -43,7 +43,7 @@ def _encode_table(columns: Mapping[str, Any]) -> bytes:
     kinds = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
-        # ZipInfo's own date, always the same: equal tables are equal bytes
+        # ZipInfo's default date is always the same, so equal tables give equal bytes
         archive.writestr(zipfile.ZipInfo(COLUMNS), json.dumps(kinds))
         for name, array in arrays.items():
             if array.size:
@@ -52,7 +52,7 @@ def _encode_table(columns: Mapping[str, Any]) -> bytes:
 
 
 class Columns(Mapping[str, npt.NDArray[Any]]):
-    """The columns of a table's file. Each is read, and checked, when it is asked for."""
+    """The columns of a table's file. Each column is read and checked on access."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -77,7 +77,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
 
 
 def _packed(column: npt.NDArray[Any]) -> bytes:
-    # single bytes are in order as they are
+    # single bytes need no shuffle
     packed: bytes = _ZSTD.encode(column if column.itemsize == 1 else Shuffle(column.itemsize).encode(column))
     return packed
 
@@ -98,7 +98,7 @@ def torn(name: str, suffix: str, error: Exception) -> str:
 
 
 TABLE = Format(".table", _encode_table, Columns)
-"""A dict of arrays. A reader takes the columns that it asks for, and leaves the others in the store."""
+"""A dict of arrays. Only the columns that a reader accesses are read from the store."""
 
 DOCUMENT = Format(".json", encode_document, lambda file: decode_document(file.read()))
 """A JSON object with a checksum."""

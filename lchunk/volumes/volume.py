@@ -1,4 +1,4 @@
-"""What every volume can do, wherever its voxels are stored."""
+"""The interface of every volume, wherever its voxels are stored."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Volume(Protocol):
 
     @property
     def url(self) -> str:
-        """As the person wrote it."""
+        """The URL as the user wrote it."""
 
     @property
     def bounds(self) -> Bbox:
-        """Every voxel there is."""
+        """The box of all voxels."""
 
     @property
     def voxel_size(self) -> VoxelSize | None:
-        """Nanometres zyx; None where neither the file nor its URL says it."""
+        """Nanometres zyx; None where neither the file nor its URL gives it."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -41,16 +41,16 @@ class Volume(Protocol):
 
         Args:
             bbox: may reach outside the bounds, where voxels are 0.
-            fill_missing: absent chunks read as 0.
+            fill_missing: whether absent chunks read as 0.
 
         Raises:
             FileNotFoundError: a chunk inside the bounds is absent, and `fill_missing` is off.
         """
 
     def fingerprint(self) -> str:
-        """A short text that changes with the files that hold the voxels, and shows a person what changed.
+        """A short text that changes with the files that hold the voxels, and shows what changed.
 
-        It costs a few requests for sizes and times, so that it can be asked for every few seconds.
+        It costs a few requests for sizes and times, so it can be computed every few seconds.
         """
 
 

@@ -1,4 +1,4 @@
-"""What zarr sees of a store."""
+"""A store as zarr sees it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lchunk.volumes.store import Store
 class ZarrStore(ZarrAbstractStore):
     """The folder `prefix` of a store, for zarr.
 
-    With `write_once`, chunks that are there read as absent: zarr looks at the old chunk file before it
-    writes a whole new one, and a torn old file would then make every rewrite fail. Such a store serves
-    writes of whole chunk files only.
+    With `write_once`, existing chunks read as absent: zarr reads the old chunk file before it writes a whole
+    new one, so a truncated old file would make every rewrite fail. Use such a store only to write whole chunk
+    files.
     """
 
     supports_writes = True

@@ -1,4 +1,4 @@
-"""The queue of an address."""
+"""Opens a queue by its address."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lchunk.workers.queue import Queue
 
 
 def open_queue(address: str, *, patient: bool = False) -> Queue:
-    """The queue of an address.
+    """Open the queue of an address.
 
     Args:
         address: the name or the URL (`https://…`) of an SQS queue; or a folder, which has a `/` or is `file://…`.
-        patient: whether its user goes on while its server is away, as a worker does.
+        patient: whether to keep trying while the server is unreachable, as a worker does.
 
     Raises:
         ValueError: the address is empty, or of another kind.

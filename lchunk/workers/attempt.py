@@ -1,6 +1,6 @@
-"""One try at a task: look, rehearse, make; what went wrong is kept as text and a verdict, never as an exception.
+"""One attempt at a task: check it, rehearse it, make it. A failure is kept as text and a verdict, not as an exception.
 
-An exception keeps the frames that it came through, and with them their arrays.
+An exception would keep the frames that it came through, and with them their arrays.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from lchunk.tasks.stage import Stage
 from lchunk.workers.verdicts import Verdict, verdict_of
 
 LEAST_TO_MOST = tuple(Verdict)
-"""Of several failures of one try, the verdict that comes first here is that of the try."""
+"""If an attempt has several failures, its verdict is the one that comes first here."""
 MOST_FAILURES = 5
-"""Failures of one try whose text is kept."""
+"""Number of failures of an attempt whose text is kept."""
 MOST_CHARACTERS = 20_000
 REHEARSED = 256
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a try ended.
+    """The result of an attempt.
 
     Args:
         made: whether there was anything to make.
-        verdict: whose fault the failure was; None where the task is complete.
-        error: the failure, as text.
+        verdict: whose fault the failure was; None if the task is complete.
+        error: the text of the failure.
     """
 
     made: bool
@@ -60,7 +60,7 @@ class Attempts:
         """Make a task that is not complete.
 
         Raises:
-            KeyboardInterrupt: somebody interrupts it.
+            KeyboardInterrupt: the attempt was interrupted.
         """
         failures = _Failures(own=not self.scheduler)
         try:
@@ -83,7 +83,7 @@ class Attempts:
             return failed(error, task)
 
     def _rehearse(self, task: luigi.Task) -> None:
-        """The costly check of a stage, once in a process: nobody did it before the task was sent."""
+        """Make the costly check of a stage, once per process: it was not made before the task was sent."""
         if not isinstance(task, Stage):
             return
         stage = task.for_volume
@@ -95,11 +95,11 @@ class Attempts:
 
 
 def failed(error: BaseException, task: luigi.Task | None = None) -> Attempt:
-    """The end of a try that raised.
+    """The result of an attempt that raised an error.
 
     Args:
-        error: what was raised.
-        task: what it was raised by; None where there was no task yet, which may be the worker's fault.
+        error: the error.
+        task: the task that raised it; None if there was no task yet, which may be the worker's fault.
     """
     verdict = verdict_of(error)
     if verdict is Verdict.UNCLEAR:
@@ -108,11 +108,11 @@ def failed(error: BaseException, task: luigi.Task | None = None) -> Attempt:
 
 
 def blame(task: luigi.Task) -> Verdict:
-    """Whose fault a failure of a task is that its exception does not tell.
+    """Whose fault the failure of a task is, if its exception does not show it.
 
-    The layer was created by the sender, with its recipe. A worker that cannot work out a recipe, or works out another
-    one, has another cfg, other files or another version: what fails there may work elsewhere. A worker that agrees
-    and still has the task's own knobs refused shows that no worker can do it.
+    The sender created the layer, with its recipe. A worker that cannot compute the recipe, or computes another one, has
+    another cfg, other files or another version, and the task may succeed with another worker. If the recipes agree, and
+    the task's own knobs are refused all the same, no worker can make it.
     """
     if not isinstance(task, Stage):
         return Verdict.UNCLEAR
@@ -135,16 +135,16 @@ def blame(task: luigi.Task) -> Verdict:
 
 
 def _at_least_workers(error: Exception) -> Verdict:
-    """The verdict of what fails before the task's own work begins."""
+    """The verdict of a failure before the task's own work begins."""
     verdict = verdict_of(error)
     return Verdict.WORKER if verdict is Verdict.UNCLEAR else verdict
 
 
 class _Failures:
-    """What Luigi reports of the tasks that it runs, and keeps to itself.
+    """The failures of the tasks that Luigi runs, which it reports only by events.
 
     Args:
-        own: whether no other process could have been given the tasks.
+        own: whether no other process can have got the tasks.
     """
 
     def __init__(self, *, own: bool) -> None:
@@ -154,7 +154,7 @@ class _Failures:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Collect the failures of all tasks that run inside."""
+        """A context that collects the failures of all tasks that run in it."""
         events = (luigi.Event.FAILURE, luigi.Event.BROKEN_TASK, luigi.Event.PROCESS_FAILURE)
         for event in events:
             luigi.Task.event_handler(event)(self._hear)
@@ -174,7 +174,7 @@ class _Failures:
             self.texts.append(f"{task}\n{attempt.error}")
 
     def attempt(self, task: luigi.Task) -> Attempt:
-        """How the try at a task ended that is not complete."""
+        """The result of an attempt after which the task is not complete."""
         if not self.verdicts:
             return Attempt(
                 made=True,

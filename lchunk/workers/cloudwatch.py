@@ -1,4 +1,4 @@
-"""Seconds of each chunk as CloudWatch metrics: namespace is the dataset, metric the stage, dimension the device."""
+"""Sends the seconds of each chunk to CloudWatch; the metric is the stage, the dimension the device."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ EVERY_SECONDS = 20.0
 
 
 class CloudWatch:
-    """Collects metrics and sends them every 20 s. One that cannot be sent is lost, with a warning: no run needs it.
+    """Collects metrics and sends them every 20 s. Metrics that cannot be sent are lost, with a warning.
 
     Args:
-        namespace: of the metrics: the dataset's name.
+        namespace: namespace of the metrics, such as the dataset's name.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -29,7 +29,7 @@ class CloudWatch:
         self.sent = time.monotonic()
 
     def chunk(self, log: dict[str, Any]) -> None:
-        """Take the log of a chunk."""
+        """Add the log of a chunk."""
         self.collected.append(
             {
                 "MetricName": log["stage"],
@@ -43,7 +43,7 @@ class CloudWatch:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was collected."""
+        """Send the metrics that were collected."""
         batch, self.collected, self.sent = self.collected, [], time.monotonic()
         if not batch:
             return

@@ -1,6 +1,6 @@
-"""Send what can be done now, once or until a job is complete.
+"""Sends the tasks that can be made now, once or until a job is complete.
 
-Nothing is rehearsed here: the process that sends may have neither PyTorch nor a GPU, and its memory is not a worker's.
+No stage is rehearsed here: the sender may have neither PyTorch nor a GPU, and its memory is not that of a worker.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ OUTAGE = 900.0
 REQUEST_DOLLARS = 0.4e-6
 """SQS in us-east-1, per request: https://aws.amazon.com/sqs/pricing"""
 REQUESTS = 8
-"""Per message: sent, received, renewed a few times, deleted."""
+"""Requests per message: it is sent, received, renewed a few times, and deleted."""
 
 
 class NotDrainedError(RuntimeError):
-    """A queue holds messages that are not done."""
+    """A queue still holds messages."""
 
 
 class DeadEndError(RuntimeError):
-    """What is left of a job cannot be done: its messages were given up."""
+    """The rest of a job cannot be made, because its messages were given up."""
 
 
 def send(routes: Routes, tasks: Sequence[luigi.Task], options: Options) -> None:
     """Send tasks.
 
-    Each stage's layer is created first, so that a worker whose knobs differ is refused, and does not decide.
+    Each stage's layer is created first, so that the sender's knobs count, and a worker with other knobs is refused.
     """
     with without_rehearsal():
         for stage, *_ in by_stage(tasks):
@@ -47,16 +47,16 @@ def send(routes: Routes, tasks: Sequence[luigi.Task], options: Options) -> None:
 
 
 def refuse_undrained(routes: Routes) -> None:
-    """Raise where messages are not done.
+    """Raise an error if the queues still hold messages.
 
     Raises:
-        NotDrainedError: with how many.
+        NotDrainedError: they do; the message says how many.
     """
     counts = routes.counts()
     if counts.open:
         raise NotDrainedError(
             f"queue {routes.addresses} must be empty before more is sent, got {counts.visible} waiting messages, "
-            f"{counts.in_flight} with workers, {counts.delayed} for later; wait, or send beside them with --force"
+            f"{counts.in_flight} with workers, {counts.delayed} for later; wait, or send in spite of them with --force"
         )
 
 
@@ -69,18 +69,18 @@ def keep_fed(
     until_stopped: Callable[[float], bool],
     outage: float = OUTAGE,
 ) -> None:
-    """Send what becomes ready, until the job is complete.
+    """Send tasks as they become ready, until the job is complete.
 
-    Nothing is kept but what this process has sent since the queues were last empty. Started again, it waits until they
-    are empty, and then sends what is missing.
+    The only state is the set of tasks that this process has sent since the queues were last empty. After a restart, it
+    waits until they are empty, and then sends the missing tasks.
 
     Args:
-        routes: where to.
-        root: makes the task to be done; each pass looks at it again.
-        options: what the command line says beside the cfg.
+        routes: the queues.
+        root: makes the task of the job; each pass checks it again.
+        options: knobs on the command line, in addition to the cfg.
         every: seconds between two passes.
-        until_stopped: waits some seconds; whether it is time to stop.
-        outage: seconds that a queue, or the store, may be out of reach.
+        until_stopped: waits some seconds, and returns whether it is time to stop.
+        outage: seconds for which a queue, or the store, may be unreachable.
 
     Raises:
         DeadEndError: the rest was given up.
@@ -102,7 +102,7 @@ def keep_fed(
 
 
 class _Keeper:
-    """What `keep_fed` knows between two looks."""
+    """The state of `keep_fed` between two passes."""
 
     def __init__(self, routes: Routes, root: Callable[[], luigi.Task], options: Options) -> None:
         self.routes, self.root, self.options = routes, root, options
@@ -111,7 +111,7 @@ class _Keeper:
         self.first = True
 
     def look(self) -> bool:
-        """Send what is ready and was not sent. Returns whether the job is complete."""
+        """Send the tasks that are ready and were not sent. Returns whether the job is complete."""
         Register.clear_instance_cache()
         is_open = bool(self.routes.counts().open)
         if self.first:
@@ -156,16 +156,16 @@ def _given_up(routes: Routes) -> Iterator[tuple[str, str]]:
         try:
             yield TaskMessage.parse(letter.body).key
         except MessageError:
-            continue  # no region waits for what cannot be read
+            continue  # a message that cannot be read belongs to no region
 
 
 def summary(job: Job, parts: list[Amount], *, workers: int, price: float) -> Iterator[str]:
-    """What there is to do now, a line per stage, and what it will take.
+    """The work that is ready, in one line per stage, and an estimate of its time and cost.
 
     Args:
         job: the job as it is now.
-        parts: how much of each stage is ready.
-        workers: how many will share it.
+        parts: the amount of work of each stage.
+        workers: number of workers that will share it.
         price: dollars per hour of one worker.
     """
     for part in parts:

@@ -1,11 +1,12 @@
-"""A queue in a folder that all workers see: a lab's shared disk, or one machine. No server.
+"""A queue in a folder that all workers see, on a lab's shared disk or on one machine. It needs no server.
 
     messages/<visible from, ms>.<receives>.<id>.json    the name is the state; each change is one rename
-    dead/<id>.json                                      the body and why it was given up
+    dead/<id>.json                                      the body, and why it was given up
 
-A rename is atomic, and of two workers that rename one file only one finds it: that one holds the message. The clocks
-of the machines must agree to much less than a lease. A worker lists the folder once for some hundred messages: good
-for some 10^5 of them. Files of other names, which desktops, sync programs and NFS leave behind, are ignored.
+A rename is atomic: if two workers rename the same file, only one of them finds it, and that one holds the message. The
+clocks of the machines must agree to much less than a lease. A worker lists the folder once for several hundred
+messages, which is fast enough for about 10^5 of them. Files of other names, which desktops, sync programs and NFS leave
+behind, are ignored.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ logger = logging.getLogger("luigi-interface")
 
 POLL_SECONDS = 0.2
 LONGEST_WAIT = 2.0
-"""A worker that has to stop waits no longer than this."""
+"""Most seconds of one wait, so that a worker that has to stop does not wait longer."""
 CANDIDATES = 16
-"""Workers that come at one time choose among this many, so that they seldom want the same."""
+"""A worker chooses at random among this many messages, so that concurrent workers rarely choose the same one."""
 LOOK_AHEAD = 512
-"""Messages that one listing of the folder is used for."""
+"""Number of messages for which one listing of the folder is used."""
 LARGEST_BODY = 1 << 20
-"""Bytes of a body that are read, as many as SQS takes."""
+"""Most bytes of a body that are read, which is also SQS's limit."""
 MESSAGE = re.compile(r"\d{15}\.\d{1,9}\.[0-9A-Za-z_-]+\.json", re.ASCII)
 LETTER = re.compile(r"[0-9A-Za-z_-]+\.json", re.ASCII)
 
 
 class FolderQueue:
-    """See the module.
+    """A queue in a folder; see the module.
 
     Args:
-        folder: where it is.
+        folder: the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +76,7 @@ class FolderQueue:
             time.sleep(min(POLL_SECONDS, left))
 
     def _take(self, visibility: float) -> Message | None:
-        """A message of the last listing, or of a new one."""
+        """A message from the last listing, or from a new one."""
         while True:
             self._ready = self._ready or self._oldest()
             if not self._ready:
@@ -150,7 +151,7 @@ class FolderQueue:
             except FileNotFoundError:
                 continue  # it was sent again, or discarded, meanwhile
             except (ValueError, TypeError, KeyError, RecursionError) as error:
-                logger.warning("%s is left out, as it is no dead letter: %s", self.graves / name, error)
+                logger.warning("%s is left out, because it is not a dead letter: %s", self.graves / name, error)
                 continue
             yield name, letter
 
@@ -170,7 +171,7 @@ class FolderQueue:
 
 
 def _text(path: Path) -> str:
-    """A body; bytes that are no UTF-8 become surrogates, which no reader of messages takes for text."""
+    """Read a body. Bytes that are not UTF-8 become surrogates, which readers of messages refuse."""
     with open(path, "rb") as file:
         return file.read(LARGEST_BODY).decode(errors="surrogateescape")
 
@@ -185,4 +186,4 @@ def _parts(name: str) -> tuple[float, int, str]:
 
 
 def _lost(message: Message) -> LeaseLostError:
-    return LeaseLostError(f"the lease of {message.receipt} ended, and another worker has the message or did it")
+    return LeaseLostError(f"the lease of {message.receipt} ended, and another worker has the message or made its task")

@@ -1,8 +1,7 @@
-"""From a message to its task, within what a worker's operator allows.
+"""Turns a message into its task, within the limits that the worker's operator allows.
 
-Whoever can write to a queue tells workers what to do. Without more permission than the worker's own cfg a message picks
-stages of allowed modules, their knobs, and regions; it never picks a module to import, a net to run, or a folder to
-write to.
+Anyone who can write to a queue can give orders to workers. Without further permission, a message may choose stages of
+allowed modules, their knobs, and regions; it may not choose a module to import, a net to run, or a folder to write to.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ from lchunk.tasks.stage import Stage
 from lchunk.workers.messages import STAGES, Options, TaskMessage
 
 CODE = {"Inference": ("framework", "model", "weights", "trust_weights")}
-"""Knobs that say which code runs, by the class that declares them."""
+"""Knobs that choose the code that runs, by the class that declares them."""
 MOST_CHUNKS = 1_000_000
-"""Chunks of one message: the listing of a region holds them all."""
+"""Most chunks of one message: the listing of a region holds all of them in memory."""
 REMEMBERED = 1024
 NO_OPTIONS = contextlib.nullcontext()
 ODD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 class UnfitError(ValueError):
-    """A message that this worker cannot make a task of; a worker of another version, cfg or permission may."""
+    """A message from which this worker cannot make a task; a worker with another version, cfg or permission may."""
 
 
 class Knob(NamedTuple):
@@ -50,11 +49,11 @@ class Knob(NamedTuple):
 
 @dataclass
 class Gate:
-    """What a worker lets messages say.
+    """The limits of what messages may contain.
 
     Args:
-        modules: what may be imported, each with all below it.
-        trust_queue: let messages name roots and nets other than those of the worker's cfg.
+        modules: modules that may be imported, each with all modules below it.
+        trust_queue: whether messages may name roots and nets other than those of the worker's cfg.
     """
 
     modules: Sequence[str] = (STAGES,)
@@ -63,10 +62,10 @@ class Gate:
 
     @contextlib.contextmanager
     def task(self, message: TaskMessage) -> Iterator[luigi.Task]:
-        """The task of a message; the message's options are in force inside.
+        """The task of a message; the message's options are in force in this context.
 
         Raises:
-            UnfitError: this worker cannot make a task of it.
+            UnfitError: this worker cannot make a task from it.
         """
         stage = self.stage(message)
         self._refuse_unknown(message, stage)
@@ -89,7 +88,7 @@ class Gate:
         if not _below(message.module, self.modules):
             raise UnfitError(
                 f"module of a message must be one of {', '.join(self.modules)}, or below, got {message.module!r}; "
-                "allow it with --module where you trust the queue"
+                "allow it with --module if you trust the queue"
             )
         try:
             return _stage(message.module, message.family)
@@ -101,7 +100,7 @@ class Gate:
             ) from error
 
     def _refuse_unknown(self, message: TaskMessage, stage: type[luigi.Task]) -> None:
-        """Raise where a message names what this worker does not know, or does not allow."""
+        """Raise an error if a message has names that this worker does not know, or does not allow."""
         if message.unknown:
             raise UnfitError(
                 f"a message must have fields that this version of lchunk knows, got {min(message.unknown)!r}; "
@@ -152,7 +151,7 @@ def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
     """Every knob of the stages that are imported, by `<Stage>_<knob>`; settings of Luigi itself are left out.
 
     Args:
-        modules: only of these and those below them; None: of all.
+        modules: only stages of these modules and of those below them; None: all stages.
     """
     knobs: dict[str, Knob] = {}
     for family in Register.task_names():
@@ -165,7 +164,7 @@ def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
 
 
 def options_given(line: CmdlineParser) -> Options:
-    """What a command line says as `--Stage-knob`, of any stage."""
+    """The knobs that a command line sets as `--Stage-knob`, of any stage."""
     knobs = knobs_of(None)
     return {
         name: value
@@ -176,7 +175,7 @@ def options_given(line: CmdlineParser) -> Options:
 
 @functools.cache
 def _stage(module: str, family: str) -> type[luigi.Task]:
-    """Luigi's look-up of a class, which goes through all that there are."""
+    """The class of a stage, cached: Luigi's look-up scans all classes."""
     importlib.import_module(STAGES)
     importlib.import_module(module)
     stage: type[luigi.Task] = Register.get_task_cls(family)
@@ -199,13 +198,13 @@ def _parameters(stage: type[luigi.Task]) -> Parameters:
 
 @functools.cache
 def _guarded(stage: type[luigi.Task]) -> tuple[str, ...]:
-    """Knobs that say where a stage writes, and which code runs."""
+    """Knobs that choose where a stage writes, and the code that runs."""
     code = (name for declared in stage.__mro__ for name in CODE.get(declared.__name__, ()))
     return ("root", "layer_name", *code)
 
 
 def _refuse_other_than_own(knob: Knob, value: str | bool) -> None:
-    """Raise where a message says something else than the worker's own cfg."""
+    """Raise an error if a message sets another value than the worker's own cfg."""
     family = knob.stage.get_task_family()
     own = knob.parameter.task_value(family, knob.name)
     got = knob.parameter.parse(value) if isinstance(value, str) else value
@@ -214,7 +213,7 @@ def _refuse_other_than_own(knob: Knob, value: str | bool) -> None:
         option = f"{family}-{knob.name}".replace("_", "-")
         raise UnfitError(
             f"{option} of a message must be that of this worker's cfg, {own!r}, got {got!r}; set it in the worker's "
-            "cfg, or start the worker with --trust-queue where you trust everyone who can write to the queue"
+            "cfg, or start the worker with --trust-queue if you trust everyone who can write to the queue"
         )
 
 

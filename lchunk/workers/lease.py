@@ -1,4 +1,4 @@
-"""Holding a message for as long as the work on it takes."""
+"""Holds a message for as long as the work on it takes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ logger = logging.getLogger("luigi-interface")
 
 
 class Lease:
-    """Renews the lease of a message, every third of it, in a thread beside the work.
+    """Renews the lease of a message, every third of it, in a thread of its own.
 
-    A renewal that fails, as without a network, is tried again until the lease has run out. Work that lets no other
-    thread of Python run for longer than a lease loses it.
+    A renewal that fails, for example without a network, is tried again until the lease has run out. If the work lets no
+    other Python thread run for longer than a lease, the lease is lost.
 
     Args:
-        queue: where the message is from.
+        queue: the queue of the message.
         message: the message, just received.
         visibility: seconds of the lease.
-        pool: runs the renewals; a worker keeps one for all its messages.
+        pool: the pool that runs the renewals; a worker keeps one for all its messages.
     """
 
     def __init__(self, queue: Queue, message: Message, visibility: float, pool: ThreadPoolExecutor) -> None:
@@ -50,7 +50,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether nobody else can have the message."""
+        """Whether no other worker can have the message."""
         return not self.lost and time.monotonic() < self.ends
 
     def _renew(self) -> None:
@@ -74,4 +74,4 @@ class Lease:
 
     def _lose(self, why: str) -> None:
         self.lost = True
-        logger.warning("the lease is lost, another worker may do the same: %s", why)
+        logger.warning("the lease is lost, and another worker may make the same task: %s", why)

@@ -31,7 +31,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure(*, json_lines: bool) -> None:
-    """Log to stderr, or JSON to stdout, in place of Luigi's own setting."""
+    """Log to stderr, or as JSON to stdout, instead of Luigi's own setting."""
     get_config().set("core", "no_configure_logging", "true")
     handler = logging.StreamHandler(sys.stdout if json_lines else sys.stderr)
     handler.setFormatter(JsonLines() if json_lines else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -51,7 +51,7 @@ def _ours(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def metrics(namespace: str) -> Iterator[None]:
-    """Send the seconds of each chunk that is made inside to CloudWatch; nothing where no namespace is given."""
+    """A context that sends the seconds of each chunk to CloudWatch, if a namespace is given."""
     if not namespace:
         yield
         return

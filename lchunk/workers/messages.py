@@ -1,8 +1,8 @@
 """A task as a message, and back: `{"module", "family", "params"}`, of any stage, for any region.
 
-`options` holds what the sender's command line said beside its cfg, as {"Segmentation_threshold": "0.5"}; the worker's
-own cfg gives the rest. Workers keep three counts in the message: `failures`, tries that failed; `returns`, times that
-it was given back for a cause that may not be its own; `since`, the time of the first such return.
+`options` holds the knobs on the sender's command line, as {"Segmentation_threshold": "0.5"}; all others come from the
+worker's own cfg. Workers keep three counts in the message: `failures`, the number of failed attempts; `returns`, the
+number of times that it was returned for a cause that may not be its own; `since`, the time of the first such return.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import luigi
 STAGES = "lchunk.tasks"
 """The module that every worker may import."""
 SHOWN = 200
-"""Characters of a body that an error shows."""
+"""Most characters of a body in an error."""
 LARGEST_COUNT = 10**12
 
 Options = Mapping[str, str | bool]
-"""By `<Stage>_<knob>`: a text, or True for a flag."""
+"""Values by `<Stage>_<knob>`: a text, or True for a flag."""
 
 
 class MessageError(ValueError):
@@ -31,15 +31,15 @@ class MessageError(ValueError):
 
 @dataclass(frozen=True)
 class TaskMessage:
-    """What a message says.
+    """The content of a message.
 
     Args:
-        module: imported to find the stage.
+        module: the module that is imported to find the stage.
         family: the stage's name.
         params: its parameters, as text.
-        options: what the sender's command line said of any stage.
-        failures: tries that failed.
-        returns: times that a worker gave it back, for a cause that may be the worker's or the machine's.
+        options: knobs of any stage on the sender's command line.
+        failures: number of failed attempts.
+        returns: number of times that a worker returned it, for a cause that may be the worker's or the machine's.
         since: seconds since 1970 of the first return; 0 before it.
         unknown: fields of a newer version, kept for the workers that know them.
     """
@@ -55,7 +55,7 @@ class TaskMessage:
 
     @classmethod
     def of(cls, task: luigi.Task, options: Options) -> TaskMessage:
-        """A task, written down.
+        """The message of a task.
 
         Raises:
             ValueError: the task's module has the name of one of Python's own.
@@ -75,7 +75,7 @@ class TaskMessage:
             MessageError: no worker can read it.
         """
         try:
-            body.encode()  # bytes that are no UTF-8 came as surrogates
+            body.encode()  # bytes that are not UTF-8 arrive as surrogates
             content = json.loads(body)
         except (ValueError, RecursionError, MemoryError) as error:
             raise _malformed(body, f"{type(error).__name__}: {error}") from None
@@ -106,7 +106,7 @@ class TaskMessage:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The same for every message of one task."""
+        """A key that is the same for every message of a task."""
         return self.family, json.dumps(dict(self.params), sort_keys=True)
 
     @property
@@ -119,7 +119,7 @@ class TaskMessage:
         return replace(self, failures=self.failures + 1)
 
     def returned(self, now: float) -> TaskMessage:
-        """The message after one more return, at a time in seconds since 1970."""
+        """The message after one more return, at the time `now` in seconds since 1970."""
         return replace(self, returns=self.returns + 1, since=self.since or int(now))
 
 
@@ -154,6 +154,6 @@ def _is_pythons_own(module: str) -> bool:
 
 def _malformed(body: str, why: str) -> MessageError:
     return MessageError(
-        'a message must be JSON {"module": name, "family": name, "params": {name: text}}, with options and counts if '
-        f"need be, got {body[:SHOWN]!r}: {why}"
+        'a message must be JSON {"module": name, "family": name, "params": {name: text}}, with optional options and '
+        f"counts, got {body[:SHOWN]!r}: {why}"
     )

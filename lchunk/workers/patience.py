@@ -1,4 +1,4 @@
-"""How long a process goes on while its queue is out of reach."""
+"""How long a process keeps trying while its queue is unreachable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Patience:
     """Waits longer after each failure in a row.
 
     Args:
-        most: seconds of failures in a row that are borne.
-        pause: waits some seconds, or less where the process has to stop.
+        most: largest number of seconds of failures in a row.
+        pause: waits some seconds, or less if the process has to stop.
     """
 
     def __init__(self, most: float, pause: Callable[[float], object]) -> None:
@@ -30,10 +30,10 @@ class Patience:
         self.began = 0.0
 
     def bear(self, error: Exception) -> None:
-        """Wait after a failure that may pass.
+        """Wait after a transient failure.
 
         Raises:
-            Exception: the failure itself, where it will not pass, or has lasted too long.
+            Exception: the failure itself, if it is not transient or has lasted too long.
         """
         now = time.monotonic()
         self.began = self.began if self.failures else now
@@ -41,7 +41,7 @@ class Patience:
             raise error
         seconds = min(FIRST_PAUSE * 2.0 ** min(self.failures, 30), LONGEST_PAUSE) * random.uniform(0.5, 1)
         self.failures += 1
-        logger.warning("out of reach, next try in %.0f s: %s: %s", seconds, type(error).__name__, error)
+        logger.warning("unreachable, trying again in %.0f s: %s: %s", seconds, type(error).__name__, error)
         self.pause(seconds)
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""The interface of a queue of tasks, and what it promises."""
+"""The interface of a queue of tasks, and its guarantees."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Message:
     """A message as one worker received it.
 
     Args:
-        body: what was sent.
-        receipt: proof of this one delivery; a later delivery of the message makes it invalid.
-        receives: deliveries so far, this one included.
+        body: the text that was sent.
+        receipt: proof of this delivery; a later delivery of the message makes it invalid.
+        receives: number of deliveries so far, including this one.
     """
 
     body: str
@@ -28,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that was given up, and why; the reason is empty where no worker gave one."""
+    """A message that was given up, and the reason, which is empty if no worker gave one."""
 
     body: str
     error: str
@@ -36,13 +36,13 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many messages there are; on SQS these are estimates.
+    """Numbers of messages; on SQS these are estimates.
 
     Args:
-        visible: can be received now.
-        in_flight: held by a worker, or by one that died, until its lease ends.
-        delayed: can be received later.
-        dead: given up.
+        visible: messages that can be received now.
+        in_flight: messages held by a worker, perhaps by one that died, until the lease ends.
+        delayed: messages that can be received later.
+        dead: messages that were given up.
     """
 
     visible: int
@@ -52,15 +52,15 @@ class Counts:
 
     @property
     def open(self) -> int:
-        """Messages that are not done, and not given up."""
+        """Messages that are neither deleted nor given up."""
         return self.visible + self.in_flight + self.delayed
 
 
 class Queue(Protocol):
-    """Messages that are delivered until they are deleted: at least once, in no order.
+    """Messages that are delivered until they are deleted, at least once, in any order.
 
-    Whoever receives a message holds it for `visibility` seconds, in which nobody else gets it, and has to renew that
-    lease before it ends.
+    The receiver of a message holds it for `visibility` seconds, during which no other receiver gets it, and has to
+    renew this lease before it ends.
     """
 
     address: str
@@ -72,11 +72,11 @@ class Queue(Protocol):
         """Send messages, which can be received after `delay` seconds.
 
         Raises:
-            OSError: some were not taken; the message says how many were.
+            OSError: some were not accepted; the message says how many were.
         """
 
     def receive(self, visibility: float, wait: float) -> Message | None:
-        """Take a message, and hold it.
+        """Receive a message, and hold it.
 
         Args:
             visibility: seconds of the lease.
@@ -84,34 +84,34 @@ class Queue(Protocol):
         """
 
     def renew(self, message: Message, visibility: float) -> Message:
-        """Hold a message for `visibility` seconds from now; 0 gives it back. Returns it with its new receipt.
+        """Hold a message for `visibility` seconds from now, or return it to the queue (0). Returns its new state.
 
         Raises:
-            LeaseLostError: it is not held any more.
+            LeaseLostError: it is no longer held.
         """
 
     def delete(self, message: Message) -> None:
-        """It is done.
+        """Delete a message whose task is done.
 
         Raises:
-            LeaseLostError: it is not held any more.
+            LeaseLostError: it is no longer held.
         """
 
     def bury(self, message: Message, error: str) -> None:
         """Move a message to the dead letters, with the reason.
 
         Raises:
-            LeaseLostError: it is not held any more; it may be in both places.
+            LeaseLostError: it is no longer held; it may be in both places.
         """
 
     def counts(self) -> Counts:
-        """How many messages there are."""
+        """The numbers of messages."""
 
     def dead(self) -> Iterator[DeadLetter]:
-        """The dead letters; they stay where they are."""
+        """The dead letters; they are not removed."""
 
     def redrive(self) -> int:
-        """Send all dead letters again. Returns how many."""
+        """Send all dead letters again. Returns their number."""
 
     def purge(self) -> None:
         """Remove all messages; dead letters stay."""

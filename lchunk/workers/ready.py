@@ -1,4 +1,4 @@
-"""What can be done of a job now: missing regions whose inputs are complete."""
+"""The part of a job that can be made now: missing regions whose inputs are complete."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lchunk.tasks.stage import Stage
 logger = logging.getLogger("luigi-interface")
 
 LOGS = 200
-"""Chunk logs per stage that an estimate looks at."""
+"""Number of chunk logs per stage that an estimate uses."""
 
 
 @dataclass
 class Job:
-    """A task with all that it needs, as it is now.
+    """A task and everything that it needs, as it is now.
 
     Args:
         root: the task.
         ready: missing regions that can be made now.
-        waiting: how many missing regions need others first.
+        waiting: number of missing regions that need others first.
     """
 
     root: luigi.Task
@@ -38,7 +38,7 @@ class Job:
 
     @classmethod
     def of(cls, root: luigi.Task) -> Job:
-        """Look at the chunk files of a task and of all that it needs; no net is loaded for that.
+        """Check the chunk files of a task and of everything that it needs, without loading a net.
 
         Raises:
             ValueError: knobs, files or inputs cannot work.
@@ -66,7 +66,7 @@ class Job:
         for other in incomplete:
             self._visit(other)
         if isinstance(task, Stage) and task.delegates:
-            return  # its blocks are what is made
+            return  # its blocks are made instead
         if not incomplete:
             self.ready.append(task)
         elif not isinstance(task, luigi.WrapperTask):
@@ -75,13 +75,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of a stage is to be done.
+    """The amount of work of a stage.
 
     Args:
         stage: its name.
-        regions: tasks.
-        chunks: chunk files.
-        seconds: of one worker; None where no chunk has left a log yet.
+        regions: number of tasks.
+        chunks: number of chunk files.
+        seconds: seconds of one worker; None if no chunk has left a log yet.
     """
 
     stage: str
@@ -91,7 +91,7 @@ class Amount:
 
 
 def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
-    """The regions of each stage; two stages may share a layer, as an image and its mips do."""
+    """The regions of each stage; two stages may share a layer, like an image and its mips."""
     stages: dict[tuple[str, str], list[Stage]] = {}
     for task in tasks:
         if isinstance(task, Stage):
@@ -100,7 +100,7 @@ def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
 
 
 def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
-    """How much some tasks are, per stage."""
+    """The amount of work of some tasks, per stage."""
     return [_amount(regions) for regions in by_stage(tasks)]
 
 

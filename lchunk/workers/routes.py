@@ -1,4 +1,4 @@
-"""Which queue the tasks of each stage go to."""
+"""The queue for the tasks of each stage."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lchunk.workers.queue import Counts, DeadLetter, Queue
 
 @dataclass(frozen=True)
 class Routes:
-    """A queue for most stages, and queues of their own for some.
+    """A default queue, and queues for single stages.
 
     Args:
-        default: of every stage that has none of its own.
-        by_stage: by the stage's name.
+        default: the queue of every stage without a queue of its own.
+        by_stage: queues by the stage's name.
     """
 
     default: Queue
@@ -29,11 +29,11 @@ class Routes:
 
     @property
     def addresses(self) -> str:
-        """All queues, for a person."""
+        """The addresses of all queues, for a message."""
         return ", ".join(queue.address for queue in self.queues)
 
     def counts(self) -> Counts:
-        """How many messages there are in all queues."""
+        """The numbers of messages in all queues together."""
         each = [queue.counts() for queue in self.queues]
         return Counts(
             sum(counts.visible for counts in each), sum(counts.in_flight for counts in each),
@@ -46,7 +46,7 @@ class Routes:
             yield from queue.dead()
 
     def sorted(self, tasks: Sequence[luigi.Task]) -> list[tuple[Queue, list[luigi.Task]]]:
-        """Tasks by the queue that they go to."""
+        """Tasks, grouped by their queue."""
         by_address: dict[str, tuple[Queue, list[luigi.Task]]] = {}
         for task in tasks:
             queue = self.by_stage.get(task.task_family, self.default)
@@ -55,7 +55,7 @@ class Routes:
 
 
 def parse_routes(default: Queue, words: Sequence[str], opened: Callable[[str], Queue], stages: set[str]) -> Routes:
-    """Routes as a command line gives them.
+    """Parse the routes of a command line.
 
     Args:
         default: queue of all other stages.
@@ -70,7 +70,7 @@ def parse_routes(default: Queue, words: Sequence[str], opened: Callable[[str], Q
     for word in words:
         stage, _, address = word.partition("=")
         if not stage or not address:
-            raise ValueError(f"route must be STAGE=QUEUE, got {word!r}; as --route Inference=mouse-gpu")
+            raise ValueError(f"route must be STAGE=QUEUE, got {word!r}; such as --route Inference=mouse-gpu")
         if stage not in stages:
             raise ValueError(f"route must begin with the name of a stage, got {stage!r}; see lchunk enqueue --help")
         by_stage[stage] = opened(address)

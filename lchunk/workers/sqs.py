@@ -1,4 +1,4 @@
-"""A queue on AWS SQS, or on a server that speaks its language (`AWS_ENDPOINT_URL_SQS`).
+"""A queue on AWS SQS, or on a compatible server (`AWS_ENDPOINT_URL_SQS`).
 
 Limits: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 """
@@ -25,7 +25,7 @@ from lchunk.workers.queue import Counts, DeadLetter, LeaseLostError, Message
 logger = logging.getLogger("luigi-interface")
 
 PATIENT_ATTEMPTS = 10
-"""Of a worker: a server that is away for a minute stops nobody."""
+"""Attempts of a worker, which continues while the server is unreachable for a minute."""
 ATTEMPTS_OF_A_PERSON = 3
 CONNECT_SECONDS = 10
 BATCH = 10
@@ -35,19 +35,19 @@ LONGEST_VISIBILITY = 12 * 3600
 LONGEST_WAIT = 20
 RETENTION_SECONDS = 14 * 24 * 3600
 LAST_NET = 100
-"""Deliveries after which SQS itself gives a message up; workers do so long before, and say why."""
+"""Deliveries after which SQS itself gives a message up; workers do so long before, with a reason."""
 ERROR_CHARACTERS = 20_000
 DEAD_SECONDS = 60
 LETTERS_PER_SECOND = 20
-"""How long dead letters are held while they are looked at, or sent again, so that the next look gives others."""
+"""Dead letters are held while they are listed, or sent again, so that the next request returns others."""
 NAME = re.compile(r"[0-9A-Za-z_-]{1,75}", re.ASCII)
-"""SQS takes 80 characters, five of which are for the end of the name of the dead letters' queue."""
+"""SQS allows 80 characters, of which the suffix of the queue of dead letters takes five."""
 LOST = ("ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat")
 ABSENT = ("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
 ROOM = 250_000
-"""Bytes of a message with its attributes, a little less than SQS takes everywhere."""
+"""Most bytes of a message with its attributes, a little less than the limit of SQS."""
 NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What SQS refuses in a text."""
+"""Characters that SQS refuses in a text."""
 
 
 class SqsQueue:
@@ -55,10 +55,10 @@ class SqsQueue:
 
     Args:
         address: its name, or its URL.
-        patient: whether to go on for a minute while the server is away.
+        patient: whether to keep trying for a minute while the server is unreachable.
 
     Raises:
-        ValueError: it is a FIFO queue, or no name of a queue; or no region is given.
+        ValueError: it is a FIFO queue, or not a valid name of a queue; or no region is given.
     """
 
     @in_one_line
@@ -137,7 +137,7 @@ class SqsQueue:
             self._send_batch(entries, sent=start, total=len(bodies))
 
     def _send_batch(self, entries: list[dict[str, Any]], sent: int, total: int) -> None:
-        """SQS may take a part of a batch: the rest is sent again, unless the fault is the sender's."""
+        """Send a batch. SQS may accept only a part of it: the rest is sent again, unless the fault is the sender's."""
         taken = len(entries)
         for attempt in range(ATTEMPTS):
             failed = self._of_queue(self.client.send_message_batch, Entries=entries).get("Failed", [])
@@ -148,7 +148,7 @@ class SqsQueue:
                 first = (hopeless or failed)[0]
                 raise OSError(
                     f"queue {self.address} took {sent + taken - len(failed)} of {total} messages and refused the next: "
-                    f"{first.get('Code')}: {first.get('Message', '')}; run again when the cause is gone"
+                    f"{first.get('Code')}: {first.get('Message', '')}; run again once the cause is removed"
                 )
             again = {failure["Id"] for failure in failed}
             entries = [entry for entry in entries if entry["Id"] in again]
@@ -210,7 +210,7 @@ class SqsQueue:
 
     @in_one_line
     def redrive(self) -> int:
-        # all are looked at before any is sent: what workers give up meanwhile stays
+        # all are received before any is sent, so that messages which workers give up meanwhile stay
         letters = self._dead_letters()
         for start in range(0, len(letters), BATCH):
             batch = letters[start : start + BATCH]
@@ -241,7 +241,7 @@ class SqsQueue:
             )
             letters = {letter["MessageId"]: letter for letter in answer.get("Messages", [])}
             if letters.keys() <= held.keys():
-                return list(held.values())  # no more, or the first come again
+                return list(held.values())  # there are no more, or the first ones are delivered again
             held |= letters
 
     def _url_of(self, name: str) -> str:
@@ -271,7 +271,7 @@ class SqsQueue:
             call(QueueUrl=self.url, ReceiptHandle=message.receipt, **arguments)
         except ClientError as error:
             if _code(error) in LOST:
-                raise LeaseLostError(f"SQS says that the message is not held any more: {error}") from error
+                raise LeaseLostError(f"SQS says that the message is no longer held: {error}") from error
             raise
 
     def _of_dead(self, call: Any, letter: dict[str, Any], **arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""When a worker has to stop: SIGTERM, or the notice that its spot machine is taken back."""
+"""Stops a worker on SIGTERM, or on the notice that its spot machine will be taken back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("luigi-interface")
 
 NOTICE_SECONDS = 5.0
 METADATA = "http://169.254.169.254"
-"""Where AWS answers questions of a machine about itself, unless AWS_EC2_METADATA_SERVICE_ENDPOINT is set."""
+"""AWS's metadata service for the machine itself, unless AWS_EC2_METADATA_SERVICE_ENDPOINT is set."""
 SPOT_GRACE = 100.0
 """A spot machine has two minutes from the notice."""
 LAST_RESORT = 5.0
@@ -24,11 +24,11 @@ INTERRUPTED = 143
 
 
 class Stopping:
-    """Whether a worker has to stop, and what happens when it does not in time.
+    """Whether a worker has to stop, and what happens if it does not stop in time.
 
     Args:
-        grace: seconds in which a task may still be finished. Then the task is interrupted, as by Ctrl-C; where even
-            that does not end it, `release` is called and the process ends.
+        grace: seconds in which a task may still be finished. Then the task is interrupted, as by Ctrl-C; if even that
+            does not end it, `release` is called and the process ends.
     """
 
     def __init__(self, grace: float) -> None:
@@ -39,14 +39,14 @@ class Stopping:
         self.interrupt = signal.SIGINT
 
     def on_signals(self) -> None:
-        """Stop on SIGTERM. A task that does not end is interrupted also where a shell had SIGINT ignored, as by `&`."""
+        """Stop on SIGTERM. A task can also be interrupted if a shell made the process ignore SIGINT, as `&` does."""
         signal.signal(signal.SIGTERM, lambda *_: self.request("SIGTERM"))
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             signal.signal(signal.SIGUSR2, signal.default_int_handler)
             self.interrupt = signal.SIGUSR2
 
     def on_spot_notice(self) -> None:
-        """Stop when AWS says that it takes the machine back."""
+        """Stop when AWS announces that it will take the machine back."""
         threading.Thread(target=self._watch_notices, name="spot notice", daemon=True).start()
 
     def request(self, why: str, grace: float | None = None) -> None:
@@ -78,7 +78,7 @@ class Stopping:
 
 
 def spot_notice() -> bool:
-    """Whether AWS has announced that it takes this machine back.
+    """Whether AWS has announced that it will take this machine back.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
     """

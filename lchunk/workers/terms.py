@@ -1,4 +1,4 @@
-"""How a worker works, and what became of what it took."""
+"""The settings of a worker, and the outcomes of its deliveries."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ LONGEST_BACK_OFF = 900.0
 
 
 class Outcome(Enum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     MADE = "made"
-    STOOD = "complete already"
+    COMPLETE = "complete already"
     FAILED = "failed, to be tried again"
-    UNFIT = "given back, as this worker cannot do it"
-    DELAYED = "given back, as the machine or the network failed"
+    UNFIT = "returned, because this worker cannot do it"
+    DELAYED = "returned, because the machine or the network failed"
     BURIED = "given up"
     LOST = "lost to another worker"
-    UNANSWERED = "left to its lease, as the queue did not answer"
-    RELEASED = "given back, as the worker stops"
+    UNANSWERED = "left until its lease ends, because the queue did not answer"
+    RELEASED = "returned, because the worker stops"
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How a worker works.
+    """The settings of a worker.
 
     Args:
         visibility: seconds of a lease, which is renewed every third of it.
         wait: most seconds of one wait for a message.
-        most_failures: the failure that sends a message to the dead letters.
-        most_receives: deliveries of one message without an answer, after which it is given up.
-        most_returns: returns of one message, for a cause that may be the workers', after which it is given up.
-        transient_hours: where the cause was the machine's or the network's, that many hours must have passed, too.
-        in_a_row: tasks that fail one after the other, without a success between them, after which the worker ends.
-        back_off: seconds until a failed message comes again, the first time; more each next time.
-        outage: seconds that the queue may be out of reach before the worker ends.
-        exit_when_empty: end when the queue holds no message, those of other workers included.
-        idle_minutes: end after so many minutes without a message; 0: never.
-        max_tasks: end after so many deliveries; 0: never.
-        max_minutes: take nothing after so many minutes; 0: never.
-        modules: what messages may import.
+        most_failures: number of failures after which a message goes to the dead letters.
+        most_receives: number of deliveries of a message without an answer after which it is given up.
+        most_returns: number of returns of a message, for a cause that may be the workers', after which it is given up.
+        transient_hours: hours that must also have passed if the cause was the machine's or the network's.
+        in_a_row: number of tasks that fail in a row, without a success between them, after which the worker ends.
+        back_off: seconds until a failed message is delivered again, the first time; later more.
+        outage: seconds for which the queue may be unreachable before the worker ends.
+        exit_when_empty: whether to end when the queue is empty and no other worker holds a message.
+        idle_minutes: end after this many minutes without a message; 0: never.
+        max_tasks: end after this many deliveries; 0: never.
+        max_minutes: receive no message after this many minutes; 0: no limit.
+        modules: modules that messages may import.
         trust_queue: whether messages may name roots and nets other than those of the worker's cfg.
         scheduler: HOST:PORT of a central scheduler; empty: the process has its own.
     """
@@ -66,9 +66,9 @@ class Terms:
     scheduler: str = ""
 
     def after_failure(self, failures: int) -> float:
-        """Seconds until a message comes again that failed so often: twice as many each time."""
+        """Seconds until a message is delivered again after a number of failures: twice as many each time."""
         return min(self.back_off * 2.0 ** min(failures - 1, 30), LONGEST_BACK_OFF)
 
     def after_return(self, returns: int) -> float:
-        """Seconds until a message comes again that was given back so often: the first wait, times as many."""
+        """Seconds until a message is delivered again after a number of returns: `back_off` times this number."""
         return min(self.back_off * returns, LONGEST_BACK_OFF)

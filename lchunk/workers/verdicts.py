@@ -1,6 +1,6 @@
-"""Whose fault a failure is: one table of signatures, matched over an exception and all that led to it.
+"""Whose fault a failure is: one table of signatures, matched against an exception and all exceptions that led to it.
 
-Types are matched by name, so that no cloud client and no PyTorch has to be installed, or imported, to know its errors.
+Types are matched by name, so that neither cloud clients nor PyTorch must be installed, or imported, for the match.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from enum import Enum
 
 
 class Verdict(Enum):
-    """Whose fault a failure is, and so what becomes of the message and of the worker."""
+    """Whose fault a failure is, which decides what becomes of the message and of the worker."""
 
-    DEVICE = "this process's device; the message goes back, and the process ends"
-    TRANSIENT = "the machine's or the network's; the message goes back"
-    WORKER = "the worker's own; the message goes back, and counts against the worker"
+    DEVICE = "this process's device; the message is returned, and the process ends"
+    TRANSIENT = "the machine's or the network's; the message is returned"
+    WORKER = "the worker's own; the message is returned, and it counts against the worker"
     UNCLEAR = "not clear; the message is tried again a few times"
     FINAL = "the task's own; the message is given up"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A row: any of the types, and of the others any where given, must fit one exception.
+    """A row of the table. An exception must match one entry of `types`, and one of each other field that is given.
 
     Args:
         verdict: whose fault it is.
         types: `package.Class` of the exception or of a class that it inherits; "builtins" is Python's.
-        errnos: of an OSError.
-        codes: of an answer of AWS.
-        statuses: of an answer over HTTP.
-        text: what the message contains; case does not matter.
+        errnos: error numbers of an OSError.
+        codes: error codes of an answer of AWS.
+        statuses: status codes of an HTTP answer.
+        text: a pattern that the message contains; case does not matter.
     """
 
     verdict: Verdict
@@ -57,7 +57,7 @@ class Signature:
 def _row(
     verdict: Verdict, types: str, *, errnos: str = "", codes: str = "", statuses: Iterable[int] = (), text: str = ""
 ) -> Signature:
-    """A row whose names are words of a text."""
+    """A row whose names are given as words of a text."""
     numbers = frozenset(getattr(errno, name) for name in errnos.split())
     return Signature(verdict, frozenset(types.split()), numbers, frozenset(codes.split()), frozenset(statuses), text)
 
@@ -128,7 +128,7 @@ SIGNATURES = (
         "InternalServerError ServiceUnavailable ServiceUnavailableException OverLimit",
     ),
     _row(Verdict.TRANSIENT, HTTP_ANSWERS, statuses=(408, 429, 500, 502, 503, 504)),
-    # what this worker is, has, or may do, and another may be
+    # the versions, files and permissions of this worker, which other workers may not share
     _row(Verdict.WORKER, HTTP_ANSWERS, statuses=(401, 403)),
     _row(
         Verdict.WORKER,
@@ -150,21 +150,21 @@ SIGNATURES = (
     ),
     _row(Verdict.WORKER, "builtins.ValueError", text="must fit in the memory of|^device must be"),
 )
-"""The first row that fits any exception of a chain decides."""
+"""The first row that matches any exception of a chain decides."""
 
 
 def verdict_of(error: BaseException) -> Verdict:
-    """Whose fault an exception is, by the table; unclear where no row fits."""
+    """Whose fault an exception is, by the table; unclear if no row matches."""
     chain = [(link, frozenset(_names(link))) for link in chain_of(error)]
     for row in SIGNATURES:
-        with contextlib.suppress(Exception):  # an exception of a user's own may even fail to say what it is
+        with contextlib.suppress(Exception):  # a user's own exception may even fail in `str`
             if any(row.fits(link, names) for link, names in chain):
                 return row.verdict
     return Verdict.UNCLEAR
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and all that led to it: causes, contexts, and members of groups."""
+    """An exception, and all exceptions that led to it: causes, contexts, and members of groups."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

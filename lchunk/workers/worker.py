@@ -1,15 +1,15 @@
-"""A worker: takes one message at a time, makes its task, and says what became of it.
+"""A worker: takes one message at a time, makes its task, and answers the queue.
 
-receive ── came too often, without an answer ─────────→ dead letters
+receive ── delivered too often without an answer ─────→ dead letters
    │ ───── no worker can read it ─────────────────────→ dead letters
    │ ───── complete already ──────────────────────────→ deleted
    └ make ─ complete, lease held ─────────────────────→ deleted
-         ├─ complete or failed, lease lost ───────────→ left to whoever has it now
+         ├─ complete or failed, lease lost ───────────→ left to the worker that has it now
          ├─ machine or network failed ────────────────→ sent again for later, with one return more
          ├─ this worker cannot do it ─────────────────→ sent again for later, with one return more
          ├─ failed, less than 4 times ────────────────→ sent again for later, with one failure more
          ├─ failed the 4th time, or no worker can ────→ dead letters, with the traceback
-         └─ the worker has to stop ───────────────────→ given back at once
+         └─ the worker has to stop ───────────────────→ returned at once
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ logger = logging.getLogger("luigi-interface")
 
 FORGET_SECONDS = 10.0
 SHORT_WAIT = 2.0
-"""Seconds between two looks of a worker that ends when the queue is empty."""
+"""Most seconds of one wait of a worker that ends when the queue is empty."""
 SHOWN = 500
-"""Characters of a message that the log shows."""
+"""Most characters of a message in the log."""
 
 
 @dataclass
 class Worker:
-    """Works off a queue.
+    """Makes the tasks of a queue.
 
     Attributes:
-        tally: deliveries by what became of them.
+        tally: number of deliveries by outcome.
         failing: tasks that failed here since the last success.
         ended_itself: whether it ended because the fault may be its own.
     """
@@ -74,7 +74,7 @@ class Worker:
     # ---- the loop
 
     def work(self) -> Counter[Outcome]:
-        """Take messages until it has to stop, or the terms say so. Returns what became of how many."""
+        """Take messages until it has to stop, or the terms say so. Returns the number of deliveries by outcome."""
         began = busy = time.monotonic()
         empty = 0
         patience = Patience(self.terms.outage, self.stopping.requested.wait)
@@ -109,14 +109,14 @@ class Worker:
         if len(self.failing) >= self.terms.in_a_row:
             self.ended_itself = True
             logger.error(
-                "%d tasks failed one after the other: the fault may be this worker's (its cfg, version, modules or "
-                "machine), which ends; the messages come again for others",
+                "%d tasks failed in a row: the fault may be this worker's (its cfg, version, modules or machine), so "
+                "it ends; other workers get the messages",
                 len(self.failing),
             )
         return self.ended_itself or (0 < self.terms.max_tasks <= self.tally.total())
 
     def _pause_after(self, outcome: Outcome, left: float) -> None:
-        """Wait before the next message where the machine or the network fails: it may fail that one too."""
+        """Wait before the next message if the machine or the network failed, because that one may fail too."""
         self._delayed_in_a_row = self._delayed_in_a_row + 1 if outcome is Outcome.DELAYED else 0
         if self._delayed_in_a_row and not self.ended_itself:
             seconds = min(self.terms.back_off * self._delayed_in_a_row, LONGEST_PAUSE)
@@ -127,11 +127,13 @@ class Worker:
     def _handle(self, message: Message) -> Outcome:
         if self.stopping.requested.is_set():
             return self._give_back(message)
-        if message.receives > self.terms.most_receives:  # first of all: what follows may have ended the others
+        if (
+            message.receives > self.terms.most_receives
+        ):  # checked first, because the steps below may have killed the other workers
             return self._bury(
                 _uncounted(message),
-                f"delivered {message.receives} times, and no worker lived to answer: it may need more memory than a "
-                "worker has, or more time than the grace after a notice",
+                f"delivered {message.receives} times, and every worker died before it answered: the task may need more "
+                "memory than a worker has, or more time than the grace after a notice",
             )
         try:
             content = TaskMessage.parse(message.body)
@@ -156,7 +158,7 @@ class Worker:
             message = lease.end()
         if not lease.held:
             logger.warning(
-                "%s of %s: its lease was lost, whoever has the message goes on%s",
+                "%s of %s: its lease was lost, and the worker that has the message now continues%s",
                 content.family, dict(content.params), f"\n{attempt.error}" if attempt.verdict else "",
             )  # fmt: skip
             return Outcome.LOST
@@ -176,7 +178,7 @@ class Worker:
             return failed(error)
 
     def _forget(self, options: Options) -> None:
-        """Drop the tasks that Luigi keeps: once in a while, and when the next are of another command line."""
+        """Drop the tasks that Luigi caches, from time to time, and when the next message has other options."""
         now = time.monotonic()
         if options != self._options or now - self._forgot > FORGET_SECONDS:
             Register.clear_instance_cache()
@@ -192,15 +194,15 @@ class Worker:
         region = content.params.get("region") or "whole"
         what = "made" if attempt.made else "complete already"
         logger.info("%s %s: %s, %.1f s", content.family, region, what, seconds)
-        return Outcome.MADE if attempt.made else Outcome.STOOD
+        return Outcome.MADE if attempt.made else Outcome.COMPLETE
 
     def _answer(self, message: Message, content: TaskMessage, verdict: Verdict, error: str) -> Outcome:
-        """What becomes of a message whose task failed."""
+        """Answer the queue for a message whose task failed."""
         if verdict in (Verdict.WORKER, Verdict.UNCLEAR):
             self.failing.add(content.key)
         if verdict is Verdict.DEVICE:
             self.ended_itself = True
-            logger.error("this process's device fails, so the process ends; start it again")
+            logger.error("the device of this process fails, so the process ends; start it again")
         clean = _uncounted(message)
         if verdict is Verdict.FINAL:
             return self._bury(clean, error)
@@ -215,7 +217,8 @@ class Worker:
             verdict is Verdict.WORKER or hours >= self.terms.transient_hours
         ):
             return self._bury(
-                clean, f"given back {again.returns} times in {hours:.1f} hours: no worker could do it; lastly:\n{error}"
+                clean,
+                f"returned {again.returns} times in {hours:.1f} hours: no worker could do it; last error:\n{error}",
             )
         outcome = Outcome.UNFIT if verdict is Verdict.WORKER else Outcome.DELAYED
         return self._send_again(message, again, self.terms.after_return(again.returns), outcome, error)
@@ -230,7 +233,7 @@ class Worker:
         )  # fmt: skip
 
         def replaced() -> None:
-            # first the new one, then the old: a kill between leaves two, never none
+            # send the new message before the old one is deleted: a kill in between leaves two, never none
             self.queue.send([again.body], delay)
             self.queue.delete(message)
 
@@ -243,29 +246,31 @@ class Worker:
     def _give_back(self, message: Message) -> Outcome:
         given = self._answered(lambda: self.queue.renew(message, 0))
         if given is None:
-            logger.info("given back: %s", message.body[:SHOWN])
+            logger.info("returned: %s", message.body[:SHOWN])
         return given or Outcome.RELEASED
 
     def _answered(self, answer: Callable[[], object]) -> Outcome | None:
-        """Tell the queue. Returns None, or what became of the message where the queue did not take the answer."""
+        """Answer the queue. Returns None, or the outcome for the message if the queue did not take the answer."""
         try:
             answer()
         except LeaseLostError as error:
             logger.warning("the message was lost to another worker: %s", error)
             return Outcome.LOST
         except Exception as error:
-            logger.warning("the queue took no answer, the message comes again: %s: %s", type(error).__name__, error)
+            logger.warning(
+                "the queue took no answer, and will deliver the message again: %s: %s", type(error).__name__, error
+            )
             return Outcome.UNANSWERED
         return None
 
 
 def _left(since: float, minutes: float) -> float:
-    """Seconds that are left of some minutes since a time; without end where there are none."""
+    """Seconds that are left of some minutes since a time; infinite for 0 minutes."""
     return since + 60 * minutes - time.monotonic() if minutes else math.inf
 
 
 def _uncounted(message: Message) -> Message:
-    """A message as it was first sent, where it can be read."""
+    """A message as it was first sent, if it can be read."""
     try:
         return replace(message, body=TaskMessage.parse(message.body).uncounted.body)
     except MessageError:

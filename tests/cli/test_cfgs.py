@@ -154,7 +154,7 @@ def test_a_cfg_that_is_not_there_is_refused(command: object, tmp_path: Path) -> 
     words = ["run", "Ingest"] if command is lchunk else ["Ingest"]
     said = command(tmp_path, *words, LUIGI_CONFIG_PATH="mouze.cfg")  # type: ignore[operator]
     assert said.code != 0
-    assert said.last.endswith("LUIGI_CONFIG_PATH must name a cfg file, got 'mouze.cfg', which is not there; "
+    assert said.last.endswith("LUIGI_CONFIG_PATH must name a cfg file, got 'mouze.cfg', which does not exist; "
                               "the nearest is mouse.cfg")  # fmt: skip
     assert not (tmp_path / "out").exists()
 

@@ -94,7 +94,7 @@ def test_numpy_and_torch_agree_over_a_lattice() -> None:
 
 
 def test_too_few_affinities_are_told_before_they_are_turned() -> None:
-    with pytest.raises(ValueError, match="affinities must be three channels x, y, z to be turned, got 2"):
+    with pytest.raises(ValueError, match="affinities must have three channels x, y, z to be flipped, got 2"):
         augmented(lambda patches: likeness(patches)[:, :2], ("z", "xy"), flip=flip, affinities=True)(PATCHES)
 
 

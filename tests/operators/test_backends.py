@@ -214,7 +214,7 @@ def test_wrong_weights_are_told(tmp_path: Path) -> None:
     def opened(weights: Path, **knobs: bool) -> Net:
         return NetFile("pytorch", model, str(weights), "cpu", **knobs).open(LATTICE, 3)
 
-    with pytest.raises(FileNotFoundError, match=r"weights must be a file, got .*which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"weights must be a file, got .*which does not exist"):
         opened(tmp_path / "absent.pt")
     torch.save({"weight": torch.zeros(4)}, tmp_path / "other.pt")
     with pytest.raises(
@@ -270,7 +270,7 @@ def test_a_wrong_file_of_another_framework_is_told(
 
 @pytest.mark.parametrize("framework", ["pytorch", "onnx", "general"])
 def test_a_model_that_is_not_there_is_told(tmp_path: Path, framework: str) -> None:
-    with pytest.raises(FileNotFoundError, match="which is not there"):
+    with pytest.raises(FileNotFoundError, match="which does not exist"):
         NetFile(framework, str(tmp_path / "absent"), device="cpu").open(LATTICE, 3)
 
 

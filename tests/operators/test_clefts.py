@@ -93,5 +93,5 @@ def test_no_true_cleft_is_an_error() -> None:
     truth, found = two_volumes(0)
     with pytest.raises(ValueError, match="must hold a cleft"):
         cleft_scores([cleft_points(truth * 0, found, (0, 0, 0))], VOXEL_SIZE)
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         cleft_points(truth[1:], found, (0, 0, 0))

@@ -80,5 +80,5 @@ def test_a_stretch_that_cannot_be_is_refused(knobs: dict, message: str) -> None:
 
 
 def test_levels_must_be_one_row_a_section() -> None:
-    with pytest.raises(ValueError, match=r"levels must be \(2, 256\), one row a section, got \(3, 256\)"):
+    with pytest.raises(ValueError, match=r"levels must be \(2, 256\), one row per section, got \(3, 256\)"):
         stretched(np.zeros((2, 3, 4), np.uint8), np.zeros((3, 256), np.int64), Stretch())

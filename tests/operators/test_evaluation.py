@@ -191,5 +191,5 @@ def test_counts_that_are_none_are_refused(voxels: np.ndarray, reason: str) -> No
 def test_nothing_labelled_is_an_error() -> None:
     with pytest.raises(ValueError, match="must label a voxel"):
         scores(contingency(np.zeros((2, 2, 2)), np.ones((2, 2, 2))))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         contingency(np.zeros((2, 2, 2)), np.ones((2, 2, 3)))

@@ -136,8 +136,8 @@ def test_a_file_is_read_again_only_after_a_change(tmp_path: Path, monkeypatch: p
 
 def test_files_that_do_not_exist_are_named(tmp_path: Path) -> None:
     model = write(tmp_path, net="")
-    with pytest.raises(FileNotFoundError, match=r"weights must be a file, got nothing\.pt, which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"weights must be a file, got nothing\.pt, which does not exist"):
         net_files("pytorch", model, "nothing.pt")
-    with pytest.raises(FileNotFoundError, match=r"model must be a file, got nothing\.py, which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"model must be a file, got nothing\.py, which does not exist"):
         net_files("pytorch", "nothing.py", "")
     assert module.net_files("identity", "", "") == ()

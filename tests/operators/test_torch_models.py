@@ -105,7 +105,7 @@ def test_a_whole_net_whose_class_is_nowhere_is_told(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "gone_for_test", saved)
     torch.save(saved.Net(), tmp_path / "whole.pt")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"name classes that exist, .*gone_for_test.*beside the model file"):
+    with pytest.raises(ValueError, match=r"name classes that exist, .*gone_for_test.*next to the model file"):
         open_model(write(tmp_path, net=MADE), str(tmp_path / "whole.pt"), trust_weights=True)
 
 

@@ -254,6 +254,6 @@ def test_messages_for_a_net_that_reach_a_worker_without_pytorch_go_back(tmp_path
     assert cluster.start("without", work).wait(timeout=60) == 35
     log = (tmp_path / "without.log").read_text()
     assert "framework pytorch needs torch; pip install 'lchunk[pytorch]'" in log
-    assert "5 given back, as this worker cannot do it" in log
+    assert "5 returned, because this worker cannot do it" in log
     assert cluster.start("with", work, torch=True).wait(timeout=120) == 0
     assert open_queue(queue).counts().dead == 0

@@ -152,7 +152,7 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
     assert told.wait(timeout=60) in (0, 30)  # 30 where it met poison
     assert steady.wait(timeout=240) == 30
     logs = {name: (tmp_path / f"{name}.log").read_text() for name in ("killed", "told", "steady")}
-    assert "given back: " in logs["told"], logs["told"]
+    assert "returned: " in logs["told"], logs["told"]
 
     delivered = Counter(where for log in logs.values() for where in re.findall(r"took Noted (\S+) in", log))
     started = Counter(where for what, where, _ in notes(tmp_path) if what == "start")

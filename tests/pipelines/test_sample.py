@@ -150,7 +150,7 @@ def test_a_wrong_command_is_refused_with_the_reason(root: Path, arguments: list[
         (["--Dataset-bounds", "0-97_0-160_0-160"], "bounds must lie inside the image, 0-96_0-160_0-160"),
         (["--LocalFragments-low", "0.9", "--LocalFragments-high", "0.5"], "low must be less than high"),
         (["--Inference-weights", "sample/README.md"], "weights must be plain tensors"),
-        (["--Inference-weights", "nothing.pt"], "weights must be a file, got nothing.pt, which is not there"),
+        (["--Inference-weights", "nothing.pt"], "weights must be a file, got nothing.pt, which does not exist"),
         (["--Inference-overlap", "32,16,16"], "overlap must be at least 0 and less than output_patch, got 32 of 32"),
         (["--Downsample-mips", "9", "--Mesh-mip", "1"], "must be divisible by factor 2 9 times along z"),
         (["--Inference-model", "tests/pipelines/two_channels.py"], "got (1, 2, 48, 80, 80)"),

@@ -21,7 +21,7 @@ def test_what_is_written_is_read() -> None:
 def test_a_number_that_json_has_no_word_for_is_refused_with_its_place(number: float) -> None:
     with pytest.raises(ValueError, match=rf"finite numbers, got {number} at /worst/1/voi; write None"):
         encode_json({"worst": [{"voi": 1.0}, {"voi": number}]})
-    with pytest.raises(ValueError, match=f"got {number} at its top"):
+    with pytest.raises(ValueError, match=f"got {number} at its top level"):
         encode_json(number)
 
 

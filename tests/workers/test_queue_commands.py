@@ -76,10 +76,10 @@ def test_the_exit_code_says_whether_a_worker_could_do_what_came(
     assert run(*enqueue) == 0
     assert run(*enqueue) == 10
     assert run(*work) == 30
-    assert "worked on 2 messages: 2 given back, as this worker cannot do it" in capsys.readouterr().out
+    assert "worked on 2 messages: 2 returned, because this worker cannot do it" in capsys.readouterr().out
     configure("Failing", how="0-4_0-4_0-4:disk,4-8_0-4_0-4:disk")
     assert run(*work, "--module", MODULE) == 0
-    assert "2 given back, as the machine or the network failed" in capsys.readouterr().out
+    assert "2 returned, because the machine or the network failed" in capsys.readouterr().out
     configure("Failing", how="0-4_0-4_0-4:device")
     assert run(*work, "--module", MODULE) == 35
     configure("Failing", how="")

@@ -268,7 +268,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
             PermissionError,
             r"credentials of AWS must be given, got none; set AWS_ACCESS_KEY_ID",
         ),
-        (KEYS | {"AWS_DEFAULT_REGION": "us-east-1"}, ConnectionError, r"must be in reach; .*AWS_ENDPOINT_URL_SQS"),
+        (KEYS | {"AWS_DEFAULT_REGION": "us-east-1"}, ConnectionError, r"must be reachable; .*AWS_ENDPOINT_URL_SQS"),
         ({"AWS_PROFILE": "nobody"}, ValueError, r"the profile of AWS must exist; .*AWS_PROFILE"),
     ],
 )

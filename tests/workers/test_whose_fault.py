@@ -221,7 +221,7 @@ def test_what_no_worker_can_do_is_given_up_after_many_returns(configured: Callab
     queue = ScriptedQueue(again)
     assert work(queue).tally == {Outcome.BURIED: 1}
     (letter,) = queue.letters
-    assert letter.error.startswith("given back 24 times in ")
+    assert letter.error.startswith("returned 24 times in ")
     assert "no worker could do it; lastly:" in letter.error
     assert "No module named 'torch'" in letter.error
     assert TaskMessage.parse(letter.body) == TaskMessage.parse(body())  # its counts begin anew when it is sent again
@@ -324,7 +324,7 @@ def test_what_came_too_often_is_given_up_before_anything_is_tried() -> None:
     for text in (body(module="none.such"), body(), "[" * 100_000):
         queue = ScriptedQueue(text, receives=11)
         assert work(queue).tally == {Outcome.BURIED: 1}
-        assert "delivered 11 times, and no worker lived to answer" in queue.letters[0].error
+        assert "delivered 11 times, and every worker died before" in queue.letters[0].error
     assert not Failing(region=FIRST).complete()
 
 

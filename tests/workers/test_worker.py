@@ -68,7 +68,7 @@ def test_a_task_is_made_and_its_message_deleted(queue: FolderQueue, tmp_path: Pa
 
 def test_what_stands_already_is_deleted_and_not_made(queue: FolderQueue, tmp_path: Path) -> None:
     send(queue, FIRST, FIRST, FIRST)
-    assert work(queue) == {Outcome.MADE: 1, Outcome.STOOD: 2}
+    assert work(queue) == {Outcome.MADE: 1, Outcome.COMPLETE: 2}
     assert runs(tmp_path) == [FIRST]
 
 
@@ -127,7 +127,7 @@ def test_a_message_that_no_worker_survives_is_given_up(queue: FolderQueue, tmp_p
         queue.renew(message, 0)
     assert work(queue) == {Outcome.BURIED: 1}
     (letter,) = queue.dead()
-    assert "delivered 11 times, and no worker lived to answer" in letter.error
+    assert "delivered 11 times, and every worker died before" in letter.error
     assert runs(tmp_path, "start") == []
 
 
@@ -241,7 +241,7 @@ def test_a_told_worker_takes_nothing(queue: FolderQueue) -> None:
 def test_what_was_made_is_the_same_however_it_was_made(queue: FolderQueue, tmp_path: Path) -> None:
     regions = [str(Noted().grid.chunk(index)) for index in Noted().grid]
     send(queue, *regions, *regions)
-    assert work(queue) == {Outcome.MADE: 8, Outcome.STOOD: 8}
+    assert work(queue) == {Outcome.MADE: 8, Outcome.COMPLETE: 8}
     queued = files_of(tmp_path / "out/noted")
     (tmp_path / "out/noted").rename(tmp_path / "queued")
     assert build(Noted())

@@ -1,4 +1,4 @@
-"""Volumes that others wrote, opened by their URL, read in place and never written."""
+"""Volumes of other programs, opened by their URL, read in place and never written."""
 
 from lchunk.volumes.formats.opened import OpenedVolume
 from lchunk.volumes.formats.opening import open_volume

@@ -1,4 +1,4 @@
-"""Axes by their names: which axis of an array is z, y, x or channel, and what becomes of the others."""
+"""Axes by their names: which axis of an array is z, y, x or channel, and which are dropped."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 
 UNNAMED = "i"
-"""A sequence of images without a name: it is z where there is no other z."""
+"""An axis of images without a name; it is z if there is no other z."""
 
 SAMPLES = "s"
-"""Red, green and blue of a pixel."""
+"""The axis of red, green and blue of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Arrangement:
     """How an array becomes (z, y, x) or (channel, z, y, x).
 
     Args:
-        shape: of the array.
+        shape: shape of the array.
         picked: the position on each axis that is dropped; None for an axis that is kept.
         places: which axis is channel, z, y and x; None where there is none.
     """
@@ -46,7 +46,7 @@ class Arrangement:
         return 1 if z is None else self.shape[z], self.shape[y], self.shape[x]
 
     def index(self, part: tuple[slice, slice, slice]) -> tuple[slice, ...]:
-        """The slices, one for each axis of the array, that hold a box."""
+        """The slices, one per axis of the array, of a box."""
         slices = [
             slice(0, length) if place is None else slice(place, place + 1)
             for length, place in zip(self.shape, self.picked, strict=True)
@@ -74,16 +74,16 @@ def usual_names(count: int) -> tuple[str, ...]:
 
 
 def arrange(names: Sequence[str], shape: Sequence[int], options: Options, what: str) -> Arrangement:
-    """Find z, y, x and channel among named axes; drop those of length 1 and those that the URL picks a position of.
+    """Find z, y, x and channel among named axes; drop axes of length 1, and those on which the URL picks a position.
 
     Args:
-        names: of each axis, in the array's order.
-        shape: of the array.
-        options: of the URL.
-        what: the volume, for messages.
+        names: the name of each axis, in the array's order.
+        shape: shape of the array.
+        options: options of the URL.
+        what: the volume's name in messages.
 
     Raises:
-        RefusedVolumeError: an axis is absent, doubled or of no known meaning, or a position must be picked.
+        RefusedVolumeError: an axis is absent, duplicate or of unknown meaning, or a position must be picked.
     """
     if options.axes:
         if len(options.axes) != len(shape):
@@ -118,7 +118,7 @@ def arrange(names: Sequence[str], shape: Sequence[int], options: Options, what: 
 
 
 def _with_z(names: list[str], shape: Sequence[int]) -> list[str]:
-    """The names, a sequence of images being z where there is no other."""
+    """The names, with an axis of images renamed to z if there is no other z."""
     known = ["i" if name == "q" else name for name in names]
     long = [place for place, name in enumerate(known) if name == UNNAMED and shape[place] > 1]
     if "z" not in known and len(long) == 1:
@@ -143,7 +143,7 @@ def _pick(name: str, length: int, options: Options, what: str, shown: str) -> in
         return None
     if name == SAMPLES:
         raise RefusedVolumeError(
-            f"{what} must be grey, got {length} colours a pixel (axes {shown}); convert it to grey, "
+            f"{what} must be grey, got {length} colours per pixel (axes {shown}); convert it to grey, "
             "or pick one with #channel=0"
         )
     if name == "t":

@@ -1,4 +1,4 @@
-"""The length that Blosc writes into its header: its decoder does not compare it."""
+"""The length that Blosc writes into its header, which its decoder does not check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ HEADER = 16
 
 
 def blosc_length(head: bytes) -> int:
-    """Bytes of a packed buffer, header included; -1 where the header itself is cut off.
+    """Bytes of a compressed buffer, header included; -1 if the header itself is truncated.
 
     https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst
     """

@@ -1,4 +1,4 @@
-"""A short text by which a change of files shows: what a recipe keeps of its inputs."""
+"""Fingerprints: short texts that change with the files, by which a recipe records its inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fingerprint(files: Iterable[Path]) -> str:
     """What files are: their content where they are small, else their sizes and times.
 
     Args:
-        files: in a fixed order. Nothing but their status is asked for, unless they are small and have changed.
+        files: in a fixed order. Only their status is read, unless they are small and have changed.
 
     Returns:
         `raw.h5: 1234 bytes, sha256 …` or `raw.h5: … bytes, written 2026-11-25T09:36:50.123456789Z`.

@@ -1,4 +1,4 @@
-"""Random access to the middle of a gzip stream, by copies of the decoder on the way."""
+"""Random access to the middle of a gzip stream, by copies of the decoder at intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SPACING = 1 << 24
-"""Bytes of content between two copies of the decoder, each of which takes some 50 kB."""
+"""Bytes of content between two copies of the decoder. A copy takes about 50 kB."""
 
 _BLOCK = 1 << 16
 _GZIP = 31
@@ -38,10 +38,10 @@ class GzipPoints:
         self._lock = threading.Lock()
 
     def read(self, pieces: Iterator[tuple[int, int]]) -> Iterator[bytes]:
-        """Pieces of the content, each `(start, stop)`, in rising order.
+        """Read pieces of the content, each `(start, stop)`, in ascending order.
 
         Raises:
-            EOFError: the stream ends before.
+            EOFError: the stream ends before the last piece.
         """
         first = next(pieces, None)
         if first is None:

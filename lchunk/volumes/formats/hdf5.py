@@ -20,15 +20,15 @@ from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import from_attributes
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable, reason
 
-_INSTEAD = "copy it again, or look at it with h5ls"
+_INSTEAD = "copy it again, or inspect it with h5ls"
 
 
 def open_hdf5(url: str, path: Path, dataset: str, options: Options) -> OpenedVolume:
-    """A dataset of a file; chunks that were never written are absent, not black.
+    """Open a dataset of a file; chunks that were never written are absent, not black.
 
     Raises:
-        AbsentVoxelsError: there is no such dataset, or what it refers to is absent.
-        RefusedVolumeError: the file is torn, or a filter that it needs is not installed.
+        AbsentVoxelsError: there is no such dataset, or a file that it refers to is absent.
+        RefusedVolumeError: the file is damaged, or a filter that it needs is not installed.
     """
     with _file(path) as file:
         node = _dataset(file, path, dataset)
@@ -62,7 +62,7 @@ def _cut(
         if absent and not fill_missing:
             raise AbsentVoxelsError(
                 f"{url} must have every voxel of {_shown(part)}, got none at {_shown(absent[0].box)}: {absent[0].why}; "
-                "write them, or set fill_missing where absent ones mean black"
+                "write them, or set fill_missing if absent ones are black"
             )
         if storage.outside and absent:
             return np.zeros([s.stop - s.start for s in part], node.dtype)
@@ -98,7 +98,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
         return node
     if isinstance(link, h5py.ExternalLink):
         raise AbsentVoxelsError(
-            f"the file that {path}:{dataset} links to must be there, got none: {link.filename}:{link.path}; "
+            f"the file that {path}:{dataset} links to must exist, got none: {link.filename}:{link.path}; "
             "put it back, or name that file in the URL"
         )
     if isinstance(link, h5py.SoftLink):
@@ -114,7 +114,7 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
 
 
 def _check_filters(node: Any, url: str) -> None:
-    """Raise where a filter that packed the chunks is not installed."""
+    """Raise an error if a filter that compressed the chunks is not installed."""
     created = node.id.get_create_plist()
     filters = [created.get_filter(place) for place in range(created.get_nfilters())]
     absent = [(code, name) for code, _, _, name in filters if not h5py.h5z.filter_avail(code)]

@@ -1,4 +1,4 @@
-"""Which voxels of an HDF5 dataset are nowhere: HDF5 itself reads them as its fill value, without an error."""
+"""Find voxels of an HDF5 dataset that are in no file: HDF5 reads them as its fill value, without an error."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Storage:
     """How a dataset is stored.
 
     Args:
-        complete: every voxel is in the file itself.
-        outside: the voxels are in other files, raw.
+        complete: whether every voxel is in the file itself.
+        outside: whether the voxels are in other files, raw.
     """
 
     complete: bool
@@ -32,14 +32,14 @@ class Storage:
 
 @dataclass(frozen=True)
 class Absent:
-    """A box of voxels that are nowhere, in the dataset's indices."""
+    """A box of voxels that are in no file, in the dataset's indices, and the reason."""
 
     box: Box
     why: str
 
 
 def storage_of(node: Any) -> Storage:
-    """How a dataset is stored; counts its chunks."""
+    """How a dataset is stored; counts the chunks that were written."""
     if node.is_virtual or node.external:
         return Storage(False, not node.is_virtual)
     if node.chunks is not None:
@@ -49,7 +49,7 @@ def storage_of(node: Any) -> Storage:
 
 
 def outside_files(node: Any, path: Path) -> list[Path]:
-    """Files that a dataset takes its voxels from, beside its own."""
+    """Files that hold voxels of a dataset, other than its own file."""
     if node.is_virtual:
         found = [_source_path(source.file_name, path) for source in node.virtual_sources()]
         return [file for file in dict.fromkeys(found) if file != path]
@@ -57,12 +57,12 @@ def outside_files(node: Any, path: Path) -> list[Path]:
 
 
 def absent_parts(node: Any, path: Path, part: Box) -> list[Absent]:
-    """The boxes of a part that hold no voxels.
+    """The boxes of a part whose voxels are in no file.
 
     Args:
         node: the dataset.
-        path: of its file.
-        part: a slice for each axis.
+        path: path of its file.
+        part: one slice per axis.
     """
     if node.is_virtual:
         return list(_without_source(node, path, part))
@@ -89,7 +89,9 @@ def _without_external(node: Any, part: Box) -> Iterator[Absent]:
         file = Path(name)
         if not file.exists():
             yield Absent(
-                part, f"there is no file {name}; put it back, or set HDF5_EXTFILE_PREFIX='${{ORIGIN}}' if it is beside"
+                part,
+                f"there is no file {name}; put it back, or set HDF5_EXTFILE_PREFIX='${{ORIGIN}}' if it is in the "
+                "dataset's folder",
             )
             return
         there = max(0, file.stat().st_size - offset)
@@ -120,7 +122,7 @@ def _without_source(node: Any, path: Path, part: Box) -> Iterator[Absent]:
                 "repack it: h5repack -l CONTI FILE NEW"
             )
         if source.vspace.get_select_npoints() != _size(target):
-            boxes.append(target)  # strided: several sources lie in one box, which is taken as mapped
+            boxes.append(target)  # strided: several sources share a box, which counts as mapped
             mapped = _size(part)
         else:
             boxes.append(target)
@@ -131,7 +133,7 @@ def _without_source(node: Any, path: Path, part: Box) -> Iterator[Absent]:
 
 
 def _absent_source(source: Any, path: Path, target: Box, common: Box) -> Iterator[Absent]:
-    """What a source does not have of a part, the dataset's indices."""
+    """The boxes of a part that are absent from a source, in the dataset's indices."""
     file = _source_path(source.file_name, path)
     if not file.exists():
         yield Absent(common, f"there is no file {file}")
@@ -161,7 +163,7 @@ def _absent_source(source: Any, path: Path, target: Box, common: Box) -> Iterato
 
 
 def _unmapped(boxes: list[Box], part: Box) -> Iterator[Absent]:
-    """Boxes that no source is mapped to, one for each row of what is left."""
+    """Boxes that no source is mapped to, one per run of voxels in a row."""
     free = np.ones([s.stop - s.start for s in part], bool)
     for box in boxes:
         common = _common(box, part)

@@ -13,13 +13,13 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.volume import Volume
 
 _BITS = 16
-"""Bits of a value that one pass over the volume counts."""
+"""Number of bits of each value that one pass over the volume counts."""
 
 
 def percentiles(volume: Volume, shares: Sequence[float]) -> list[float]:
-    """Values below which shares of all voxels lie: the value of rank ceil(share · voxels / 100).
+    """The values at percentiles of all voxels: the value of rank ceil(share · voxels / 100).
 
-    A pass counts 16 bits of every value, the highest first: one pass for 16-bit voxels, two for 32-bit ones.
+    A pass over the volume counts 16 bits of every value, the highest first: one pass for 16-bit voxels, two for 32-bit.
 
     Args:
         volume: (z, y, x).
@@ -44,7 +44,7 @@ def _counts(volume: Volume, prefixes: set[int], shift: int, bits: int) -> dict[i
     counts = {prefix: np.zeros(1 << bits, np.int64) for prefix in prefixes}
     for voxels in _pieces(volume):
         ordered = _ordered(voxels)
-        # shifts of all bits are not defined
+        # a shift by all bits at once is undefined
         above = (ordered >> np.uint64(shift)) >> np.uint64(bits)
         following = (ordered >> np.uint64(shift)) & np.uint64((1 << bits) - 1)
         for prefix in prefixes:
@@ -84,7 +84,7 @@ def _value(ordered: int, dtype: np.dtype[Any]) -> float:
 
 
 def _pieces(volume: Volume, side: int = 512, depth: int = 32) -> Iterator[npt.NDArray[Any]]:
-    """The voxels of a volume, a box after the other."""
+    """The voxels of a volume, box by box."""
     (z0, y0, x0), (z1, y1, x1) = volume.bounds.start, volume.bounds.stop
     for z in range(z0, z1, depth):
         for y in range(y0, y1, side):

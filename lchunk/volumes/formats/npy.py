@@ -1,4 +1,4 @@
-"""NumPy's `.npy`: one array, of which only the box is read."""
+"""NumPy's `.npy` files: only the box that is needed is read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RULE, _INSTEAD = "a whole .npy file of numbers", "save it again with numpy.save
 def open_npy(url: str, path: Path, options: Options) -> OpenedVolume:
     """An array of 2 to 5 axes, (t, c, z, y, x) from the last one on, unless the URL names them."""
     with readable(path, _RULE, _INSTEAD):
-        # mapped, it is compared with the size of the file; no voxel is read
+        # numpy compares the shape with the size of the file when it maps it; no voxel is read
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         shape, dtype, fortran = array.shape, array.dtype, not array.flags.c_contiguous
         offset = array.offset

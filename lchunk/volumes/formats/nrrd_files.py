@@ -1,4 +1,4 @@
-"""NRRD: the header by pynrrd, the voxels mapped (raw) or decoded on the way (gzip)."""
+"""NRRD: pynrrd reads the header; a box is read from raw voxels, or decoded from a gzip stream."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPATIAL = ("domain", "space", "none", "???", "")
 
 
 def open_nrrd(url: str, path: Path, options: Options) -> OpenedVolume:
-    """A file, or a header (`.nhdr`) with one data file beside it. NRRD counts axes from the fastest one.
+    """Open a file, or a header (`.nhdr`) with one data file. NRRD counts axes from the fastest one.
 
     Raises:
         RefusedVolumeError: its encoding, axes or directions are not those of a plain volume.
@@ -65,7 +65,7 @@ def _dtype(header: Mapping[str, Any]) -> np.dtype[Any]:
 
 
 def _names(header: Mapping[str, Any], count: int, url: str) -> tuple[str, ...]:
-    """Letters of the axes from the slowest one: the spatial ones are z, y, x in that order."""
+    """Letters of the axes from the slowest one; the spatial axes are z, y, x in that order."""
     kinds = [str(kind or "").lower() for kind in header.get("kinds", [])]
     if not kinds and "space directions" in header:
         directions = np.asarray(header["space directions"], float)
@@ -86,13 +86,13 @@ def _names(header: Mapping[str, Any], count: int, url: str) -> tuple[str, ...]:
 
 
 def _data(header: Mapping[str, Any], path: Path, after: int) -> tuple[Path, int]:
-    """The file of the voxels, and the byte at which they, or their packed stream, begin."""
+    """The file of the voxels, and the byte at which they, or their compressed stream, begin."""
     name = header.get("data file", header.get("datafile"))
     data = path if name is None else path.parent / str(name)
     if name is not None and (str(name).startswith("LIST") or "%" in str(name)):
         raise RefusedVolumeError(f"{path} must have one data file, got {name}; save it as one NRRD file")
     if not data.is_file():
-        raise AbsentVoxelsError(f"the data file of {path} must be there, got none at {data}; put it back")
+        raise AbsentVoxelsError(f"the data file of {path} must exist, got none at {data}; put it back")
     lines = int(header.get("line skip", header.get("lineskip", 0)))
     skipped = int(header.get("byte skip", header.get("byteskip", 0)))
     start = after if name is None else 0
@@ -114,8 +114,8 @@ def _cut_of(
             offset = there - size
         if offset < 0 or there - offset != size:
             raise RefusedVolumeError(
-                f"{data} must hold {size} bytes of voxels, got {max(0, there - max(0, offset))}; the file is cut off, "
-                "or its header is wrong: " + _INSTEAD
+                f"{data} must hold {size} bytes of voxels, got {max(0, there - max(0, offset))}; the file is "
+                "truncated, or its header is wrong: " + _INSTEAD
             )
 
         def mapped(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
@@ -137,21 +137,21 @@ def _cut_of(
 
 
 def _check_length(data: Path, size: int) -> None:
-    """A gzip stream ends with the length of its content, modulo 4 GiB."""
+    """Refuse a truncated file: a gzip stream ends with the length of its content, modulo 4 GiB."""
     with open(data, "rb") as file:
         file.seek(-min(4, data.stat().st_size), 2)
         length = int.from_bytes(file.read(4), "little")
     if length != size:
         raise RefusedVolumeError(
             f"{data} must hold {size} bytes of voxels, got a stream that ends with the length {length}; "
-            "the file is cut off, or was packed in parts: " + _INSTEAD
+            "the file is truncated, or was compressed in parts: " + _INSTEAD
         )
 
 
 def _unpacked(
     points: GzipPoints, part: Sequence[slice], shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> npt.NDArray[Any]:
-    """A box, row by row of its last two axes."""
+    """Read a box, plane by plane of its last two axes."""
     voxels = np.empty([s.stop - s.start for s in part], dtype)
     outer = list(itertools.product(*(range(s.start, s.stop) for s in part[:-2])))
     y, x = part[-2:]
@@ -170,7 +170,7 @@ def _unpacked(
 
 
 def _placement(header: Mapping[str, Any], names: Sequence[str], options: Options, url: str) -> Placement:
-    """Voxel size and first voxel, of directions along the axes or of spacings."""
+    """Voxel size and first voxel, from directions along the axes or from spacings."""
     spacings, moved = _spacings(header, names, url), _origin(header)
     if spacings is None:
         return Placement(note="its header has no spacings")
@@ -182,13 +182,13 @@ def _placement(header: Mapping[str, Any], names: Sequence[str], options: Options
         size = size_of(spacings, unit_of(str(unit), url), url)
     if moved is None or options.offset is not None:
         return Placement(size, note=note)
-    size_of(spacings, 1.0, url)  # what the origin is divided by
+    size_of(spacings, 1.0, url)  # refuses spacings that the origin cannot be divided by
     centres = [origin / spacing for origin, spacing in zip(moved, spacings, strict=True)]
     return Placement(size, first_voxel(centres, url), placed=True, note=note)
 
 
 def _spacings(header: Mapping[str, Any], names: Sequence[str], url: str) -> list[float] | None:
-    """Distance of two voxels along z, y, x."""
+    """Distance between neighbouring voxels along z, y, x."""
     places = [len(names) - 1 - list(names).index(name) for name in "zyx" if name in names]
     if len(places) < 3:
         return None

@@ -1,6 +1,6 @@
-"""OME-Zarr 0.1 to 0.5: which axes an image has, its levels, and where they lie.
+"""OME-Zarr 0.1 to 0.5: the axes of an image, its levels, and their positions.
 
-https://ngff.openmicroscopy.org/0.5: a level's scale and translation come first, then those of the whole image.
+https://ngff.openmicroscopy.org/0.5: a level's scale and translation are applied first, then those of the whole image.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Level:
     """One level of an image.
 
     Args:
-        path: of its array, from the image's folder.
-        axes: one letter each.
-        units: of each axis, as written.
-        scale: of each axis, in its unit; None where the image has none.
-        translation: of the first voxel, of each axis, in its unit; None where the image has none.
+        path: path of its array in the image's folder.
+        axes: one letter per axis.
+        units: unit of each axis, as written.
+        scale: scale of each axis, in its unit; None where the image has none.
+        translation: position of the first voxel along each axis, in its unit; None where the image has none.
         finest: whether it is the first level.
     """
 
@@ -53,13 +53,13 @@ class Level:
             size = size_of(scale, [unit_of(unit or "", what) for unit in units], what)
         if self.translation is None or options.offset is not None:
             return Placement(size, note=note)
-        size_of(scale, 1.0, what)  # what the translation is divided by
+        size_of(scale, 1.0, what)  # refuses scales that the translation cannot be divided by
         centres = [self.translation[axis] / self.scale[axis] for axis in spatial]
         return Placement(size, first_voxel(centres, what, finest=self.finest), placed=True, note=note)
 
 
 def images_of(attributes: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The `multiscales` of a group's attributes; None where it is no image."""
+    """The `multiscales` of a group's attributes; None if the group is not an image."""
     ome = attributes.get("ome", attributes)
     images = ome.get("multiscales") if isinstance(ome, Mapping) else None
     return images if isinstance(images, list) and images else None
@@ -74,7 +74,7 @@ def only_image(path: Path, attributes: Mapping[str, Any], url: str) -> Path:
     """The image of a group that is none itself: the only series of Bio-Formats' layout.
 
     Raises:
-        RefusedVolumeError: naming what the group holds.
+        RefusedVolumeError: the group is not such a layout, or has several series; the message lists its content.
     """
     ome = attributes.get("ome", attributes)
     found = children(path)
@@ -97,7 +97,7 @@ def level_paths(attributes: Mapping[str, Any], url: str) -> list[str]:
     """Paths of the arrays of an image's levels, the finest first.
 
     Raises:
-        RefusedVolumeError: the metadata list none.
+        RefusedVolumeError: the metadata list no level.
     """
     image = _object((images_of(attributes) or [{}])[0], f"multiscales of {url}")
     datasets = [_object(item, f"a dataset of {url}") for item in _list(image.get("datasets"), f"datasets of {url}")]
@@ -110,12 +110,12 @@ def level_of(attributes: Mapping[str, Any], wanted: int | str, url: str) -> Leve
     """A level of an image.
 
     Args:
-        attributes: of the image's group.
-        wanted: its number from the finest, or the path of its array.
-        url: for messages.
+        attributes: attributes of the image's group.
+        wanted: number of the level, from the finest, or the path of its array.
+        url: URL of the image, for messages.
 
     Raises:
-        RefusedVolumeError: the metadata miss something, or hold a transformation that is no scale or translation.
+        RefusedVolumeError: the metadata are incomplete, or have a transformation that is not a scale or translation.
     """
     paths = level_paths(attributes, url)
     image = (images_of(attributes) or [{}])[0]
@@ -131,7 +131,7 @@ def level_of(attributes: Mapping[str, Any], wanted: int | str, url: str) -> Leve
 
 
 def _axes(image: Mapping[str, Any], url: str) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
-    """Letters and units; versions up to 0.2 have always five, 0.3 has names alone."""
+    """Letters and units of the axes; versions up to 0.2 always have five axes, 0.3 has names without units."""
     given = image.get("axes")
     if given is None:
         return tuple("tczyx"), (None,) * 5
@@ -151,7 +151,7 @@ def _axes(image: Mapping[str, Any], url: str) -> tuple[tuple[str, ...], tuple[st
 
 
 def _composed(steps: Sequence[Any], count: int, url: str) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Scale and translation of all transformations, one after the other."""
+    """The total scale and translation of all transformations, applied one after the other."""
     scale, translation = [1.0] * count, [0.0] * count
     scaled = moved = False
     for step in steps:

@@ -1,4 +1,4 @@
-"""A volume of another program, opened: the one form that every format is given."""
+"""An opened volume of another program: every format returns this class."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeErro
 from lchunk.volumes.volume import VoxelSize, padded
 
 Cut = Callable[[tuple[slice, ...], bool], npt.NDArray[Any]]
-"""Takes a slice for each axis of the array, and whether absent parts read as 0."""
+"""Takes one slice per axis of the array, and whether absent parts read as 0."""
 
 
 def _nothing() -> None:
-    """The check of a volume that was checked whole when it was opened."""
+    """The check of a volume that was checked completely when it was opened."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class OpenedVolume:
     """Voxels of another program, read in place and never written.
 
     Args:
-        url: as the person wrote it.
-        bounds: every voxel there is.
-        voxel_size: nanometres zyx; None where neither file nor URL says.
-        dtype: of a voxel, in the machine's byte order.
+        url: the URL as the user wrote it.
+        bounds: the box of all voxels.
+        voxel_size: nanometres zyx; None where neither the file nor the URL gives it.
+        dtype: type of a voxel, in the machine's byte order.
         channels: 0 for (z, y, x), else the length of the first axis.
-        placed: whether the file or the URL says where the volume begins.
+        placed: whether the file or the URL gives the first voxel.
         note: why there is no voxel size.
-        fill_missing: the URL asks for 0 where a part is absent.
-        cut: takes a box inside the bounds, in voxels from their start.
-        files: what the volume is made of.
+        fill_missing: whether the URL asks for 0 where a part is absent.
+        cut: reads a box inside the bounds, in voxels from their start.
+        files: returns the files that hold the volume.
         inspect: checks every file of a set; costs a look into each, so it is done once, before work.
         header: the file that says how to read the others.
         stamp: its bytes and its time when it was opened.
@@ -71,7 +71,7 @@ class OpenedVolume:
             raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
         if stamp != self.stamp:
             raise RefusedVolumeError(
-                f"{self.header} must stay as it is while it is read, got one that was written anew; start again"
+                f"{self.header} must not change while it is read, but it was rewritten; run the command again"
             )
         voxels = self.cut(inside.slices(self.bounds.start), fill_missing or self.fill_missing)
         return padded(voxels.astype(self.dtype, copy=False), inside, bbox)
@@ -104,7 +104,7 @@ def opened(
     header: Path,
     inspect: Callable[[], None] = _nothing,
 ) -> OpenedVolume:
-    """A volume of an array whose axes are arranged.
+    """Make a volume of an array and the arrangement of its axes.
 
     Raises:
         RefusedVolumeError: its voxels are not numbers.

@@ -1,8 +1,8 @@
-"""The part of a volume's URL after `#`: what a person must say where the file does not.
+"""The options of a volume's URL, after `#`: metadata that the file does not have.
 
 stack.ome.tif#channel=1            one channel of several
 volume.npy#voxel_size=40,4,4       nanometres z,y,x
-labels.npy#offset=10,0,0#axes=zyx  several, each after a `#` of its own
+labels.npy#offset=10,0,0#axes=zyx  several options, each after its own `#`
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _OPTION = re.compile(r"#([A-Za-z_]+)=([^#]*)$")
 
 @dataclass(frozen=True)
 class Options:
-    """What the URL says of its volume.
+    """The options of a URL.
 
     Args:
         channel: position on the channel axis.
         t: position on the time axis.
         axes: one letter for each axis of the array, in its order, such as `czyx`.
-        voxel_size: nanometres zyx, in place of what the file says.
-        offset: first voxel zyx, in place of what the file says.
+        voxel_size: nanometres zyx, in place of the file's.
+        offset: first voxel zyx, in place of the file's.
         order: sections are sorted by `name`, or by this number in their names, counted from 1.
-        gaps: numbers that are absent from a folder of sections: `close` the gap, or read `black` sections there.
-        palette: `indices` takes the numbers of a palette's colours, as segmentations are saved.
-        fill_missing: absent chunks, blocks and parts read as 0.
+        gaps: where a folder of sections lacks numbers: `close` the gap, or read `black` sections there.
+        palette: `indices` reads the numbers of a palette's colours, as segmentations are saved.
+        fill_missing: whether absent chunks, blocks and parts read as 0.
     """
 
     channel: int | None = None
@@ -52,7 +52,7 @@ def split_url(url: str) -> tuple[str, Options]:
     """The URL without its options, and the options.
 
     Raises:
-        RefusedVolumeError: an option is not known, or its value is not of its kind.
+        RefusedVolumeError: an option is unknown, or its value is malformed.
 
     >>> split_url("a#1/stack.tif#channel=2#voxel_size=40,4,4")[0]
     'a#1/stack.tif'

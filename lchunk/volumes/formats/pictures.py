@@ -1,4 +1,4 @@
-"""PNG and JPEG sections, by Pillow."""
+"""PNG and JPEG sections, read by Pillow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lchunk.volumes.formats.pieces import PIECES
 from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
 from lchunk.volumes.formats.section import Section
 
-# sections of electron microscopy are larger than what Pillow takes for an attack
+# sections of electron microscopy are larger than Pillow's limit against decompression bombs
 Image.MAX_IMAGE_PIXELS = None
 
 _DTYPES = {"1": "bool", "L": "uint8", "P": "uint8", "I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
@@ -22,20 +22,20 @@ _RULE, _INSTEAD = "a whole PNG or JPEG file", "copy or export it again"
 
 
 def open_picture(path: Path, palette: str) -> Section:
-    """A grey picture.
+    """Open a grey picture.
 
     Args:
         path: the file.
-        palette: `indices` takes the numbers of a palette's colours; else the palette must be grey.
+        palette: `indices` reads the numbers of a palette's colours; else the palette must be grey.
 
     Raises:
-        RefusedVolumeError: it is torn, or has colours.
+        RefusedVolumeError: it is damaged, or has colours.
     """
     with readable(path, _RULE, _INSTEAD), Image.open(path) as picture:
         mode, (width, height), kind = picture.mode, picture.size, picture.format
         greys = _greys(picture) if mode == "P" and palette != "indices" else None
     if kind not in ("PNG", "JPEG"):
-        raise RefusedVolumeError(f"{path} must be a PNG or JPEG file, got {kind}; give it the suffix that it is")
+        raise RefusedVolumeError(f"{path} must be a PNG or JPEG file, got {kind}; give it the suffix of its format")
     if mode not in _DTYPES or (mode == "P" and palette != "indices" and greys is None):
         raise RefusedVolumeError(
             f"{path} must be grey, got colours (mode {mode}); convert it to grey"
@@ -55,7 +55,7 @@ def _decode(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> npt.NDA
     with readable(path, _RULE, _INSTEAD), Image.open(path) as picture:
         plane = np.asarray(picture)
     if plane.shape != shape:
-        raise RefusedVolumeError(f"{path} must have the shape that it had, {shape}, got {plane.shape}; start anew")
+        raise RefusedVolumeError(f"{path} must not change its shape {shape}, got {plane.shape}; run the command again")
     return plane.astype(dtype, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""Decoded pieces of files (a strip, a tile, a section), kept a while: neighbouring chunks need the same ones."""
+"""A cache of decoded pieces of files (a strip, a tile, a section): neighbouring chunks need the same ones."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ KEPT_BYTES = 256_000_000
 
 
 class Pieces:
-    """Pieces up to a number of bytes.
+    """A cache of pieces up to a number of bytes.
 
-    Chunks come row by row, so that all pieces of a row are asked for again and again, in the same order. Where they are
-    more than fit, dropping the one used longest ago would drop each just before it is asked for; dropping any of them
-    keeps a share.
+    Chunks are read row by row, so all pieces of a row are needed again and again, in the same order. If they do not
+    fit, dropping the least recently used piece would drop each piece just before it is needed; dropping a random one
+    keeps some of them.
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
@@ -27,7 +27,7 @@ class Pieces:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew, with a lock that nobody holds."""
+        """Empty the cache, and replace its lock, which another thread may have held during a fork."""
         self._lock = threading.Lock()
         self._kept: dict[Hashable, npt.NDArray[Any]] = {}
         self._keys: list[Hashable] = []
@@ -35,7 +35,7 @@ class Pieces:
         self._bytes = 0
 
     def get(self, key: Hashable, decode: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """The piece of a key, decoded where it is not kept; it must not be changed."""
+        """The piece of a key, decoded if the cache does not have it. The caller must not change it."""
         with self._lock:
             piece = self._kept.get(key)
             if piece is not None:

@@ -1,4 +1,4 @@
-"""Where a volume lies: its voxel size in nanometres, and its first voxel."""
+"""The placement of a volume: its voxel size in nanometres, and its first voxel."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lchunk.volumes.formats.units import is_no_unit, nanometers
 from lchunk.volumes.volume import VoxelSize
 
 _EXACT = 0.01
-"""Voxels by which an offset may miss a whole number, as floats do."""
+"""Voxels by which an offset may differ from a whole number, because of rounding."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a volume lies.
+    """Voxel size and first voxel of a volume.
 
     Args:
-        voxel_size: nanometres zyx; None where the file does not say.
+        voxel_size: nanometres zyx; None where the file does not give it.
         start: its first voxel, zyx.
-        placed: whether the file, or the URL, says where it begins.
+        placed: whether the file or the URL gives the first voxel.
         note: why there is no voxel size, for a message.
     """
 
@@ -37,7 +37,7 @@ class Placement:
 
 
 def overruled(found: Placement, options: Options) -> Placement:
-    """What the file says, where the URL says nothing else."""
+    """The placement of the file, with the values of the URL in place of the file's."""
     size = options.voxel_size or found.voxel_size
     if options.offset is None:
         return replace(found, voxel_size=size)
@@ -49,8 +49,8 @@ def size_of(numbers: Iterable[Any], units: Sequence[float] | float, what: str) -
 
     Args:
         numbers: z, y, x in `units`.
-        units: nanometres of one, for each axis or for all.
-        what: the volume, for messages.
+        units: nanometres of a unit, per axis or for all axes.
+        what: the volume's name in messages.
 
     Raises:
         RefusedVolumeError: a number is not above 0, or not finite.
@@ -73,10 +73,10 @@ def size_of(numbers: Iterable[Any], units: Sequence[float] | float, what: str) -
 
 
 def start_of(voxels: Sequence[float], what: str) -> Triple:
-    """The first voxel, of numbers that must be whole.
+    """The first voxel, from an offset in voxels that must be whole numbers.
 
     Raises:
-        RefusedVolumeError: they are not.
+        RefusedVolumeError: a number is not whole.
     """
     if (
         not all(math.isfinite(number) for number in voxels)
@@ -90,10 +90,10 @@ def start_of(voxels: Sequence[float], what: str) -> Triple:
 
 
 def first_voxel(centres: Sequence[float], what: str, *, finest: bool = True) -> Triple:
-    """The first voxel, of the position of its centre in voxels.
+    """The first voxel, from the position of its centre or corner in voxels.
 
-    Half of the programs write the centre, (first + 0.5) voxels, and half the corner: whole voxels below the position
-    are the same for both. Coarser levels of a pyramid lie anywhere in the first half of their voxel.
+    Some programs write the centre, (first + 0.5) voxels, others the corner: the position rounded down is the same for
+    both. The position of a coarser level of a pyramid may be anywhere in the first half of its voxel.
 
     Raises:
         RefusedVolumeError: the position is neither a corner nor a centre.
@@ -110,14 +110,14 @@ def first_voxel(centres: Sequence[float], what: str, *, finest: bool = True) -> 
 
 
 def from_attributes(attributes: Mapping[str, Any], names: Sequence[str], options: Options, what: str) -> Placement:
-    """What the attributes of an array say, as CREMI (`resolution`, `offset`), funlib (`voxel_size`, `offset`, `units`)
-    and PlantSeg (`element_size_um`) write them.
+    """The placement in the attributes of an array, as CREMI (`resolution`, `offset`), funlib (`voxel_size`, `offset`,
+    `units`) and PlantSeg (`element_size_um`) write it.
 
     Args:
-        attributes: of the array.
-        names: of its axes, in its order; three numbers follow the order of z, y and x there.
-        options: of the URL.
-        what: the volume, for messages.
+        attributes: attributes of the array.
+        names: names of its axes, in its order; three numbers follow the order of z, y and x there.
+        options: options of the URL.
+        what: the volume's name in messages.
     """
     size = options.voxel_size or _attribute_size(attributes, names, what)
     if options.offset is not None or attributes.get("offset") is None:
@@ -128,7 +128,7 @@ def from_attributes(attributes: Mapping[str, Any], names: Sequence[str], options
     nm = _attribute_size(attributes, names, what) if _has_size(attributes) else size
     if nm is None:
         raise RefusedVolumeError(
-            f"{what} must say its voxel size beside its offset, got offset {offset} nm alone; "
+            f"{what} must give its voxel size with its offset, got offset {offset} nm alone; "
             "write it after its URL: #voxel_size=z,y,x in nanometres"
         )
     units = _units(attributes, names, what)
@@ -194,7 +194,7 @@ def unit_of(unit: str, what: str) -> float:
     """Nanometres of a unit.
 
     Raises:
-        RefusedVolumeError: it is not known.
+        RefusedVolumeError: the unit is unknown.
     """
     known = None if is_no_unit(unit) else nanometers(unit)
     if known is None:

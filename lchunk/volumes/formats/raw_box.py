@@ -1,6 +1,6 @@
-"""A box of an array that lies in a file as it is; only its rows are read.
+"""Read a box of an uncompressed array in a file; only the rows of the box are read.
 
-Mapping the file would count its pages to the process, and end it where the file is cut off meanwhile.
+If the file were mapped, its pages would count as the process's memory, and truncating it would kill the process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 WIDE = 8
-"""Whole rows are read where the box has at least one in so many of their voxels: one request in place of many."""
+"""Whole rows are read, in one request, if the box has at least one in this many of their voxels."""
 
 
 def read_box(
@@ -25,13 +25,13 @@ def read_box(
 
     Args:
         path: the file.
-        dtype: of a voxel in the file.
+        dtype: type of a voxel in the file.
         offset: byte at which the array begins.
-        shape: of the whole array, the last axis fastest.
-        part: a slice for each axis, at least one.
+        shape: shape of the whole array, the last axis fastest.
+        part: one slice per axis, at least one.
 
     Raises:
-        EOFError: the file ends before.
+        EOFError: the file ends before the box.
     """
     voxels = np.empty([s.stop - s.start for s in part], dtype)
     if not voxels.size:
@@ -51,14 +51,14 @@ def read_box(
 
 
 def _read_plane(number: int, plane: npt.NDArray[Any], start: int, row: int, columns: slice) -> None:
-    """Read rows that follow each other.
+    """Read consecutive rows.
 
     Args:
-        number: of the open file.
-        plane: where the voxels go.
+        number: descriptor of the open file.
+        plane: the array to fill.
         start: byte of the first row.
         row: bytes of a row.
-        columns: which voxels of a row.
+        columns: the voxels of a row to read.
     """
     itemsize = plane.dtype.itemsize
     width = plane.shape[1] * itemsize

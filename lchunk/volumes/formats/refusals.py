@@ -1,4 +1,4 @@
-"""What a person is told about a volume that cannot be read."""
+"""The errors of volumes that cannot be read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ TRANSIENT = frozenset({
     errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
     errno.ENETUNREACH, errno.EREMOTEIO,
 })  # fmt: skip
-"""Errors of the machine or the network: the file itself may be whole, so they are passed on as they are."""
+"""Errors of the machine or the network. The file itself may be intact, so they are raised unchanged."""
 
 
 class RefusedVolumeError(ValueError):
-    """A volume is torn, of another kind than it must be, or ambiguous."""
+    """A volume is damaged, of the wrong kind, or ambiguous."""
 
 
 class AbsentVoxelsError(FileNotFoundError):
@@ -25,16 +25,16 @@ class AbsentVoxelsError(FileNotFoundError):
 
 @contextlib.contextmanager
 def readable(what: object, rule: str, instead: str) -> Iterator[None]:
-    """Turn whatever a library raises into a refusal that names the file.
+    """Turn any error of a library into a refusal that names the file.
 
     Args:
         what: the file or dataset.
-        rule: what it must be: "a whole TIFF file".
-        instead: the way out.
+        rule: what it must be, such as "a whole TIFF file".
+        instead: what to do about it.
 
     Raises:
         RefusedVolumeError: the library could not read it.
-        OSError: the machine or the network failed, as the library said.
+        OSError: the machine or the network failed; the library's own error.
     """
     try:
         yield
@@ -49,12 +49,12 @@ def readable(what: object, rule: str, instead: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what a library said, or the name of its error."""
+    """The first line of an error's text, or the name of its type."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
 def _number(error: OSError) -> int | None:
-    """The error number; HDF5 writes it into its text."""
+    """The error number, which HDF5 writes only into its text."""
     written = re.search(r"errno = (\d+)", str(error))
     return int(written[1]) if written else error.errno

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Section:
-    """A plane.
+    """A plane of voxels.
 
     Args:
         shape: voxels (y, x).
-        dtype: of a voxel.
-        cut: voxels of rows and columns; the last argument says whether absent parts read as 0.
+        dtype: type of a voxel.
+        cut: reads a range of rows and columns; the last argument is whether absent parts read as 0.
     """
 
     shape: tuple[int, int]

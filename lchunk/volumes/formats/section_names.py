@@ -1,7 +1,8 @@
 """The order of sections in a folder, from their names alone.
 
-A name is cut into text, numbers, heights (`z0.040um`) and times (`12-30-05`). One number counts the sections; heights
-and times may go along with it. Whatever else varies are channels, tiles or a mixture of sets, and is refused.
+A name is divided into text, numbers, heights (`z0.040um`) and times (`12-30-05`). One number counts the sections;
+heights and times may rise with it. If anything else varies, there are channels, tiles or a mixture of sets, and the
+folder is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PARTS = re.compile(
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"[0-2]\d[0-5]\d[0-5]\d")
-"""A time without separators; only after a date, as a counter looks alike."""
+"""A time without separators. It is recognised only after a date, because a counter looks the same."""
 
 _SHOWN = 8
 
@@ -32,7 +33,7 @@ class Sections:
     """Files in order.
 
     Args:
-        names: of the files; None for a number that has none, where `gaps` is `black`.
+        names: names of the files; None for a number without a file, if `gaps` is `black`.
     """
 
     names: tuple[str | None, ...]
@@ -48,7 +49,7 @@ class _Name:
 
     @property
     def natural(self) -> tuple[Any, ...]:
-        """Sorts s2 before s10."""
+        """A sort key that puts s2 before s10."""
         mixed: list[tuple[int, Any]] = [(0, self.texts[0].lower())]
         for text, value in zip(self.texts[1:], self.values, strict=True):
             mixed += [(1, str(value)) if isinstance(value, str) else (0, value), (0, text.lower())]
@@ -59,8 +60,8 @@ def ordered(names: Sequence[str], folder: str, *, order: str = "", gaps: str = "
     """Sort the files of a folder.
 
     Args:
-        names: of the files, with their suffixes.
-        folder: for messages.
+        names: names of the files, with their suffixes.
+        folder: the folder's name in messages.
         order: `name`, or the number in the names to sort by, from 1; empty: the one that counts the sections.
         gaps: `close` or `black`; empty: a gap is an error.
 
@@ -119,13 +120,13 @@ def _refuse_doubles(parsed: list[_Name], folder: str) -> None:
 
 
 def _counter(parsed: list[_Name], folder: str) -> int:
-    """Which number counts the sections; -1 where only times and heights do."""
+    """Which number counts the sections; -1 if only times and heights do."""
     first = parsed[0]
     for name in parsed:
         if name.kinds != first.kinds:
             raise RefusedVolumeError(
                 f"names of the sections in {folder} must have one form, got {first.name} and {name.name}; move away "
-                "what is no section, or sort them by their whole names: #order=name"
+                "files that are not sections, or sort them by their whole names: #order=name"
             )
     columns = {
         place: [name.values[place] for name in parsed]
@@ -152,12 +153,12 @@ def _counter(parsed: list[_Name], folder: str) -> int:
                 f"sections of {folder} must have one order, got two: by name {_shown(parsed)}, by number {place + 1} "
                 f"of the name {_shown(other)}; choose with #order=name or #order={place + 1}"
             )
-    # a number without gaps counts; a temperature or a magnification beside it does not
+    # the number without gaps is the counter, not a temperature or a magnification next to it
     return min(distinct, key=lambda place: int(_digits(parsed[-1].values[place])) - int(_digits(first.values[place])))
 
 
 def _kind(parsed: list[_Name], place: int) -> str:
-    """What varies at a place of the names."""
+    """The kind of the values at a place of the names."""
     kind = parsed[0].kinds[place]
     if kind != "number" or place == 0 or parsed[0].kinds[place - 1] != "time":
         return kind
@@ -168,7 +169,7 @@ def _kind(parsed: list[_Name], place: int) -> str:
 
 
 def _refuse_backwards(parsed: list[_Name], places: list[int], kinds: list[str], folder: str) -> None:
-    """Raise where times, all parts of them together, or a height do not rise with the names."""
+    """Raise an error if times (all their parts together) or a height do not rise with the names."""
     times = tuple(place for place in places if kinds[place] == "time")
     for going_along in [times, *((place,) for place in places if kinds[place] == "height")]:
 
@@ -190,7 +191,7 @@ def _without_gaps(parsed: list[_Name], place: int, folder: str, gaps: str) -> Se
     numbered = {int(_digits(name.values[place])): name.name for name in parsed}
     if len(numbered) < len(parsed):
         raise RefusedVolumeError(
-            f"number {place + 1} in the names of {folder} must be another in each, got {_several(parsed, place)}; "
+            f"number {place + 1} in the names of {folder} must be different in each, got {_several(parsed, place)}; "
             "choose another #order="
         )
     low, high = min(numbered), max(numbered)
@@ -200,7 +201,7 @@ def _without_gaps(parsed: list[_Name], place: int, folder: str, gaps: str) -> Se
         raise AbsentVoxelsError(
             f"sections must follow each other without a gap, got none with number "
             f"{', '.join(map(str, some[:10]))}{' …' if lost > 10 else ''} in {folder}; add them, or write after the "
-            "URL #gaps=black to read them as 0, or #gaps=close if nothing is lost"
+            "URL #gaps=black to read them as 0, or #gaps=close if no section is lost"
         )
     if lost > 100 * len(numbered):
         raise RefusedVolumeError(

@@ -24,7 +24,7 @@ KINDS = {"TIFF": TIFF, "PNG": PNG, "JPEG": JPEG}
 
 
 def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
-    """The sections of a folder in the order of their numbers, (z, y, x).
+    """Open the sections of a folder in the order of their numbers, (z, y, x).
 
     Raises:
         RefusedVolumeError: several kinds of files, several orders, or sections of several shapes or types.
@@ -62,7 +62,7 @@ def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
                 if fill_missing:
                     continue
                 raise AbsentVoxelsError(
-                    f"every section of {folder} must be there, got none at {path.name}; put it back"
+                    f"every section of {folder} must exist, got none at {path.name}; put it back"
                 ) from error
             voxels[place] = section.cut(y, x, fill_missing)
         return voxels
@@ -88,7 +88,7 @@ def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
 
 
 def open_picture_volume(url: str, path: Path, options: Options) -> OpenedVolume:
-    """One PNG or JPEG: a volume of one section."""
+    """Open one PNG or JPEG as a volume of one section."""
     section = open_picture(path, options.palette)
 
     def cut(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
@@ -114,7 +114,7 @@ def _open(path: Path, options: Options) -> Section:
 
 @functools.lru_cache(maxsize=1024)
 def _kept(path: Path, options: Options, modified: int, size: int) -> Section:
-    """A section whose header is read; kept, as the chunks beside it need the same."""
+    """A section whose header was read; it is cached, because neighbouring chunks need the same section."""
     if path.suffix.lower() in TIFF:
         return open_tiff_section(path, options)
     return open_picture(path, options.palette)

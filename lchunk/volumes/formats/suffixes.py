@@ -1,4 +1,4 @@
-"""Which files are which, by their names: known before any reader is loaded."""
+"""Formats by the names of files, without importing any reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ N5 = "attributes.json"
 
 
 def section_files(folder: Path) -> list[str]:
-    """Names of the sections in a folder: hidden files, `._` files of a Mac and other kinds of files are none."""
+    """Names of the sections in a folder, without hidden files, `._` files of a Mac and other kinds of files."""
     return [
         entry.name
         for entry in os.scandir(folder)

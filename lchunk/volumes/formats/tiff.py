@@ -24,10 +24,10 @@ _RULE, _INSTEAD = "a whole TIFF file that tifffile can read", "copy or export it
 
 
 def open_tiff(url: str, path: Path, options: Options) -> OpenedVolume:
-    """The image of a file, its axes by their names in the file's metadata.
+    """Open the image of a file; the axes have the names in the file's metadata.
 
     Raises:
-        RefusedVolumeError: the file is torn, holds several images, or its axes are ambiguous.
+        RefusedVolumeError: the file is damaged, holds several images, or its axes are ambiguous.
     """
     with readable(path, _RULE, _INSTEAD), tifffile.TiffFile(path) as file:
         series = _only_series(file, path)
@@ -53,10 +53,10 @@ def open_tiff(url: str, path: Path, options: Options) -> OpenedVolume:
 
 
 def open_tiff_section(path: Path, options: Options) -> Section:
-    """A file of a folder: one section.
+    """Open a file of a folder as one section.
 
     Raises:
-        RefusedVolumeError: it is torn, or holds more than one grey plane.
+        RefusedVolumeError: it is damaged, or holds more than one grey plane.
     """
     with readable(path, _RULE, _INSTEAD), tifffile.TiffFile(path) as file:
         series = _only_series(file, path)
@@ -106,7 +106,7 @@ def _only_series(file: Any, path: Path) -> Any:
     whole = sum(1 for page in file.pages if not page.keyframe.is_reduced) if series.kind == "generic" else 0
     if whole > len(series.pages):
         raise RefusedVolumeError(
-            f"{path} must hold one image, got {whole} pages of which {len(series.pages)} belong together; "
+            f"{path} must hold one image, got {whole} pages, of which {len(series.pages)} form an image; "
             "save the one that you want as a file of its own"
         )
     return series

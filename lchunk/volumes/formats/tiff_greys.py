@@ -1,4 +1,4 @@
-"""Grey values of a TIFF's numbers: white as zero, and palettes."""
+"""Grey values from a TIFF's numbers: white as zero, and palettes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Greys:
 
 
 def greys_of(page: Any, dtype: np.dtype[Any], path: Path, palette: str) -> Greys:
-    """What a page's photometric interpretation asks for.
+    """The conversion for a page's photometric interpretation.
 
     Raises:
-        RefusedVolumeError: it is of colours, or of numbers that have no white.
+        RefusedVolumeError: the page has colours, or white as zero in a type that has no white.
     """
     kind = int(page.photometric) if page.photometric is not None else BLACK_IS_ZERO
     if kind == PALETTE and palette != "indices":
@@ -45,7 +45,7 @@ def greys_of(page: Any, dtype: np.dtype[Any], path: Path, palette: str) -> Greys
     if kind == WHITE_IS_ZERO:
         if dtype.kind not in "ub":
             raise RefusedVolumeError(
-                f"{path} must not say that white is zero, got {dtype} voxels, which have no white; "
+                f"{path} must not have white as zero, got {dtype} voxels, which have no white; "
                 "save it with black as zero"
             )
         if dtype.kind == "u" and page.bitspersample != 8 * dtype.itemsize:
@@ -60,7 +60,7 @@ def greys_of(page: Any, dtype: np.dtype[Any], path: Path, palette: str) -> Greys
 
 
 def _greys(colours: Any, path: Path) -> npt.NDArray[np.uint8]:
-    """(entries,) greys of a palette of three rows, 16 bits each."""
+    """(entries,) grey values of a palette of three rows, 16 bits each."""
     instead = "convert it to grey, or take the numbers of its colours: #palette=indices"
     if colours is None or (colours != colours[:1]).any():
         raise RefusedVolumeError(f"{path} must be grey, got a palette of colours; {instead}")

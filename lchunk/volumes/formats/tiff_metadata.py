@@ -1,4 +1,4 @@
-"""What ImageJ and OME write beside the voxels of a TIFF: the voxel size, and the other files of a set."""
+"""The metadata that ImageJ and OME write into a TIFF: the voxel size, and the other files of a set."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lchunk.volumes.formats.units import is_no_unit
 
 
 def placement_of(file: Any, series: Any, names: Sequence[str], options: Options, what: str) -> Placement:
-    """The voxel size of a file, where its metadata have one.
+    """The voxel size of a file, if its metadata have one.
 
     Args:
-        file: tifffile's.
+        file: file of tifffile.
         series: its image.
-        names: of its axes.
-        options: a voxel size of the URL wins; the file's is not looked at then.
-        what: the volume, for messages.
+        names: names of its axes.
+        options: a voxel size of the URL takes precedence, and the file's is ignored then.
+        what: the volume's name in messages.
     """
     if options.voxel_size is not None:
         return Placement()
@@ -65,7 +65,7 @@ def _imagej(file: Any, series: Any, what: str) -> Placement:
 
 
 def refuse_absent_files(file: Any, path: Path) -> None:
-    """Raise where an OME-TIFF is one of a set and the others are absent: tifffile would read them as zeros.
+    """Raise an error if an OME-TIFF is one of a set and the others are absent: tifffile would read them as zeros.
 
     Raises:
         AbsentVoxelsError: a file of the set is absent.
@@ -84,7 +84,7 @@ def refuse_absent_files(file: Any, path: Path) -> None:
     absent = sorted(str(name) for name in names if not (path.parent / str(name)).exists())
     if absent and not (len(names) == 1):
         raise AbsentVoxelsError(
-            f"every file of the set that {path} belongs to must be beside it, got none named "
+            f"every file of the set that {path} belongs to must be in its folder, got none named "
             f"{', '.join(absent[:5])}; put them there, or export the set as one file"
         )
 

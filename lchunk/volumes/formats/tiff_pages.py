@@ -1,4 +1,4 @@
-"""The pages of a TIFF image as one array, of which a box is read: only the strips and tiles that it touches."""
+"""The pages of a TIFF image as one array. To read a box, only the strips and tiles that it touches are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLACES = {"Z": 1, "Y": 2, "X": 3}
 
 @dataclass(frozen=True)
 class Page:
-    """Where the strips or tiles of a page lie, in their order."""
+    """The positions of the strips or tiles of a page, in their order."""
 
     file: Path
     offsets: tuple[int, ...]
@@ -36,19 +36,19 @@ class Stack:
     """The pages of an image.
 
     Args:
-        path: of the file that was opened.
-        shape: of the whole array: axes that pages count, then those of a page.
-        dtype: of a voxel.
-        stored: its type in the file.
-        offset: where the whole array lies in one piece, as it is; None where it does not.
-        pages: in the array's order; empty where it lies in one piece.
-        page_shape: of a page, as the last axes of `shape`.
-        axes: of a page.
+        path: the file that was opened.
+        shape: shape of the whole array: the axes along which pages are counted, then those of a page.
+        dtype: type of a voxel.
+        stored: type of a voxel in the file.
+        offset: first byte of the array, if all of it is uncompressed and contiguous in the file; else None.
+        pages: the pages, in the array's order; empty if the array is contiguous.
+        page_shape: shape of a page, the last axes of `shape`.
+        axes: axes of a page.
         full: shape of a page in five axes.
         segment: shape of a strip or tile: depth, rows, columns.
-        plain: pages lie as they are, each in one piece.
+        plain: whether each page is uncompressed and contiguous.
         decode: tifffile's decoder of a strip or tile.
-        modified: when the file was last written, nanoseconds.
+        modified: time of the file's last change, nanoseconds.
     """
 
     path: Path
@@ -97,7 +97,7 @@ class Stack:
         return voxels.reshape([s.stop - s.start for s in part])
 
     def _plain(self, page: Page, box: list[slice]) -> npt.NDArray[Any]:
-        """A box in five axes, of a page in one piece."""
+        """A box in five axes, read from a contiguous page."""
         samples = self.full[4]
         if samples > 1:
             return read_box(page.file, self.stored, page.offsets[0], self.full, box)
@@ -105,7 +105,7 @@ class Stack:
         return read_box(page.file, self.stored, page.offsets[0], self.full[:4], box[:4])[..., None]
 
     def _decoded(self, number: int, box: list[slice], fill_missing: bool) -> npt.NDArray[Any]:
-        """A box in five axes, of the strips or tiles that it touches."""
+        """A box in five axes, decoded from the strips or tiles that it touches."""
         voxels = np.empty([s.stop - s.start for s in box], self.dtype)
         counts = [-(-full // side) for full, side in zip(self.full[1:4], self.segment, strict=True)]
         touched = [range(s.start // side, -(-s.stop // side)) for s, side in zip(box[1:4], self.segment, strict=True)]
@@ -135,7 +135,7 @@ class Stack:
             with open(page.file, "rb") as file:
                 body = os.pread(file.fileno(), page.counts[index], page.offsets[index])
             if len(body) != page.counts[index]:
-                raise RefusedVolumeError(f"{page.file} must be as long as it was, got less; copy it again")
+                raise RefusedVolumeError(f"{page.file} must not change while it is read, but is shorter; copy it again")
             piece, _, _ = self.decode(body, index, **page.tables)
             return np.asarray(piece)
 
@@ -148,7 +148,7 @@ class Stack:
             if not fill_missing:
                 raise AbsentVoxelsError(
                     f"page {number} of {self.path} must have all its strips or tiles, got none at number {index}; "
-                    "set fill_missing where absent ones mean black voxels"
+                    "set fill_missing if absent ones are black"
                 )
             return np.zeros((*self.segment, self.full[4]), self.dtype)
         return PIECES.get((str(page.file), self.modified, page.offsets[index]), decode)
@@ -158,7 +158,7 @@ def stack_of(series: Any, path: Path) -> Stack:
     """The pages of tifffile's series, without the open file.
 
     Raises:
-        RefusedVolumeError: its axes are in an order that no page of a volume has.
+        RefusedVolumeError: its axes are in an order that the pages of a volume cannot have.
     """
     key = series.keyframe
     offset = series.dataoffset

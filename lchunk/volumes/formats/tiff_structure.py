@@ -1,4 +1,4 @@
-"""What shows that a TIFF file is torn: its chain of pages, and where their data lie."""
+"""Detects truncated TIFF files, from the chain of pages and the positions of their data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.formats.tiff_pages import Stack
 
-_CUT = "the file is cut off; copy or export it again"
+_CUT = "the file is truncated; copy or export it again"
 
 
 def directories(path: Path) -> int:
-    """The number of pages, by the chain of their directories.
+    """The number of pages, counted along the chain of their directories.
 
-    Readers end quietly where the chain leads beyond the end of a file that is cut off.
+    Other readers stop without an error where the chain leads beyond the end of a truncated file.
 
     Raises:
-        RefusedVolumeError: the chain leads outside the file, or into a circle.
+        RefusedVolumeError: the chain leads outside the file, or is circular.
     """
     size = path.stat().st_size
     if not size:
@@ -44,17 +44,17 @@ def directories(path: Path) -> int:
                     f"of {size}; {_CUT}"
                 )
             if offset in seen:
-                raise RefusedVolumeError(f"{path} must be a whole TIFF file, got pages in a circle; export it again")
+                raise RefusedVolumeError(f"{path} must be a whole TIFF file, got a circular chain; export it again")
             seen.add(offset)
             (offset,) = struct.unpack(next_form, os.pread(file.fileno(), after, end))
     return len(seen)
 
 
 def check_segments(stack: Stack, path: Path) -> None:
-    """Raise where a strip or a tile lies beyond the end of its file.
+    """Check that every strip or tile lies inside its file.
 
     Raises:
-        RefusedVolumeError: naming the page.
+        RefusedVolumeError: one lies beyond the end; the message names the page.
     """
     sizes = {file: file.stat().st_size for file in stack.files}
     if stack.offset is not None:

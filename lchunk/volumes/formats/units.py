@@ -43,5 +43,5 @@ def nanometers(unit: str) -> float | None:
 
 
 def is_no_unit(unit: str | None) -> bool:
-    """Whether a text stands for "no unit", as ImageJ's "pixel" does."""
+    """Whether a text means "no unit", like ImageJ's "pixel"."""
     return unit is None or unit.strip().lower() in ("", "pixel", "pixels", "voxel", "voxels", "null", "none")

@@ -112,7 +112,7 @@ def test_nrrd_that_is_cut_off(tmp_path: Path, encoding: str) -> None:
 def test_an_absent_data_file_of_nrrd_is_named(tmp_path: Path) -> None:
     nrrd.write(str(tmp_path / "a.nhdr"), VOXELS, {"encoding": "raw"}, index_order="C")
     (tmp_path / "a.raw").unlink()
-    with pytest.raises(FileNotFoundError, match=r"data file of .* must be there, got none at .*a\.raw"):
+    with pytest.raises(FileNotFoundError, match=r"data file of .* must exist, got none at .*a\.raw"):
         open_volume(f"{tmp_path}/a.nhdr")
 
 

@@ -151,7 +151,7 @@ def test_links(tmp_path: Path) -> None:
         file["gone"] = h5py.ExternalLink("c.h5", "/d")
         file["good"] = h5py.ExternalLink("b.h5", "/d")
     same(f"{tmp_path}/a.h5:/good", VOXELS)
-    with pytest.raises(FileNotFoundError, match=r"links to must be there, got none: c\.h5:/d"):
+    with pytest.raises(FileNotFoundError, match=r"links to must exist, got none: c\.h5:/d"):
         open_volume(f"{tmp_path}/a.h5:/gone")
     with pytest.raises(FileNotFoundError, match=r"must link to a dataset, got /nowhere"):
         open_volume(f"{tmp_path}/a.h5:/soft")

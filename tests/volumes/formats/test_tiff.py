@@ -201,7 +201,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     tifffile.imwrite(tmp_path / "a.tif", VOXELS, **GREY)
     volume = open_volume(f"{tmp_path}/a.tif")
     tifffile.imwrite(tmp_path / "a.tif", VOXELS[:5], **GREY)
-    with pytest.raises(ValueError, match="must stay as it is while it is read"):
+    with pytest.raises(ValueError, match="must not change while it is read"):
         volume.read(volume.bounds)
 
 

@@ -200,7 +200,7 @@ def test_attributes_of_plain_arrays(tmp_path: Path, attributes: dict, start: tup
         ({"resolution": "large"}, "must be three numbers"),
         ({"resolution": [0, 8, 4]}, "must be above 0"),
         ({"resolution": [40, 8, 4], "units": ["nm", "nm", "px"]}, "must be a unit of length"),
-        ({"offset": [40, 8, 4]}, "must say its voxel size beside its offset"),
+        ({"offset": [40, 8, 4]}, "must give its voxel size with its offset"),
         ({"resolution": [40, 8, 4], "offset": [15, 0, 0]}, "offset .* must be a whole number of voxels, got 0.375"),
         ({"resolution": [40, 8, 4], "offset": [float("inf"), 0, 0]}, "offset .* must be a whole number"),
     ],
