@@ -222,7 +222,7 @@ def test_what_no_worker_can_do_is_given_up_after_many_returns(configured: Callab
     assert work(queue).tally == {Outcome.BURIED: 1}
     (letter,) = queue.letters
     assert letter.error.startswith("returned 24 times in ")
-    assert "no worker could do it; lastly:" in letter.error
+    assert "no worker could do it; last error:" in letter.error
     assert "No module named 'torch'" in letter.error
     assert TaskMessage.parse(letter.body) == TaskMessage.parse(body())  # its counts begin anew when it is sent again
 
