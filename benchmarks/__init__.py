@@ -1,1 +1,1 @@
-"""Side by side with peers: scripts/bench NAME."""
+"""Benchmarks against other programs: scripts/bench NAME."""

@@ -1,4 +1,4 @@
-"""Commands measured side by side: in turn, round by round, whole processes; medians, ratios, bars."""
+"""Measures commands in turn, for several rounds, as whole processes; prints medians, ratios and limits."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ Runs = dict[str, list[Measure]]
 
 
 def lchunk(name: str, stage: str, folder: Path, cfg: str) -> Contestant:
-    """A stage with all that it needs, in one process, into `folder/out`, which is removed before each round.
+    """A stage and everything that it needs, in one process, into `folder/out`, which is removed before each round.
 
     Args:
-        name: of the contestant.
+        name: name of the contestant.
         stage: class of `lchunk.tasks`.
         folder: where the run's cfg and its layers go.
         cfg: sections of the stages, without the dataset's root.
@@ -78,7 +78,7 @@ def measure(contestant: Contestant) -> Measure:
     """
     contestant.prepare()
     environment = os.environ | contestant.environment
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or modules of a checkout are compiled anew each time
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise the modules of a checkout are compiled each time
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(contestant.command, stdout=output, stderr=subprocess.STDOUT, env=environment)
@@ -96,7 +96,7 @@ def measure(contestant: Contestant) -> Measure:
 
 
 def race(contestants: list[Contestant], rounds: int) -> Runs:
-    """Run all in turn, and print the table."""
+    """Run all contestants in turn, and print the table."""
     runs: Runs = {contestant.name: [] for contestant in contestants}
     for contestant in contestants:
         measure(contestant)  # once unmeasured: files into memory, compiled code into its cache
@@ -118,7 +118,7 @@ def race(contestants: list[Contestant], rounds: int) -> Runs:
 
 
 def hold(bars: list[Bar], runs: Runs) -> bool:
-    """Print a line a bar; whether every bar holds."""
+    """Print one line per bar. Returns whether every bar holds."""
     held = [_holds(bar, runs) for bar in bars]
     return all(held)
 
@@ -136,5 +136,5 @@ def _holds(bar: Bar, runs: Runs) -> bool:
 
 
 def scratch_folder() -> Path:
-    """A folder for a benchmark's data, removed by the system when it likes."""
+    """A temporary folder for a benchmark's data."""
     return Path(tempfile.mkdtemp(prefix="lchunk-bench-"))

@@ -1,4 +1,4 @@
-"""Volumes to measure with: neurites that a net was unsure of, by a seed."""
+"""Volumes for the benchmarks: neurites as an uncertain net predicts them, from a seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 Shape = tuple[int, int, int]
 VOXEL_SIZE = (40.0, 4.0, 4.0)
 STEP = 4
-"""Voxels between the points where distances to cells are worked out; between them they are interpolated."""
+"""Voxels between the points where distances to cells are computed; between them they are interpolated."""
 
 
 def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint64]]:
@@ -23,8 +23,8 @@ def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArra
 
     Args:
         shape: z, y, x.
-        seed: of the points.
-        voxels: of a cell, about.
+        seed: seed of the points.
+        voxels: approximate number of voxels of a cell.
 
     Returns:
         (z, y, x) how much nearer the nearest point is than the second, in voxels: 0 on a membrane; and (z, y, x) the
@@ -42,7 +42,7 @@ def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArra
 
 
 def write_affinities(path: Path, shape: Shape, seed: int = 0) -> None:
-    """Affinities x, y, z in float32, with about 30 voxels a fragment: a third of what real nets make."""
+    """Affinities x, y, z in float32, with about 30 voxels per fragment, a third of what real nets give."""
     rng = np.random.default_rng(seed)
     gap, _ = cells(shape, seed)
     unsure = gap - 3 - 1.5 * _noise(rng, shape, 2.0)
@@ -72,7 +72,7 @@ def write_probability(path: Path, shape: Shape, seed: int = 0) -> None:
 
 
 def write_labels(path: Path, shape: Shape, seed: int = 0) -> None:
-    """Cells as truth, and as a segmentation cells around other points: what it splits and merges is plenty."""
+    """Cells as truth, and cells around other points as a segmentation, which has many splits and merges."""
     with h5py.File(path, "w") as file:
         for name, number in (("truth", seed), ("segmentation", seed + 1)):
             _, labels = cells(shape, number)

@@ -8,7 +8,7 @@ cremi.h5        HDF5 as CREMI has it: volumes/raw, volumes/labels/neuron_ids, wi
 other.zarr      OME-Zarr 0.4 (zarr v2), axes t, c, z, y, x, micrometres
 sixteen.tif     a stack of 16-bit intensities, between 1,000 and 5,100
 
-Each volume is another one, of 32x96x96 voxels (z, y, x), 10 nm wide: cells with dark membranes, and noise.
+Each volume is different, and has 32x96x96 voxels (z, y, x), 10 nm wide: cells with dark membranes, and noise.
 The same voxels are written every time.
 """
 

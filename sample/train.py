@@ -1,7 +1,7 @@
 """Train the sample's affinity net: python sample/train.py VOLUME.h5 --exclude 0-96_0-160_0-160.
 
 VOLUME holds `volumes/raw` (z, y, x) uint8 and `volumes/labels/neuron_ids` (z, y, x), dense.
-The boxes named by --exclude are never seen, so that what is chosen and scored there is honest.
+The boxes named by --exclude are never used for training, so that a threshold and scores from there are valid.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def distort(rng: np.random.Generator, image: npt.NDArray[np.float32]) -> npt.NDA
 def affinities(labels: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Targets (channel, z, y, x), and 1 where an edge lies inside the patch.
 
-    A membrane is made two voxels thick: a voxel that touches another body joins nobody nearby.
+    A membrane is made two voxels thick: a voxel that touches another body has no affinity to its neighbours.
     """
     inner = np.ones(labels.shape, bool)
     for axis in range(3):

@@ -31,7 +31,7 @@ DATA = Path(os.environ.get("LCHUNK_DATA", Path(__file__).parent.parent.parent / 
 
 @pytest.fixture(autouse=True)
 def cfg(monkeypatch: pytest.MonkeyPatch) -> Iterator[LuigiConfigParser]:
-    """An empty cfg in place of ./luigi.cfg; no cached task or geometry of another test."""
+    """An empty cfg instead of ./luigi.cfg, and no cached task or geometry of another test."""
     fresh = LuigiConfigParser()
     monkeypatch.setattr(LuigiConfigParser, "_instance", fresh)
     Register.clear_instance_cache()
@@ -56,7 +56,7 @@ def configure(cfg: LuigiConfigParser) -> Callable[..., None]:
 
 
 def build(*tasks: luigi.Task) -> bool:
-    """Run tasks and all that they need in this process."""
+    """Run tasks and everything that they need in this process."""
     Register.clear_instance_cache()
     return bool(luigi.build(list(tasks), local_scheduler=True, log_level="WARNING"))
 
@@ -71,7 +71,7 @@ def write_hdf5(path: Path, name: str, voxels: npt.NDArray[Any], voxel_size: Any,
 
 
 def smooth_affinities(shape: tuple[int, int, int], seed: int, sigma: float = 1.5) -> npt.NDArray[np.float32]:
-    """(3, z, y, x) affinities in [0, 1] that look a little like a net's; no two are equal, or nearly none."""
+    """(3, z, y, x) affinities in [0, 1] that resemble a net's, with hardly any ties."""
     noise = np.random.default_rng(seed).random((3, *shape))
     smooth = np.stack([gaussian_filter(channel, sigma) for channel in noise])
     return ((smooth - smooth.min()) / (smooth.max() - smooth.min())).astype(np.float32)
@@ -94,7 +94,7 @@ def write_scores(root: Path, stage: str, content: Any) -> None:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file under a folder but the logs, which hold times."""
+    """Every file under a folder, except the logs, which hold times."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -120,7 +120,7 @@ autoload_range = false
 
 
 def write_identity_job(folder: Path, shape: tuple[int, int, int], offset: tuple[int, int, int], more: str = "") -> None:
-    """An image and a luigi.cfg for a whole job by the identity net; `more` goes on in the section `core`."""
+    """An image and a luigi.cfg for a whole job by the identity net; `more` is appended to the section `core`."""
     image = np.rint(smooth_affinities(shape, 0)[0] * 255).astype(np.uint8)
     write_hdf5(folder / "a.h5", "raw", image, (40, 4, 4), offset)
     (folder / "luigi.cfg").write_text(IDENTITY_JOB.format(folder=folder) + more)

@@ -55,7 +55,7 @@ def luigid(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def listening(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that listens on a port, killed at the end with those that it started."""
+    """A process that listens on a port; at the end it is killed, together with the processes that it started."""
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -79,7 +79,7 @@ def listening(command: list[str], port: int, environment: dict[str, str]) -> Ite
 def start_lchunk(
     folder: Path, log: str, words: Sequence[str], environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """Start the lchunk command in a folder; what it says is added to a log there."""
+    """Start the lchunk command in a folder; its output is appended to a log there."""
     with (folder / log).open("ab") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "lchunk.cli", *words], cwd=folder, env=environment, stdout=file, stderr=file

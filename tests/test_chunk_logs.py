@@ -1,4 +1,4 @@
-"""What logs say of a stage: speed, memory beside what was projected, and the trend of a process."""
+"""The summary of a stage's logs: speed, memory compared with the projection, and the trend of a process."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The drawing of a curve, and what the command prints."""
+"""The drawing of a curve, and the output of the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer was made of, compared and refused, as plain data."""
+"""Recipes as plain data: they are compared, and differences are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECIPE: dict[str, Any] = {
 
 
 def differences(change: dict[str, Any], **more: Any) -> tuple[str, ...]:
-    """What differs between the recipe and one with some parts changed, which is that of the run."""
+    """The differences between the recipe and that of a run, in which some parts are changed."""
     mismatch = compare("blur", ["blur"], RECIPE, RECIPE | change, **more)
     assert mismatch is not None
     return mismatch.differences

@@ -1,4 +1,4 @@
-"""A chunk's file as Luigi asks for it."""
+"""A chunk's file as a target of Luigi."""
 
 from pathlib import Path
 

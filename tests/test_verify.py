@@ -1,4 +1,4 @@
-"""`lchunk verify`: every kind of fault is found, named, and can be mended."""
+"""`lchunk verify`: every kind of fault is found, named, and can be repaired."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def faults(root: Path, layer: str = "") -> list[tuple[Fault, str]]:
 
 
 def data_files(root: Path) -> list[str]:
-    """Files whose every byte is under a checksum."""
+    """Files in which every byte has a checksum."""
     metadata = ("zarr.json", "layer.json", "info", ".spatial")
     names = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return sorted(n for n in names if not n.endswith(metadata) and not n.startswith("logs/") and not n.endswith(":0"))

@@ -1,1 +1,1 @@
-"""What it costs to hand out chunks, from a thousand to a million of them."""
+"""The cost of handing out chunks, from a thousand to a million of them."""

@@ -1,7 +1,7 @@
 """Run it: scripts/bench grid [--sides 10 22 47 100] [--folder /dev/shm].
 
-For each grid: send it, work off half of it, kill the worker with -9, work off the rest, run it again when all is there;
-and write the same files with nothing around.
+For each grid: send it, make half of it, kill the worker with -9, make the rest, and run it again when it is complete;
+and write the same files without lchunk.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def milliseconds(self) -> float:
-        """CPU time beside that of writing the files, a chunk."""
+        """CPU time per chunk, without that of writing the files."""
         ours = self.runs["enqueue"].cpu + self.runs["killed"].cpu + self.runs["work"].cpu
         return (ours - self.runs["bare"].cpu) / self.chunks * 1000
 
@@ -110,9 +110,9 @@ def measure(side: int, folder: Path) -> Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=[10, 22, 47, 100], help="chunks on each axis")
-    parser.add_argument("--folder", default=None, help="where; /dev/shm leaves the disk's own time out")
+    parser.add_argument("--folder", default=None, help="folder of the data; /dev/shm excludes the disk's own time")
     arguments = parser.parse_args()
-    print(f"{'chunks':>9} {'messages':>8}   CPU s: send, work, files alone, again   ms a chunk  peak MiB", flush=True)
+    print(f"{'chunks':>9} {'messages':>8}   CPU s: send, work, files alone, again  ms per chunk peak MiB", flush=True)
     held = True
     for side in arguments.sides:
         folder = Path(tempfile.mkdtemp(prefix="lchunk-grid-", dir=arguments.folder))

@@ -1,4 +1,4 @@
-"""A stage that does nothing but write a file a chunk: what is left is the cost of handing out."""
+"""A stage that only writes a file per chunk, so that the rest is the cost of handing out chunks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lchunk.volumes.tables import DOCUMENT
 
 
 class Marks(Stage):
-    """Writes `marks`, a small JSON a chunk."""
+    """Writes `marks`, a small JSON file per chunk."""
 
     layer = "marks"
     format = DOCUMENT

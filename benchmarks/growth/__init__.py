@@ -1,1 +1,1 @@
-"""What a segmentation costs as the volume grows and the chunks stay: time, memory, and bytes between the stages."""
+"""The cost of a segmentation as the volume grows and the chunk shape stays: time, memory, bytes between the stages."""

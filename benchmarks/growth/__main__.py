@@ -1,4 +1,4 @@
-"""Grow: scripts/bench growth [--chunk 32,128,128] [--most 8]; 2, 4, … chunks an axis."""
+"""Run it: scripts/bench growth [--chunk 32,128,128] [--most 8]; 2, 4, … chunks per axis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYERS = ("local_fragments", "region_graph", "agglomeration", "segmentation")
 
 
 def repeat(tile: Path, made: Path, times: int) -> None:
-    """A volume of the same tile again and again, in uint8; a plane at a time."""
+    """A volume that repeats the same tile, in uint8; one plane at a time."""
     with h5py.File(tile) as source, h5py.File(made, "w") as file:
         part = np.rint(source["affinities"][:] * 255).astype(np.uint8)
         _, z, y, x = part.shape
@@ -40,7 +40,7 @@ def repeat(tile: Path, made: Path, times: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunk", default="32,128,128", help="z,y,x voxels")
-    parser.add_argument("--most", type=int, default=8, help="chunks an axis of the largest volume, a power of 2")
+    parser.add_argument("--most", type=int, default=8, help="chunks per axis of the largest volume, a power of 2")
     parser.add_argument("--highest", default="1", help="Agglomeration-highest-threshold")
     parser.add_argument("--threshold", default="0.5", help="Segmentation-threshold")
     arguments = parser.parse_args()

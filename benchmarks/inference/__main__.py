@@ -24,7 +24,7 @@ def contestant(name: str, net: str, mode: str = "") -> Contestant:
 
 
 def memory_holds(runs: Runs) -> bool:
-    """Input, output and four batches, and what the net itself takes."""
+    """The limit: input, output, four batches, and the memory of the net itself."""
     own = statistics.median(run.memory for run in runs["bare"]) - INPUT
     most = INPUT + OUTPUT + 4 * BATCH + max(own, 0)
     taken = statistics.median(run.memory for run in runs["lchunk"])

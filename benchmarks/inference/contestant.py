@@ -1,9 +1,9 @@
 """One contestant, one run: python contestant.py lchunk|monai|chunkflow|bare small|identity [MODE].
 
-MODE: monai's constant or gaussian; bare's kept: with lchunk's way of keeping freed memory.
+MODE: constant or gaussian for monai; kept for bare: freed memory is kept, as lchunk keeps it.
 
-Everyone starts from the same uint8 volume in memory and ends with float32 voxels in memory. Only that is measured:
-imports, the net's first call and compiled code's first load come before, on a small volume.
+Every contestant starts from the same uint8 volume in memory and ends with float32 voxels in memory. Only that is
+measured: imports, the net's first call and the first load of compiled code come before, on a small volume.
 """
 
 import gc

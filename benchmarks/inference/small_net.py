@@ -1,4 +1,4 @@
-"""The race's net: small, so that what is not the net shows. A model file for lchunk, and for chunkflow's universal."""
+"""The benchmark's net: small, so that the overhead shows. A model file for lchunk, and for chunkflow's universal."""
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ def fast_net():
 
 
 class PatchInferencer:
-    """What chunkflow wants: numpy in, weighted numpy out."""
+    """The interface that chunkflow needs: numpy in, weighted numpy out."""
 
     def __init__(self, weight_file, output_patch_mask):
         self.net = fast_net()

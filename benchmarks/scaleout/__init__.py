@@ -1,1 +1,1 @@
-"""What a task of a queue costs beside its work: lchunk's worker, and igneous' task-queue."""
+"""The overhead of a task from a queue: lchunk's worker, and igneous' task-queue."""

@@ -1,8 +1,9 @@
 """Run it: scripts/bench scaleout [--rounds 3].
 
-CPU time of a worker a task, beside starting: the slope between few tasks and many. Tasks do nothing (lchunk's write a
-small file each, which is how it knows that they are done), or write one on both sides, or downsample 64x128x128 voxels
-of real EM once, each side in its usual encoding. Then a task of three leases, and two workers: how often it is done.
+It measures a worker's CPU time per task, without the start: the slope between few tasks and many. The tasks do nothing
+(lchunk's write a small file each, which shows that they are complete), or write a small file with both programs, or
+downsample 64x128x128 voxels of real EM once, each program in its usual encoding. Then it counts how often two workers
+do a task that takes three leases.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ MODULES = ["benchmarks.grid.stages", "benchmarks.scaleout.stages"]
 
 @dataclass
 class Place:
-    """Where a measurement happens: a fresh folder, a queue of either side, and the variables that lead there."""
+    """The place of a measurement: a new folder, a queue of each program, and the variables for them."""
 
     folder: Path
     kind: str
@@ -92,7 +93,7 @@ class Place:
 
 
 def configure(place: Place, voxels: int, chunk: str, inner: str) -> None:
-    """An image of so many voxels along x: the sample again and again."""
+    """An image with this number of voxels along x, which repeats the sample."""
     with h5py.File(SAMPLE) as file:
         sample = file["volumes/raw"][:64, :128, :128]
     image = np.tile(sample, (1, 1, voxels // 128)) if chunk != "1,1,1" else np.zeros((1, 1, voxels), np.uint8)
@@ -162,7 +163,7 @@ def main() -> None:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-        print(f"{'':24} {'lchunk':>10} {'igneous':>10} {'ratio':>7}   CPU ms a task, beside the start", flush=True)
+        print(f"{'':24} {'lchunk':>10} {'igneous':>10} {'ratio':>7}   CPU ms per task, without the start", flush=True)
         for kind in variables:
             for task, many in ((nothing, 1024), (small_file, 1024), (downsample, 128)):
                 pairs = []
@@ -179,7 +180,7 @@ def main() -> None:
                 )
         for kind in variables:
             print(f"a task of three leases, two workers, {kind}: done {at(kind, executions)} times (lchunk, igneous)")
-    print(f"{'holds' if held else 'FAILS'}: at most igneous' CPU time a task")
+    print(f"{'holds' if held else 'FAILS'}: at most igneous' CPU time per task")
     sys.exit(0 if held else 1)
 
 

@@ -53,7 +53,7 @@ def send(what, queue, count, folder):
 
 
 def work(queue, lease, count):
-    """Until so many tasks are done."""
+    """Stops after this number of tasks."""
     import igneous.tasks  # noqa: F401 - what messages name
 
     TaskQueue(queue, progress=False).poll(lease_seconds=lease, stop_fn=lambda executed: executed >= count)

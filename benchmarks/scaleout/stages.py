@@ -1,4 +1,4 @@
-"""A stage that takes longer than a lease, and notes who makes it."""
+"""A stage that takes longer than a lease, and records which process makes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lchunk.tasks.jobs import Chunk
 
 
 class Slow(Marks):
-    """Writes `slow`, a small JSON a chunk, after some seconds."""
+    """Writes `slow`, a small JSON file per chunk, after some seconds."""
 
     layer = "slow"
     notes: str = luigi.Parameter(significant=False)

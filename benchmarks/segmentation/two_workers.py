@@ -37,7 +37,7 @@ def main() -> None:
             wall = time.perf_counter() - start
             scheduler.terminate()
             ended.append(os.wait4(scheduler.pid, 0))
-        # a worker ends with 25 where the other one made what it would have made
+        # a worker exits with 25 if the other one made a part
         if any(os.waitstatus_to_exitcode(status) not in (0, 25) for _, status, _ in ended[:2]):
             sys.exit(Path(folder, "log").read_text()[-2000:])
     cpu = sum(usage.ru_utime + usage.ru_stime for _, _, usage in ended)

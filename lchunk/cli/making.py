@@ -153,9 +153,9 @@ def _in_place(url: str) -> str:
 
 
 def _value(text: str) -> str:
-    """A text in the form that a cfg needs."""
+    """A text as a cfg takes it."""
     if "\n" in text or re.search(r"\s[#;](\s|$)", text):
-        raise ValueError(f"a path in a cfg must not hold a line break or a lone # or ;, got {text!r}; rename it")
+        raise ValueError(f"a path in a cfg must not hold a line's end or a lone # or ;, got {text!r}; rename it")
     return text.replace("%", "%%")
 
 

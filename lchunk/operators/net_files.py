@@ -59,10 +59,10 @@ def _model(model: Path, weights: Path | None) -> Iterator[tuple[str, str]]:
             if (model.parent / name).is_file():  # ONNX Runtime refuses a missing one
                 yield f"model_folder:{name}", file_digest(model.parent / name)
         return
-    own, *beside = model_sources(model, weights).files.items()
+    own, *others = model_sources(model, weights).files.items()
     yield "model_file", own[1]
     folder = own[0].parent
-    yield from sorted((f"model_folder:{os.path.relpath(file, folder)}", digest) for file, digest in beside)
+    yield from sorted((f"model_folder:{os.path.relpath(file, folder)}", digest) for file, digest in others)
 
 
 def _external_tensors(model: Path) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ ABSENT = 2**64 - 1
 """Offset of an inner chunk that was never written, because it is outside the volume."""
 CHECKSUM_BYTES = 4
 CLOSE = 1 << 16
-"""Ranges with at most this many bytes between them are one request, because a second one would cost more."""
+"""Bytes between two ranges that cost less to read than another request does."""
 _ZSTD = Zstd()
 _BLOSC = Blosc()
 
@@ -120,7 +120,7 @@ def _range(index: npt.NDArray[np.uint64], place: tuple[int, ...]) -> tuple[int, 
 def _bodies(
     store: Store, key: str, ranges: dict[tuple[int, ...], tuple[int, int]], body: memoryview | None
 ) -> Iterator[tuple[tuple[int, ...], memoryview]]:
-    """The compressed bytes of inner chunks, in the order of the file; those close to each other are one request."""
+    """The packed bytes of some inner chunks, in the order of the file; those that lie close are one request."""
     ordered = sorted(ranges.items(), key=lambda entry: entry[1])
     begin = 0
     while begin < len(ordered):
@@ -130,7 +130,7 @@ def _bodies(
             end += 1
         span = memoryview(store.get(key, start, stop)) if body is None else body[start:stop]
         if len(span) < stop - start:
-            raise ValueError(f"it ends after {start + len(span)} bytes, but its index refers to byte {stop}")
+            raise ValueError(f"it ends after {start + len(span)} bytes, and its index wants {stop}")
         for place, (low, high) in ordered[begin:end]:
             yield place, span[low - start : high - start]
         begin = end

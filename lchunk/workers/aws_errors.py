@@ -1,4 +1,4 @@
-"""Errors of AWS in one line, with what to do. They are matched by name, so that no AWS package is imported here."""
+"""Errors of AWS in one line, with what to do. They are matched by name, so that nothing of AWS is imported here."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ Answer = TypeVar("Answer")
 CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE, or give the machine a role"
 )
-ENDPOINT = "check the network, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL if one is set"
+ENDPOINT = "check the network, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL where one is set"
 ADVICE: dict[str, tuple[type[Exception], str]] = {
-    "NoRegionError": (
-        ValueError,
-        "the region of AWS must be given, got none; set AWS_DEFAULT_REGION, such as us-east-1",
-    ),
+    "NoRegionError": (ValueError, "the region of AWS must be given, got none; set AWS_DEFAULT_REGION, as us-east-1"),
     "NoCredentialsError": (PermissionError, f"credentials of AWS must be given, got none; {CREDENTIALS}"),
     "PartialCredentialsError": (PermissionError, f"credentials of AWS must be whole, got a part; {CREDENTIALS}"),
     "CredentialRetrievalError": (PermissionError, f"credentials of AWS must be available, got none; {CREDENTIALS}"),
     "TokenRetrievalError": (PermissionError, "the login of AWS must be valid, got none; run: aws sso login"),
     "ProfileNotFound": (ValueError, f"the profile of AWS must exist; {CREDENTIALS}"),
-    "ConnectionError": (ConnectionError, f"the server of queues must be reachable; {ENDPOINT}"),
+    "ConnectionError": (ConnectionError, f"the server of queues must be in reach; {ENDPOINT}"),
     "HTTPClientError": (ConnectionError, f"the server of queues must answer; {ENDPOINT}"),
 }
-"""Python's error and the advice, by the name of the exception or of a class that it inherits."""
+"""By the name of the exception or of a class that it inherits."""
 REFUSED = (
     "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidSecurity",
     "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException",
@@ -35,7 +32,7 @@ REFUSED = (
 
 
 def in_one_line(call: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
-    """Wrap a function so that botocore's errors become Python's own, in one line."""
+    """A function whose errors of botocore become Python's own, in one line."""
 
     @functools.wraps(call)
     def plain(*arguments: Parameters.args, **more: Parameters.kwargs) -> Answer:

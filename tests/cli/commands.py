@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class Said:
-    """What a command ended with."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Cfgs: every one that a document prints works, none leaks into another, and a slip is refused with the right name."""
+"""Cfgs: every cfg in a document works, none leaks into another, and a mistake is refused with the right name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```\w*\n(\[.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def printed() -> dict[str, str]:
-    """Every cfg that a person may copy, by where it is printed."""
+    """Every cfg that a user may copy, by the place where it is printed."""
     documents = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("docker/**/*.md")]
     found = {
         f"{path.relative_to(REPOSITORY)} {number}": text
@@ -41,7 +41,7 @@ PRINTED = printed()
 
 
 def read_cfgs(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
-    """Have Luigi read these files, the last one counting most."""
+    """Make Luigi read these files; the last one takes precedence."""
     parser = LuigiConfigParser()
     parser.read(paths)
     monkeypatch.setattr(LuigiConfigParser, "_config_paths", [str(path) for path in paths])

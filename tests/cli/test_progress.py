@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line per stage, counted in whatever process makes the chunk; nothing in a file."""
+"""Progress on a terminal: a line per stage, which counts chunks of all processes; no progress in a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.conftest import build, write_identity_job
 
 
 def on_a_terminal(folder: Path, *words: str) -> str:
-    """What a command shows on a terminal."""
+    """The output of a command on a terminal."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "XDG_STATE_HOME": str(folder), "TERM": "xterm"}
     environment |= {"COLUMNS": "140"}
@@ -74,7 +74,7 @@ def test_only_what_is_missing_is_counted(tmp_path: Path, configure: Callable[...
     assert chunks_left(LocalFragments()) == {"Ingest": 0, "Inference": 1, "LocalFragments": 0}
 
 
-def test_many_small_chunks_are_told(
+def test_many_small_chunks_are_noted(
     tmp_path: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_identity_job(tmp_path, (16, 32, 32), (0, 0, 0))

@@ -17,7 +17,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     cli.main()
 
 
-def test_status_tells_layers_chunks_meshes_and_scores(
+def test_status_prints_layers_chunks_meshes_and_scores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_layers(tmp_path)

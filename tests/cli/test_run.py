@@ -184,7 +184,7 @@ def test_the_documents_table_of_exit_codes_is_the_program_s() -> None:
     assert {int(code): meaning for code, meaning in rows} == codes.MEANING
 
 
-def test_a_layout_that_computes_patches_many_times_is_told_before_the_start(job: Path) -> None:
+def test_a_layout_that_computes_patches_many_times_is_noted_before_the_start(job: Path) -> None:
     said = lchunk(job, "run", "Inference", "--chunk-shape", "8,8,8")
     assert said.code == 0
     times, better, fewer = re.findall(

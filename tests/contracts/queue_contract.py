@@ -1,4 +1,4 @@
-"""What every queue promises; a backend's test inherits it."""
+"""The guarantees of every queue; a backend's test inherits them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class QueueContract:
         assert queue.counts().delayed == queue.counts().open == 1
         assert self.take(queue).body == "a"
 
-    def test_dead_letters_keep_their_reason_and_can_be_sent_anew(self, queue: Queue) -> None:
+    def test_dead_letters_keep_their_reason_and_can_be_sent_again(self, queue: Queue) -> None:
         queue.send(["a", "b"])
         for _ in range(2):
             message = self.take(queue)
@@ -82,7 +82,7 @@ class QueueContract:
         assert queue.counts().dead == 0
         assert {self.take(queue).body, self.take(queue).body} == {"a", "b"}
 
-    def test_dead_letters_of_many_batches_are_all_seen_and_all_sent_anew(self, queue: Queue) -> None:
+    def test_dead_letters_of_many_batches_are_all_seen_and_all_sent_again(self, queue: Queue) -> None:
         bodies = sorted(f"letter {number}" for number in range(23))
         queue.send(bodies)
         for _ in bodies:
@@ -109,7 +109,7 @@ class QueueContract:
 
 
 class StrictQueueContract(QueueContract):
-    """Of queues that know an old receipt from the last one."""
+    """The contract of queues that distinguish an old receipt from the last one."""
 
     def test_an_old_receipt_is_worth_nothing(self, queue: Queue) -> None:
         queue.send(["a"])

@@ -1,4 +1,4 @@
-"""What every store promises; a backend's test inherits it."""
+"""The guarantees of every store; a backend's test inherits them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +65,7 @@ class StoreContract:
         assert not store.create("a", b"second")
         assert store.get("a") == b"first"
 
-    def test_an_empty_object_is_created_anew(self, store: Store) -> None:
+    def test_an_empty_object_can_be_created_again(self, store: Store) -> None:
         store.put("a", b"")
         assert store.create("a", b"whole")
         assert store.get("a") == b"whole"

@@ -1,7 +1,7 @@
-"""Runs tests again and again, each time in a fork of a process that has imported the large packages already.
+"""Runs tests repeatedly, each time in a fork of a process that has already imported the large packages.
 
-Reads lines `{"arguments": [...], "seconds": 60}` and answers each with a line: pytest's exit status, or -9 where the
-tests took longer. What the tests print is in the file `printed.txt` of the working folder.
+It reads lines `{"arguments": [...], "seconds": 60}` and answers each with a line: pytest's exit status, or -9 if the
+tests took longer. The output of the tests is in the file `printed.txt` of the working folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The mutants of a module.
 
-They are cosmic-ray's, of its many ways to replace an operator only a boundary and a negation, and beside them each
-call left out and each answer replaced by None.
+They are cosmic-ray's, but of its many ways to replace an operator only the boundary and the negation. In addition,
+each call is left out, and each returned value is replaced by None.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Mutant:
     Args:
         module: the module's path.
         place: line and column of the change.
-        operator: of cosmic-ray; empty: the statement that is there is left out, or returns None.
-        occurrence: which of the places that the operator changes.
+        operator: operator of cosmic-ray; empty: the statement there is left out, or returns None.
+        occurrence: the number of the place among those that the operator changes.
     """
 
     module: str
@@ -60,7 +60,7 @@ class Mutant:
         return _without(source, next(one for one in _statements(ast.parse(source)) if _start(one) == self.place))
 
     def name(self, source: str) -> str:
-        """What `equivalent.txt` calls it: its module, its function, and the lines that it makes."""
+        """Its name in `equivalent.txt`: its module, its function, and the lines that it makes."""
         tree = ast.parse(source)
         named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
         around = [node.name for node in named if node.lineno <= self.place[0] <= (node.end_lineno or 0)]
@@ -76,7 +76,7 @@ class Mutant:
 
 
 def mutants_of(module: str, source: str) -> Iterator[Mutant]:
-    """All mutants, without those of annotations, which are not looked at when code runs."""
+    """All mutants, without those of annotations, which are not evaluated when code runs."""
     tree = ast.parse(source)
     idle = _Places(_idle(tree))
     sums = _Places(node for node in ast.walk(tree) if isinstance(node, ast.BinOp | ast.AugAssign))
@@ -110,7 +110,7 @@ def _can_be_made(mutant: Mutant, source: str) -> bool:
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.Expr | ast.Return]:
-    """Calls whose answer is not used, but for those that write a log; and returns of something else than None."""
+    """Calls whose result is not used, except those that write a log; and returns of values other than None."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             if not ast.unparse(node.value).startswith("logger."):
@@ -138,7 +138,7 @@ class _Places:
 
 
 def _idle(tree: ast.Module) -> Iterator[ast.expr | ast.stmt]:
-    """Code that is for a type checker alone."""
+    """Code that only a type checker sees."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in STATIC:
             yield node.value

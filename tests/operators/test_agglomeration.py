@@ -66,7 +66,7 @@ def graphs(draw: st.DrawFn, *, ties: bool = False) -> Graph:
 
 
 def greedy(graph: Graph, threshold: float) -> dict[int, int]:
-    """The definition: merge the strongest pair of all, the one that comes first of equals, again and again."""
+    """The definition: repeatedly merge the strongest pair, and among equal pairs the first one."""
     u, v = ends_of(graph.edges[:, 0])
     edges = {
         (a, b): tuple(numbers)
@@ -100,7 +100,7 @@ def test_merges_are_those_of_the_definition(graph: Graph, threshold: float) -> N
 
 
 def split(graph: Graph, low: np.ndarray) -> list[tuple[Graph, np.ndarray]]:
-    """Two boxes: one owns the nodes in `low` and their edges, the other the rest and what crosses, as a grid does."""
+    """Two boxes, as in a grid: one owns the nodes in `low` and their edges, the other the rest and crossing edges."""
     u, v = ends_of(graph.edges[:, 0])
     parts = []
     for own, edges in ((low, low[u] & low[v]), (~low, ~(low[u] & low[v]))):
@@ -119,7 +119,7 @@ def split(graph: Graph, low: np.ndarray) -> list[tuple[Graph, np.ndarray]]:
 
 @given(st.one_of(graphs(), graphs(ties=True)), st.floats(0, 1), st.integers(0, 10**6))
 def test_two_boxes_and_then_what_they_left_give_the_whole(graph: Graph, threshold: float, seed: int) -> None:
-    """The law that a hierarchy rests on, and the names that come down again."""
+    """The law on which a hierarchy depends, and the names that are passed down again."""
     expected = greedy(graph, threshold)
     low = np.random.default_rng(seed).random(len(graph.nodes)) < 0.5
     done = [(part, away, agglomerate_graph(part, away)) for part, away in split(graph, low)]

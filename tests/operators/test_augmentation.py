@@ -1,4 +1,4 @@
-"""Test-time augmentation: every turn undone, affinity channels where they belong."""
+"""Test-time augmentation: every flip is undone, and affinity channels are where they belong."""
 
 from itertools import chain, combinations
 
@@ -16,9 +16,9 @@ SUBSETS = list(chain.from_iterable(combinations(AUGMENTATIONS, n) for n in range
 
 
 def likeness(patches: np.ndarray) -> np.ndarray:
-    """True affinities x, y, z of each patch: how alike two voxels are, from both of them; and the image itself.
+    """True affinities x, y, z of each patch, from the similarity of two voxels; and the image itself.
 
-    The same edge has the same value however the patch is turned; in the first plane there is no edge.
+    An edge has the same value for every flip of the patch; in the first plane there is no edge.
     """
     image = patches[:, 0]
     answer = np.zeros((len(image), 4, *image.shape[1:]), np.float32)
@@ -33,7 +33,7 @@ def likeness(patches: np.ndarray) -> np.ndarray:
 
 
 def directed(patches: np.ndarray) -> np.ndarray:
-    """Affinities x, y, z that depend on which way is up: the difference to the voxel before."""
+    """Affinities x, y, z that depend on the orientation: the difference to the voxel before."""
     image = patches[:, 0]
     return np.stack([np.abs(image - np.roll(image, 1, axis)) * (axis != 1) for axis in (3, 2, 1)], axis=1)
 
@@ -93,7 +93,7 @@ def test_numpy_and_torch_agree_over_a_lattice() -> None:
     assert np.array_equal(run(host_net(likeness, AUGMENTATIONS, affinities=True)), run(cpu_net(mean, None)))
 
 
-def test_too_few_affinities_are_told_before_they_are_turned() -> None:
+def test_too_few_affinities_are_refused_before_they_are_flipped() -> None:
     with pytest.raises(ValueError, match="affinities must have three channels x, y, z to be flipped, got 2"):
         augmented(lambda patches: likeness(patches)[:, :2], ("z", "xy"), flip=flip, affinities=True)(PATCHES)
 

@@ -1,4 +1,4 @@
-"""Every form of model file, and everything that is wrong with one: told on one patch, before the run."""
+"""Every form of model file, and every error in one, which is reported on one patch before the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def predicted(net: Net, channels: int = 3, batch: int = 1) -> np.ndarray:
 
 
 def expected() -> np.ndarray:
-    """What every good model below makes of the image: channel c is the image times (c + 1) / 4."""
+    """The output of every valid model below: channel c is the image times (c + 1) / 4."""
     image = IMAGE[LATTICE.bounds.slices(SEEN.start)] / np.float32(255)
     return np.stack([image * share for share in (0.25, 0.5, 0.75)])
 
@@ -202,13 +202,13 @@ CONV = "InstantiatedModel = nn.Conv3d(1, 3, 1)\n"
         (CONV + "def post_process(output): return output / 0 * 0", "must return finite numbers, got NaN"),
     ],
 )
-def test_a_wrong_python_file_is_told_by_the_line_of_the_contract(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_python_file_is_refused_with_the_broken_rule(tmp_path: Path, text: str, message: str) -> None:
     file = NetFile("pytorch", write(tmp_path, text), "", "cpu")
     with pytest.raises(ValueError, match=message):
         rehearse(file.open(LATTICE, 3), LATTICE, Selection(3), 1, dtype=np.uint8)
 
 
-def test_wrong_weights_are_told(tmp_path: Path) -> None:
+def test_wrong_weights_are_refused(tmp_path: Path) -> None:
     model = write(tmp_path, SCALE)
 
     def opened(weights: Path, **knobs: bool) -> Net:
@@ -235,7 +235,7 @@ def test_wrong_weights_are_told(tmp_path: Path) -> None:
 
 
 class Trusted:
-    """Anything that is no plain tensor."""
+    """A class that is not a plain tensor."""
 
 
 def test_weights_that_run_code_are_loaded_only_when_trusted(tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_weights_that_run_code_are_loaded_only_when_trusted(tmp_path: Path) -> N
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_wrong_file_of_another_framework_is_told(
+def test_a_wrong_file_of_another_framework_is_refused(
     tmp_path: Path, framework: str, name: str, text: str, message: str
 ) -> None:
     (tmp_path / name).write_text(text)
@@ -269,7 +269,7 @@ def test_a_wrong_file_of_another_framework_is_told(
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "onnx", "general"])
-def test_a_model_that_is_not_there_is_told(tmp_path: Path, framework: str) -> None:
+def test_a_model_that_does_not_exist_is_refused(tmp_path: Path, framework: str) -> None:
     with pytest.raises(FileNotFoundError, match="which does not exist"):
         NetFile(framework, str(tmp_path / "absent"), device="cpu").open(LATTICE, 3)
 
@@ -283,7 +283,7 @@ def test_a_model_that_is_not_there_is_told(tmp_path: Path, framework: str) -> No
         ("patches", r"= \(1, 3, 6, 8, 8\) or \(1, 3, 8, 12, 12\), got \(1, 1, 8, 12, 12\)"),
     ],
 )
-def test_a_wrong_answer_of_the_general_backend_is_told(tmp_path: Path, answer: str, message: str) -> None:
+def test_a_wrong_answer_of_the_general_backend_is_refused(tmp_path: Path, answer: str, message: str) -> None:
     text = f"""
     class PatchInferencer:
         def __init__(self, weight_file, output_patch_mask):
@@ -297,6 +297,6 @@ def test_a_wrong_answer_of_the_general_backend_is_told(tmp_path: Path, answer: s
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77"])
-def test_a_device_that_is_not_there_is_told(tmp_path: Path, device: str) -> None:
+def test_a_device_that_does_not_exist_is_refused(tmp_path: Path, device: str) -> None:
     with pytest.raises(ValueError, match="device must be"):
         NetFile("pytorch", write(tmp_path, CONV), "", device).open(LATTICE, 3)

@@ -1,4 +1,4 @@
-"""The one state dict of a checkpoint that fits a net is found, or the choices are named."""
+"""The only state dict of a checkpoint that fits a net is found, or the choices are named."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_usual_key_comes_before_another() -> None:
     assert same(found({"state_dict": values(0), "ema": values(1)}), values(0))
 
 
-def test_how_the_closest_differs_is_told_shortly() -> None:
+def test_how_the_closest_differs_is_reported_briefly() -> None:
     wrong = values(names={"conv.weight": (3, 2), **{f"head{n}.weight": (1,) for n in range(9)}})
     with pytest.raises(ValueError, match="weights must fit the net") as error:
         found({"state_dict": {f"module.{name}": value for name, value in wrong.items()}})

@@ -16,7 +16,7 @@ BEYOND = 2**64 - 1
 
 
 def two_volumes(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """True clefts over CREMI's number for none, and what was found: some of them, moved, and one too many."""
+    """True clefts over CREMI's number for "no cleft", and the clefts found: some of them, moved, and one too many."""
     rng = np.random.default_rng(seed)
     truth, found = np.full(SHAPE, BEYOND, np.uint64), np.zeros(SHAPE, np.uint64)
     for label in range(1, 7):

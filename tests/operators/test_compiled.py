@@ -1,4 +1,4 @@
-"""Compiled code is kept on disk, and never outlives a source that it came from."""
+"""Compiled code is cached on disk, and is never used after one of its sources has changed."""
 
 from __future__ import annotations
 

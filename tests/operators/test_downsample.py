@@ -16,7 +16,7 @@ factors = st.tuples(*[st.integers(1, 3)] * 3)
 
 
 def boxes(voxels: np.ndarray, factor: tuple[int, int, int]):
-    """Each voxel of the next level, and the values under it, z-major; the last plane stands for those beyond it."""
+    """Each voxel of the next level, and the values that it covers, z-major; the last plane pads the volume."""
     for place in np.ndindex(*(-(-side // f) for side, f in zip(voxels.shape, factor, strict=True))):
         sides = [
             [min(i * f + k, side - 1) for k in range(f)] for i, f, side in zip(place, factor, voxels.shape, strict=True)

@@ -1,4 +1,4 @@
-"""What a chunk takes is what its arrays add up to, and what is proposed fits and costs least."""
+"""The memory of a chunk is the sum of its arrays, and the proposed chunk shape fits and costs least."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Meshes: where they are, which way they face, and that the pieces of chunks close, bit by bit."""
+"""Meshes: their position, their orientation, and that the fragments of chunks close, bit by bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model folder is a world of its own: its modules are found at any time, and never mix with another's."""
+"""A model folder is isolated: its modules are found at any time, and never mix with those of another folder."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_pickles_and_import_module_find_the_modules_while_a_call_is_in_progress(
         pickle.loads(content)
 
 
-def test_a_file_that_changed_runs_anew_with_its_siblings_and_no_compiled_file_is_left(
+def test_a_file_that_changed_runs_again_with_its_siblings_and_no_compiled_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
@@ -195,7 +195,7 @@ def test_a_module_that_only_a_computed_name_finds_is_refused(tmp_path: Path) -> 
         ModelFile(path)
 
 
-def test_errors_are_told_in_the_user_s_names(tmp_path: Path) -> None:
+def test_errors_have_the_user_s_names(tmp_path: Path) -> None:
     write(tmp_path, helper="", net="import helper.nothing")
     with pytest.raises(ValueError, match=r"must be importable, got ModuleNotFoundError: No module named 'helper\.not"):
         ModelFile(str(tmp_path / "net.py"))

@@ -1,4 +1,4 @@
-"""The files that make a net: all that it imports from its folder, found without running it, and cheap to ask again."""
+"""The files of a net: all modules that it imports from its folder, found without running it, and cached."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Net:
 """
 
 
-def test_every_import_counts_wherever_it_stands_and_nothing_else(tmp_path: Path) -> None:
+def test_every_import_counts_wherever_it_is_and_nothing_else(tmp_path: Path) -> None:
     siblings = ("top", "related", "unlikely", "late", "by_call", "second", "unused")
     write(tmp_path, net=NET, **dict.fromkeys(siblings, ""), folder__inner__init="", folder__inner__deep="import second")
     write(tmp_path, starred__init="__all__ = ['one']", starred__one="", torch_like="", folder__other="")

@@ -24,7 +24,7 @@ def volume(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def graph_of(fragments: np.ndarray, affinities: np.ndarray, chunk: Bbox) -> Graph:
-    """The graph of a chunk of the volume, of what a chunk may see."""
+    """The graph of a chunk of the volume, from the voxels that a chunk may see."""
     own = fragments[chunk.slices()]
     ids, labels = np.unique(np.append(0, own.ravel()), return_inverse=True)
     around = np.pad(fragments, ((1, 0),) * 3)
@@ -112,7 +112,7 @@ def test_what_is_linked_across_a_face_is_listed() -> None:
     assert edges_of([graph]).keys() == {(9, 10), (3, 9), (4, 10)}
 
 
-def test_outside_is_told_by_the_first_voxel() -> None:
+def test_outside_is_decided_by_the_first_voxel() -> None:
     nodes = np.array([1, 1 + 16, 1 + 14 * 16, 9 * 14 * 16], np.uint64)
     assert outside(nodes, (1, 0, 0), (8, 14, 16), SHAPE).tolist() == [True, True, False, False]
     assert outside(nodes, (0, 0, 0), (1, 1, 16), SHAPE).tolist() == [False, True, True, True]

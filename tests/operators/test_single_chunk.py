@@ -1,4 +1,4 @@
-"""The tutorial's agglomerate: waterz, with its traps taken out."""
+"""The tutorial's agglomerate: waterz, without its pitfalls."""
 
 import numpy as np
 import pytest

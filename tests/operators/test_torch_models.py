@@ -99,7 +99,7 @@ def test_a_whole_net_is_loaded_when_trusted(
         open_model(model, str(tmp_path / "whole.pt"))
 
 
-def test_a_whole_net_whose_class_is_nowhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_whole_net_whose_class_does_not_exist_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved = ModuleType("gone_for_test")
     exec(NET, vars(saved))
     monkeypatch.setitem(sys.modules, "gone_for_test", saved)

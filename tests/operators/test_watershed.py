@@ -30,7 +30,7 @@ def whole_fragments(affinities: np.ndarray, low: float = LOW, high: float = HIGH
 
 
 def gridded_fragments(affinities: np.ndarray, chunk_shape: tuple[int, int, int]) -> np.ndarray:
-    """The same, chunk by chunk: nothing but what a chunk may see."""
+    """The same, chunk by chunk, from only the voxels that a chunk may see."""
     volume = Bbox((0, 0, 0), affinities.shape[1:])
     fragments = np.zeros(volume.shape, np.uint64)
     links = np.zeros(volume.shape, np.uint8)
@@ -73,7 +73,7 @@ def test_any_grid_gives_the_fragments_of_the_whole(chunk_shape: tuple[int, int, 
 
 
 def links_differ(rings: int, reach: int) -> bool:
-    """Whether the links of a chunk that sees so many voxels around it are not those of the whole, anywhere."""
+    """Whether the links of a chunk that sees this many voxels around it differ anywhere from those of the whole."""
     for seed in range(6):
         for levels in (2, 3, 5):
             affinities = (np.rint(smooth_affinities((14, 24, 26), seed, 1.0) * levels) / levels).astype(np.float32)
@@ -147,9 +147,9 @@ def test_affinities_of_another_shape_are_refused() -> None:
 
 
 def test_fragments_lie_inside_the_basins_of_another_watershed() -> None:
-    """Watershed.jl on piriform cortex: it goes on to merge by size, so its basins are whole fragments of ours.
+    """Watershed.jl on piriform cortex: it also merges by size, so each of our fragments lies in one of its basins.
 
-    One of 13 002 is not: a plateau, which that program drains in another order.
+    One fragment of 13 002 does not: a plateau, which that program drains in another order.
     """
     path = DATA / "piriform_watershed.h5"
     if not path.exists():

@@ -75,7 +75,7 @@ def test_a_scheduler_that_dies_in_the_middle_costs_nothing(tmp_path: Path) -> No
         time.sleep(1)
     with luigid(port):
         process.wait(timeout=300)
-        # the new scheduler knows nothing of the run; what is left is made by running again
+        # the new scheduler does not know the run; running again makes the rest
         assert start(tmp_path, "again.log", "MeshManifest", "--central").wait(timeout=300) == 0
     made = files_of(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / "disturbed")
@@ -100,7 +100,7 @@ def test_the_scheduler_listens_here_only_and_has_metrics_and_links(tmp_path: Pat
             assert 'luigi_task_done_total{family="Ingest"} 1.0' in answer.read().decode()
 
 
-def test_the_exit_code_tells_what_is_complete(tmp_path: Path) -> None:
+def test_the_exit_code_says_what_is_complete(tmp_path: Path) -> None:
     write_identity_job(tmp_path, (32, 48, 48), (-10, 200, 300), "[scheduler]\nretry_count = 1\n")
     assert start(tmp_path, "one.log", "Ingest").wait(timeout=300) == 0
     assert start(tmp_path, "again.log", "Ingest").wait(timeout=300) == 0

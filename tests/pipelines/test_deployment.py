@@ -1,4 +1,4 @@
-"""What docker/ starts: its commands are commands, and the cluster of compose.yaml works as plain processes."""
+"""The files in docker/: their commands are valid, and the cluster of compose.yaml works as plain processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compose() -> dict[str, Any]:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Each command of ours that a file of docker/ or a document tells, without the word lchunk."""
+    """Each command of lchunk in a file of docker/ or in a document, without the word lchunk."""
     for name, service in compose().items():
         if service["image"] in ("lchunk:base", "lchunk:pytorch"):
             yield f"compose {name}", service["command"]
@@ -58,7 +58,7 @@ NAMES = [f"{name}: {' '.join(words)}" for name, words in ALL]
 
 
 @pytest.mark.parametrize("words", [words for _, words in ALL], ids=NAMES)
-def test_a_command_that_is_told_is_a_command(words: list[str]) -> None:
+def test_every_documented_command_is_valid(words: list[str]) -> None:
     arguments, rest = parser().parse_known_args([word.replace("…", "") for word in words])
     assert not rest or hasattr(arguments, "stage"), rest
 
@@ -115,7 +115,7 @@ def write_job_of_a_net(folder: Path, shape: tuple[int, int, int] = (16, 32, 32))
 
 @dataclass
 class Cluster:
-    """Processes as a deployment starts them; those without PyTorch cannot import it, whatever is installed here."""
+    """Processes as a deployment starts them; those without PyTorch cannot import it, even if it is installed."""
 
     folder: Path
     environment: dict[str, str]
@@ -139,7 +139,7 @@ class Cluster:
     def ends_with_the_job(
         self, keeper: subprocess.Popen[bytes], workers: list[subprocess.Popen[bytes]], log: str
     ) -> None:
-        """Wait for the keeper, then stop the workers; what they made is what one process makes alone."""
+        """Wait for the keeper, then stop the workers, and compare their output with that of a single process."""
         assert keeper.wait(timeout=300) == 0, (self.folder / f"{log}.log").read_text()[-3000:]
         for worker in workers:
             worker.terminate()
@@ -176,7 +176,7 @@ def test_the_compose_cluster_as_plain_processes(tmp_path: Path) -> None:
         words[words.index("--every") + 1] = "1"
         supervisor = start("supervisor")
         time.sleep(6)
-        supervisor.kill()  # it keeps nothing: another goes on
+        supervisor.kill()  # it has no state: another one continues
         supervisor.wait()
         cluster.ends_with_the_job(start("supervisor"), workers, "supervisor")
 

@@ -130,7 +130,7 @@ def test_random_affinities_give_waterz_s_segmentation(configure: Callable[..., N
     assert same_partition(voxels(tmp_path / "out", "segmentation"), waterz_segmentation(affinities, 0.5))
 
 
-def test_dust_is_told_by_the_size_in_the_volume_at_any_mip(configure: Callable[..., None], tmp_path: Path) -> None:
+def test_dust_is_decided_by_the_size_in_the_volume_at_any_mip(configure: Callable[..., None], tmp_path: Path) -> None:
     affinities = smooth_affinities((16, 32, 32), 5, sigma=2.5)
     url = write_hdf5(tmp_path / "a.h5", "affinities", affinities, (40, 4, 4), OFFSET)
     configure("Dataset", root=tmp_path / "out", image=url, chunk_shape="8,16,16", inner_chunk="8,8,8")

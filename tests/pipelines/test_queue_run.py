@@ -1,4 +1,4 @@
-"""Many workers on one queue, over real connections: killed, stopped, broken, given everything twice, and poison."""
+"""Many workers on one queue, over real connections: killed, stopped, broken, with duplicate and malformed messages."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
     queue.send(["{malformed"])
 
     work = ["work", "--queue", address, "--module", STAGES, "--visibility", str(VISIBILITY), "--back-off", "0.5"]
-    # one that may not import the stage: it gives all back, and ends
+    # a worker that may not import the stage returns all messages, and ends
     assert line.start("broken.log", "work", "--queue", address, "--back-off", "0.5").wait(timeout=60) == 35
     assert "allow it with --module" in (tmp_path / "broken.log").read_text()
     killed = line.start("killed.log", *work)

@@ -1,4 +1,4 @@
-"""A net whose channels do not fit: two in place of three, whatever its weights."""
+"""A net with the wrong number of channels: two instead of three."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Jobs of chunks of an array, which the tests of making share: no Luigi, no cfg."""
+"""Jobs of chunks of an array, without Luigi and cfg, which the tests of making share."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def job_of(folder: Path, compute: Any, index: int = 0, **more: Any) -> ChunkJob:
 
 
 class Watched:
-    """An output that notes what is written, and by which thread."""
+    """An output that records what is written, and by which thread."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
@@ -68,7 +68,7 @@ class Watched:
 
 
 class WatchedInput(InMemory):
-    """An input that notes what is read, and by which thread."""
+    """An input that records what is read, and by which thread."""
 
     def __init__(self) -> None:
         self.read_yet: dict[int, threading.Event] = defaultdict(threading.Event)

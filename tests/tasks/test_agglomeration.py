@@ -115,7 +115,7 @@ def test_a_tree_that_ends_at_a_threshold_is_the_whole_tree_up_to_it(
         Segmentation().complete()
 
 
-def test_dust_is_told_by_the_size_in_the_whole_volume(segmented: Callable[..., Path]) -> None:
+def test_dust_is_decided_by_the_size_in_the_whole_volume(segmented: Callable[..., Path]) -> None:
     expected = whole(VOLUMES["float"], 0.5)
     labels, sizes = np.unique(expected, return_counts=True)
     dust = labels[(sizes < 30) & (labels > 0)]
@@ -125,7 +125,7 @@ def test_dust_is_told_by_the_size_in_the_whole_volume(segmented: Callable[..., P
         assert np.array_equal(voxels(root), np.where(np.isin(expected, dust), 0, expected))
 
 
-def test_a_level_that_is_gone_or_torn_is_told_by_name_and_made_again(segmented: Callable[..., Path]) -> None:
+def test_a_level_that_is_missing_or_truncated_is_named_and_made_again(segmented: Callable[..., Path]) -> None:
     grid = "20,18,20"
     root = segmented(VOLUMES["float"], grid, 0.5)
     before = files_of(root)

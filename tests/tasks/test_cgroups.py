@@ -1,4 +1,4 @@
-"""The memory that control groups leave: of version 1 and 2, nested, in containers and beside them."""
+"""The memory that control groups leave: version 1 and 2, nested, inside containers and outside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def machine(folder: Path, cgroup: str, mountinfo: str, **groups: tuple[object, i
 
 
 def test_the_smallest_of_the_chain_counts(tmp_path: Path) -> None:
-    """As Slurm nests a step in a job on a machine with version 2."""
+    """The groups of a step in a job of Slurm, on a machine with version 2."""
     assert machine(
         tmp_path,
         V2.format(group="/system.slice/slurmstepd.scope/job_7/step_0/user/task_0"),

@@ -81,9 +81,7 @@ def test_every_grid_gives_the_components_of_the_whole(
 
 
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
-def test_labels_hang_together_where_they_are_one_label(
-    components: Callable[..., np.ndarray], connectivity: int
-) -> None:
+def test_voxels_of_equal_label_are_connected(components: Callable[..., np.ndarray], connectivity: int) -> None:
     volume = np.random.default_rng(5).integers(0, 3, (12, 15, 18)).astype(np.uint64)
     expected = smallest_ids(volume, connectivity)
     for grid in GRIDS[1:]:
@@ -98,7 +96,7 @@ def test_real_bodies_are_the_components_of_cc3d(components: Callable[..., np.nda
     assert len(np.unique(found)) > 10
 
 
-def test_dust_is_told_by_the_size_in_the_whole_volume(components: Callable[..., np.ndarray]) -> None:
+def test_dust_is_decided_by_the_size_in_the_whole_volume(components: Callable[..., np.ndarray]) -> None:
     volume = snakes((14, 22, 25)) * (noise((14, 22, 25), 1) > 0.6)
     whole = smallest_ids(volume > 0.5, 26)
     labels, sizes = np.unique(whole, return_counts=True)

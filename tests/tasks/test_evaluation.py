@@ -186,7 +186,7 @@ FILES = {"fib25_trn2_small": "boundary", "gala_fib_train": "affinities", "snemi_
 
 
 def real_volume(file: str) -> tuple[np.ndarray, np.ndarray]:
-    """Affinities, full of ties, and true labels of a file of real EM; skips where it is not there."""
+    """Affinities, full of ties, and true labels from a file of real EM; skips if it does not exist."""
     path = DATA / f"{file}.h5"
     if not path.exists():
         pytest.skip(f"needs {file}.h5: set LCHUNK_DATA to its folder")

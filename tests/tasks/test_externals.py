@@ -1,4 +1,4 @@
-"""Volumes from outside: right, or refused before work."""
+"""Volumes from outside are valid, or refused before work."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Chunks that fail: which others are made, what is said, and that nothing is kept of them."""
+"""Chunks that fail: which others are made, which message is given, and that no memory of them is kept."""
 
 from __future__ import annotations
 

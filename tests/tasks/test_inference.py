@@ -228,7 +228,7 @@ def test_a_chunk_that_would_not_fit_is_refused_with_one_that_would(root: Path, c
 
 
 def changed(folder: Path, name: str, text: str) -> None:
-    """Another content under the same name, as in a long-lived worker: Luigi's tasks are made anew."""
+    """Write another content under the same name, as in a long-lived worker, for which Luigi makes new tasks."""
     (folder / name).write_text(text)
     Register.clear_instance_cache()
 
@@ -240,7 +240,7 @@ HELPED = MODEL.replace("import numpy", "import numpy\nfrom shares_for_test impor
 
 @pytest.fixture
 def helped(root: Path) -> Path:
-    """The model with its numbers in a module beside it."""
+    """The model with its numbers in a module next to it."""
     (root.parent / "model.py").write_text(HELPED)
     (root.parent / "shares_for_test.py").write_text("SHARES = (0.2, 0.4, 0.6, 0.8)")
     return root

@@ -1,4 +1,4 @@
-"""What a job reads, and what it cuts."""
+"""What a job reads, and what it cuts off."""
 
 from __future__ import annotations
 

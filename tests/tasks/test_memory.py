@@ -1,4 +1,4 @@
-"""What a process takes is measured where it was large before, too."""
+"""The memory of a function is measured even if the process was larger before."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def take(megabytes: int) -> None:
 
 
 def was_large() -> None:
-    """As a worker is after a chunk: a high peak, and freed memory that the process keeps."""
+    """Bring the process into the state of a worker after a chunk: a high peak, and freed memory that it keeps."""
     keep_freed_memory()
     take(700)
 
@@ -42,7 +42,7 @@ def test_work_in_a_process_that_was_large_is_seen(tmp_path: Path, monkeypatch: p
     assert memory_taken(lambda: None) < 20 * MB
 
 
-def test_the_peak_begins_anew() -> None:
+def test_the_peak_is_reset() -> None:
     take(300)
     return_freed_memory()
     if not reset_peak():

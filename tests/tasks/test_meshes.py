@@ -85,7 +85,7 @@ def test_fragments_of_every_grid_close_and_are_the_whole_volume_s_mesh(
         assert build(MeshManifest())
         voxels = zarr.open_array(root / f"segmentation/{mip}", mode="r")[:]
         factor = (1, 2**mip, 2**mip)
-        # the finest voxels that a coarse one stands for are counted from the volume's own first voxel
+        # the finest voxels that a coarse one covers are counted from the volume's own first voxel
         wholes = mesh_labels(
             np.pad(voxels, 1), start=(-1, -1, -1), voxel_size=tuple(s * f for s, f in zip(size, factor, strict=True)),
             origin=tuple(o * s for o, s in zip(start, size, strict=True)), wanted=np.unique(voxels), simplification=0,

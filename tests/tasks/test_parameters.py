@@ -1,4 +1,4 @@
-"""Parameters: text forms round-trip, one value has one form, and what is wrong is said."""
+"""Parameters: text forms round-trip, each value has one form, and wrong values are refused with the reason."""
 
 from typing import Any
 

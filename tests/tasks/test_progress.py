@@ -9,7 +9,7 @@ from lchunk.tasks.progress import Reporter
 
 
 class LongForTest(luigi.Task):
-    """A task whose scheduler keeps what it is told."""
+    """A task whose scheduler keeps the messages that it gets."""
 
 
 @pytest.fixture
@@ -37,19 +37,19 @@ def test_the_scheduler_hears_at_most_once_a_second_and_always_the_end(told: list
     assert "left" in messages[0]
 
 
-def test_what_is_told_is_no_markup(told: list) -> None:
+def test_messages_are_escaped_as_html(told: list) -> None:
     reporter(told).tell(1, 1, "<b>chunks</b>")
     assert told[0] == "1/1 &lt;b&gt;chunks&lt;/b&gt;"
 
 
-def test_a_task_outside_a_worker_tells_nobody() -> None:
+def test_a_task_outside_a_worker_reports_to_nobody() -> None:
     Reporter(LongForTest()).tell(1, 2, "chunks")
 
 
-def test_a_block_tells_its_chunks_its_speed_and_what_is_left(told: list) -> None:
+def test_a_block_reports_its_chunks_its_speed_and_the_time_left(told: list) -> None:
     one = reporter(told)
     one.task.bbox = Bbox((0, 0, 0), (4, 1000, 1000))
-    one.chunk(2, 4)  # two were there before: they are no speed of this run
+    one.chunk(2, 4)  # two existed before, and do not count for the speed of this run
     for done in range(1, 9):
         one.tell(done, 8, "patches")
     one.chunk(4, 4)

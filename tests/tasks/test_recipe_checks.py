@@ -1,4 +1,4 @@
-"""What is checked before a layer is created, in which order, and what is looked at again."""
+"""The checks before a layer is created, their order, and the checks that are repeated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def root(tmp_path: Path, configure: Callable[..., None]) -> Path:
 
 
 class CheckedForTest(Stage):
-    """Notes in which order it is checked."""
+    """Records the order in which it is checked."""
 
     reads = (Reads(Ingest),)
     layer = "checked"

@@ -1,4 +1,4 @@
-"""What a stage says of itself: its grid, its regions, its files, the memory that a chunk should take."""
+"""The properties of a stage: its grid, its regions, its files, the memory that a chunk is expected to need."""
 
 from __future__ import annotations
 

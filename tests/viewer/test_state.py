@@ -1,4 +1,4 @@
-"""What the viewer shows first."""
+"""The state with which the viewer starts."""
 
 from __future__ import annotations
 

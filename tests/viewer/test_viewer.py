@@ -1,4 +1,4 @@
-"""What the viewer's server answers."""
+"""The answers of the viewer's server."""
 
 from __future__ import annotations
 

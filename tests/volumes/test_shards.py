@@ -1,4 +1,4 @@
-"""Chunk files: few requests, and no damage that passes for voxels."""
+"""Chunk files: they are read with few requests, and damage is never read as voxels."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SIDE = (16, 64, 64)
 
 
 class CountingStore(FileStore):
-    """Notes each request for bytes."""
+    """Records each request for bytes."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -1,4 +1,4 @@
-"""Stores: the contract, and what only a disk does."""
+"""Stores: the contract, and the properties of a disk alone."""
 
 import errno
 import os
@@ -146,7 +146,7 @@ class TestFileStore(StoreContract):
 
 
 class Recorded:
-    """The system calls of a write, in order, with the path that each is about.
+    """The system calls of a write, in order, each with its path.
 
     Attributes:
         flushed: bytes of each file when it was flushed.

@@ -1,4 +1,4 @@
-"""A queue whose deliveries and answers a test decides, and which notes every answer in order."""
+"""A queue whose deliveries and answers a test chooses, and which records every answer in order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class ScriptedQueue:
     """Delivers bodies in their order, once each.
 
     Args:
-        bodies: what to deliver; an exception is raised in place of a delivery.
-        receives: deliveries that each message counts.
+        bodies: the bodies to deliver; an exception is raised instead of a delivery.
+        receives: number of deliveries that each message has.
     """
 
     def __init__(self, *bodies: str | Exception, receives: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Stages that tests send to queues: they write what they must, and note each run."""
+"""Stages that tests send to queues: they write known values, and record each run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lchunk.tasks.stage import Stage
 
 
 class Noted(Stage):
-    """Writes a number that follows from the region. Notes `start|end region pid` in a file, for each run.
+    """Writes a number that follows from the region, and records `start|end region pid` in a file, for each run.
 
     Writes `noted` (z, y, x) uint8.
     """

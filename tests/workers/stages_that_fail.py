@@ -1,4 +1,4 @@
-"""Stages that fail in the ways of machines, workers and people."""
+"""Stages that fail like machines, workers and users do."""
 
 from __future__ import annotations
 

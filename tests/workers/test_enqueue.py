@@ -1,4 +1,4 @@
-"""What is sent, and when."""
+"""Which messages are sent, and when."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_queue_that_is_not_drained_is_refused(queue: FolderQueue) -> None:
         refuse_undrained(Routes(queue))
 
 
-def test_a_job_is_kept_fed_until_it_stands(queue: FolderQueue) -> None:
+def test_a_job_is_kept_fed_until_it_is_complete(queue: FolderQueue) -> None:
     rounds = []
 
     def meanwhile(seconds: float) -> bool:
@@ -130,7 +130,7 @@ def test_a_supervisor_that_was_killed_goes_on(queue: FolderQueue) -> None:
 
     keep_fed(Routes(queue), NotedTwice, {}, every=0, until_stopped=meanwhile)
     assert NotedTwice().complete()
-    # the new one knows nothing of the two that were there: it sends no second message of them
+    # the new one does not know the two that existed, but sends no second message for them
     assert sent[:2] == [2, 1]
     assert len((queue.folder.parent / "runs").read_text().splitlines()) == 2 * 4
 
@@ -257,7 +257,7 @@ def out_of_reach() -> Counts:
 
 
 class Away(FolderQueue):
-    """A queue that no network leads to."""
+    """A queue that is unreachable."""
 
     def counts(self) -> Counts:
         return out_of_reach()

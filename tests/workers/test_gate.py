@@ -1,4 +1,4 @@
-"""What messages may say to a worker."""
+"""What messages to a worker may contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lease is renewed by the clock: a test's clock, which moves only where the lease waits."""
+"""A lease is renewed by the clock; the test's clock moves only while the lease waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Clock:
 
 
 class Waits:
-    """In place of the event that ends a lease: each wait moves the clock; after some waits the work has ended."""
+    """Replaces the event that ends a lease: each wait moves the clock, and after some waits the work has ended."""
 
     def __init__(self, clock: Clock, most: int) -> None:
         self.clock = clock
@@ -84,7 +84,7 @@ def queue(clock: Clock) -> RenewingQueue:
 
 
 def leased(queue: RenewingQueue, most: int) -> tuple[Lease, Waits]:
-    """A lease whose thread is the test's own: it waits some times, and then its work has ended."""
+    """A lease that runs in the test's own thread: it waits some times, and then its work has ended."""
     lease = Lease(queue, Message("body", "receipt", 1), VISIBILITY, ThreadPoolExecutor(1))
     waits = Waits(queue.clock, most)
     lease.ended = waits  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What a worker says: lines, JSON, CloudWatch."""
+"""The logs of a worker: lines, JSON, CloudWatch."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_a_stage_in_a_module_named_like_pythons_own_cannot_be_sent() -> None:
 
 
 class KnobsForMessages(luigi.Task):
-    """Has every kind of knob."""
+    """A stage with every kind of knob."""
 
     region = luigi.Parameter(default="0-1_0-1_0-1")
     gain = luigi.IntParameter(default=1)

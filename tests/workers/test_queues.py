@@ -44,7 +44,7 @@ class TestFolderQueue(StrictQueueContract):
         assert queue.counts().open == 1
         assert self.take(queue).body == "a"
 
-    def test_what_is_sent_anew_stays_until_it_is_sent(
+    def test_dead_letters_stay_until_they_are_sent_again(
         self, queue: FolderQueue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queue.send(["a"])
@@ -84,7 +84,7 @@ class TestFolderQueue(StrictQueueContract):
         assert (queue.messages / name).exists()
         assert queue.counts().open == 0
 
-    def test_bytes_that_are_no_text_come_and_can_be_buried_and_sent_anew(self, queue: FolderQueue) -> None:
+    def test_bytes_that_are_not_text_are_delivered_and_can_be_buried_and_sent_again(self, queue: FolderQueue) -> None:
         path = queue.messages / "000000000000000.0.abc.json"
         path.write_bytes(b'{"\xff\xfe": 1}')
         message = self.take(queue)
@@ -143,7 +143,9 @@ class SqsContract(QueueContract):
                 queue.bury(message, "why")
         assert self.take(queue).body == "a"
 
-    def test_what_is_sent_anew_stays_until_it_is_sent(self, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_dead_letters_stay_until_they_are_sent_again(
+        self, queue: SqsQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         queue.send(["a"])
         queue.bury(self.take(queue), "why")
         with monkeypatch.context() as patch:
@@ -188,7 +190,7 @@ class SqsContract(QueueContract):
         with pytest.raises(OSError, match="took 9 of 25 messages and refused the next: InvalidMessageContents: bad"):
             queue.send([str(number) for number in range(25)])
 
-    def test_sending_anew_ends_while_workers_give_up_what_it_sends(self, queue: SqsQueue) -> None:
+    def test_redrive_ends_while_workers_give_up_what_it_sends(self, queue: SqsQueue) -> None:
         def give_up() -> None:
             while (message := queue.receive(60, 0)) is not None:
                 queue.bury(message, "why")
@@ -213,7 +215,7 @@ class SqsContract(QueueContract):
 
 
 class Before:
-    """A call, with something done before it; nothing before the calls that this makes itself."""
+    """A call with an action before it, but not before the calls that the action itself makes."""
 
     def __init__(self, call: Any, do: Callable[[], None]) -> None:
         self.call, self.do, self.doing = call, do, False
@@ -227,7 +229,7 @@ class Before:
 
 
 class Refusing:
-    """Passes a batch on without its first message, the first time that it sees it."""
+    """Passes a batch on without its first message, the first time that it gets this batch."""
 
     def __init__(self, call: Any, failure: dict[str, Any]) -> None:
         self.call, self.failure, self.refused = call, failure, 0
@@ -268,7 +270,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
             PermissionError,
             r"credentials of AWS must be given, got none; set AWS_ACCESS_KEY_ID",
         ),
-        (KEYS | {"AWS_DEFAULT_REGION": "us-east-1"}, ConnectionError, r"must be reachable; .*AWS_ENDPOINT_URL_SQS"),
+        (KEYS | {"AWS_DEFAULT_REGION": "us-east-1"}, ConnectionError, r"must be in reach; .*AWS_ENDPOINT_URL_SQS"),
         ({"AWS_PROFILE": "nobody"}, ValueError, r"the profile of AWS must exist; .*AWS_PROFILE"),
     ],
 )
@@ -284,7 +286,7 @@ def test_surroundings_of_sqs_that_are_missing_are_one_line_with_the_way_out(
     with pytest.raises(kind, match=hint) as caught:
         open_queue("mouse").counts()
     assert "\n" not in str(caught.value)
-    assert caught.value.__cause__ is not None  # its cause tells a worker that it may pass
+    assert caught.value.__cause__ is not None  # its cause shows a worker that it is transient
 
 
 @pytest.mark.parametrize(

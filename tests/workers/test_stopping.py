@@ -1,4 +1,4 @@
-"""When a worker has to stop, and how long it may still take."""
+"""When a worker has to stop, and how much time it still has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lchunk.workers.stopping import SPOT_GRACE, Stopping, spot_notice
 
 
 class Recorded(Stopping):
-    """Notes how long the task at hand is given."""
+    """Records how much time the current task gets."""
 
     def __init__(self, grace: float) -> None:
         super().__init__(grace)
@@ -82,7 +82,7 @@ def test_a_spot_notice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a worker that insists does, in order, instead of doing it."""
+    """Records what a worker that insists would do, in order, without doing it."""
     happened: list[str] = []
     monkeypatch.setattr(
         stopping_module, "time", SimpleNamespace(sleep=lambda seconds: happened.append(f"wait {seconds:g}"))

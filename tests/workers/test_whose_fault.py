@@ -1,4 +1,4 @@
-"""The machine's, the worker's and the task's own faults: what becomes of messages, and of the worker."""
+"""Faults of the machine, of the worker and of the task: what becomes of the messages, and of the worker."""
 
 from __future__ import annotations
 
@@ -184,14 +184,14 @@ def test_a_success_between_failures_clears_them(configured: Callable[..., None])
 
 
 @pytest.mark.parametrize("kind", ["bug", "disk", "torch"])
-def test_a_message_is_sent_anew_before_it_is_deleted(kind: str, configured: Callable[..., None]) -> None:
+def test_a_message_is_sent_again_before_it_is_deleted(kind: str, configured: Callable[..., None]) -> None:
     fail(configured, kind, FIRST)
     queue = ScriptedQueue(body())
     work(queue)
     assert queue.answers == ["send", "delete"]
 
 
-def test_a_message_that_cannot_be_sent_anew_is_kept(configured: Callable[..., None]) -> None:
+def test_a_message_that_cannot_be_sent_again_is_kept(configured: Callable[..., None]) -> None:
     fail(configured, "bug", FIRST)
     queue = ScriptedQueue(body(), body(REGIONS[1]))
     queue.failing = {"send"}
@@ -222,9 +222,9 @@ def test_what_no_worker_can_do_is_given_up_after_many_returns(configured: Callab
     assert work(queue).tally == {Outcome.BURIED: 1}
     (letter,) = queue.letters
     assert letter.error.startswith("returned 24 times in ")
-    assert "no worker could do it; lastly:" in letter.error
+    assert "no worker could do it; last error:" in letter.error
     assert "No module named 'torch'" in letter.error
-    assert TaskMessage.parse(letter.body) == TaskMessage.parse(body())  # its counts begin anew when it is sent again
+    assert TaskMessage.parse(letter.body) == TaskMessage.parse(body())  # its counts restart when it is sent again
 
 
 @pytest.mark.parametrize(("returns", "hours", "buried"), [(23, 25, True), (22, 25, False), (500, 23, False)])
@@ -290,7 +290,7 @@ def test_a_lease_ends_by_the_clock_where_nothing_could_renew_it(monkeypatch: pyt
     monkeypatch.setattr(lease_module, "time", Clock(now))
     busy = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(busy.wait)  # as where a call never lets another thread run
+        pool.submit(busy.wait)  # as if a call never lets another thread run
         with Lease(ScriptedQueue(), Message("a", "receipt", 1), 30, pool) as lease:
             held = []
             for seconds in (0, 29, 2):

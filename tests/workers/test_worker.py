@@ -66,7 +66,7 @@ def test_a_task_is_made_and_its_message_deleted(queue: FolderQueue, tmp_path: Pa
     assert runs(tmp_path) == [FIRST]
 
 
-def test_what_stands_already_is_deleted_and_not_made(queue: FolderQueue, tmp_path: Path) -> None:
+def test_what_is_complete_already_is_deleted_and_not_made(queue: FolderQueue, tmp_path: Path) -> None:
     send(queue, FIRST, FIRST, FIRST)
     assert work(queue) == {Outcome.MADE: 1, Outcome.COMPLETE: 2}
     assert runs(tmp_path) == [FIRST]
@@ -146,7 +146,7 @@ def test_a_few_bad_tasks_do_not_end_a_worker(queue: FolderQueue, configured: Cal
     assert work(queue) == {Outcome.FAILED: 6, Outcome.BURIED: 2}
 
 
-def test_what_fails_after_its_lease_was_lost_is_not_sent_anew(
+def test_what_fails_after_its_lease_was_lost_is_not_sent_again(
     queue: FolderQueue, configured: Callable[..., None]
 ) -> None:
     configured("Noted", slow=f"{FIRST}:1", poison_after=True)
@@ -230,7 +230,7 @@ def test_a_task_of_five_leases_is_made_once(
     assert runs(tmp_path, "start") == [FIRST]
 
 
-def test_a_told_worker_takes_nothing(queue: FolderQueue) -> None:
+def test_a_worker_that_has_to_stop_takes_nothing(queue: FolderQueue) -> None:
     send(queue, FIRST)
     stopping = Stopping(1)
     stopping.request("a test")

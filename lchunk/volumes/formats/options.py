@@ -32,7 +32,7 @@ class Options:
         voxel_size: nanometres zyx, in place of the file's.
         offset: first voxel zyx, in place of the file's.
         order: sections are sorted by `name`, or by this number in their names, counted from 1.
-        gaps: where a folder of sections lacks numbers: `close` the gap, or read `black` sections there.
+        gaps: numbers that are absent from a folder of sections: `close` the gap, or read `black` sections there.
         palette: `indices` reads the numbers of a palette's colours, as segmentations are saved.
         fill_missing: whether absent chunks, blocks and parts read as 0.
     """

@@ -15,7 +15,7 @@ PARTS = (Bbox((0, 0, 0), (6, 40, 37)), Bbox((1, 2, 3), (5, 9, 12)), Bbox((2, 33,
 
 
 def same(url: str, voxels: npt.NDArray[Any], **expected: Any) -> OpenedVolume:
-    """Open a volume and compare parts of it with an array that something else read or made."""
+    """Open a volume and compare parts of it with an array that another program read or made."""
     volume = open_volume(url)
     assert volume.bounds.shape == voxels.shape[-3:]
     assert volume.dtype == voxels.dtype.newbyteorder("=")

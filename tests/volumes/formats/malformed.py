@@ -1,8 +1,8 @@
-"""Volumes that something went wrong with, made from a seed: cut off, flipped, emptied, swapped, of another kind.
+"""Malformed volumes, made from a seed: truncated, with flipped bits, emptied, swapped, of another kind.
 
     python -m tests.volumes.formats.malformed COUNT [SEED]
 
-tries many and prints those that were neither refused well nor read as another program reads them.
+tries many of them, and prints those that were neither refused well nor read as another program reads them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Reader = Callable[[], Voxels]
 
 @dataclass(frozen=True)
 class Written:
-    """A volume, and how another program reads it."""
+    """A volume, and its voxels as another program reads them."""
 
     url: str
     read: Reader
@@ -201,12 +201,12 @@ MISHAPS = {
 
 
 def tried(number: int, seed: int, folder: Path) -> str:
-    """What was wrong with how one malformed volume was met; empty where nothing was.
+    """What is wrong with the way in which a malformed volume was handled; empty if nothing is.
 
     Args:
-        number: of the volume; formats and mishaps take turns.
-        seed: of all.
-        folder: an empty one.
+        number: number of the volume; formats and mishaps alternate.
+        seed: the seed of all volumes.
+        folder: an empty folder.
     """
     draw = random.Random(seed * 1_000_003 + number)
     kinds = list(itertools.product(WRITERS, MISHAPS))
@@ -237,7 +237,7 @@ def _met(written: Written, voxels: Voxels) -> str:
             warnings.simplefilter("ignore")
             wanted = written.read()
     except Exception as error:
-        # a program may mind what does not matter for reading
+        # a program may refuse defects that do not matter for reading
         whole = zip(_boxes(volume.bounds), found, strict=True)
         same = all(np.array_equal(part, voxels[box.slices()]) for box, part in whole)
         return "" if same else f"read, but another program refuses it: {error}"

@@ -1,4 +1,4 @@
-"""A part of the malformed volumes: each is refused by name, rule and way out, or read as another program reads it."""
+"""Some malformed volumes: each is refused with name, rule and advice, or read as another program reads it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a URL says after `#`, paths with strange letters, and the intensities of a volume."""
+"""The options of a URL after `#`, paths with special characters, and the intensities of a volume."""
 
 from pathlib import Path
 from typing import Any

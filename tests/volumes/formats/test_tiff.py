@@ -36,7 +36,7 @@ GREY = {"photometric": "minisblack"}
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_layouts_and_compressions_read_as_tifffile_reads_them(tmp_path: Path, options: dict, dtype: str) -> None:
     if "jpeg" in options.values():
-        dtype = "uint8"  # all that JPEG has
+        dtype = "uint8"  # the only type that JPEG has
     if options.get("predictor") and dtype == "float32":
         options = options | {"predictor": 3}
     tifffile.imwrite(tmp_path / "a.tif", VOXELS.astype(dtype) * 3, **GREY, **options)
