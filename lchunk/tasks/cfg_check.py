@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,8 +39,13 @@ _LUIGI_KEYS = {
         "rpc_retry_wait", "scheduler_host", "scheduler_port", "scheduler_url", "rpc_log_retries",
     ),
 }  # fmt: skip
+_LEAST = {"workers": 1, "lock_size": 1}
+"""Least values of options of Luigi, which takes any number."""
 NEAR = 0.75
 """How alike two names are, by difflib's ratio, that one may be a slip of the other."""
+
+QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`"))
+"""A cfg takes the signs around a value for a part of it."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -134,7 +141,22 @@ def _check_luigi_keys(file: CfgFile) -> None:
                 )
         for name, parameter in _luigi_params(section).items():
             if name in values and "%" not in values[name] and "$" not in values[name]:
-                _parsed(parameter, values[name], name, f"[{section}] {name} in {place(file, section, name)}")
+                where = f"[{section}] {name} in {place(file, section, name)}"
+                _parsed(parameter, values[name], name, where)
+                if name == "logging_conf_file":
+                    _refuse_no_logging(values[name], where)
+
+
+def _refuse_no_logging(path: str, where: str) -> None:
+    """Raise where a file does not say how to log: Python names neither it nor what is wrong."""
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(OSError, ValueError, configparser.Error):
+        parser.read(path)
+    absent = [name for name in ("loggers", "handlers", "formatters") if not parser.has_section(name)]
+    if path and absent:
+        raise ValueError(
+            f"logging_conf_file must be a cfg of Python's logging, got {path!r}, which has no [{absent[0]}] ({where})"
+        )
 
 
 def _luigi_params(section: str) -> dict[str, Any]:
@@ -164,8 +186,14 @@ def origin_in_file(family: str, name: str) -> str:
 
 
 def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
+    if len(text) > 1 and (text[0], text[-1]) in QUOTES:
+        raise ValueError(f"{name} must be written without quotes, got {text} ({where})")
     try:
-        parameter.normalize(parameter.parse(text))
+        value = parameter.normalize(parameter.parse(text))
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError("nan is no number")
+        if name in _LEAST and value < _LEAST[name]:
+            raise ValueError(f"{name} must be at least {_LEAST[name]}, got {text}")
     except (ValueError, TypeError, ArithmeticError) as error:
         option = name.replace("_", "-")
         said = str(error)
