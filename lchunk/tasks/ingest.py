@@ -65,10 +65,10 @@ class Ingest(Stage):
     def validate(self) -> None:
         if self.external:
             return
-        if self.intensity_range and (len(self.intensity_range) != 2 or len(set(self.intensity_range)) != 2):
+        ends = self.intensity_range
+        if ends and not (len(ends) == len(set(ends)) == 2 and all(map(math.isfinite, ends))):
             raise ValueError(
-                f"intensity_range must be two different numbers low,high, got {self.intensity_range}; "
-                "set Ingest-intensity-range"
+                f"intensity_range must be two different numbers low,high, got {ends}; set Ingest-intensity-range"
             )
         if self.files().recipe() is not None:
             return  # it is being copied, or was: the recipe shows whether it is the same

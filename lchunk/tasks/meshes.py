@@ -63,7 +63,11 @@ class Mesh(Stage):
     def _segmentation(self) -> Layer:
         """The mip that is meshed."""
         stage = self.upstream(self.reading()[0])
-        return stage.files().mips[self.mip - 1] if isinstance(stage, Downsample) else stage.voxels
+        if not isinstance(stage, Downsample):
+            return stage.voxels
+        if self.mip > stage.mips:
+            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}; make more mips")
+        return stage.files().mips[self.mip - 1]
 
     @property
     def path(self) -> str:
@@ -75,8 +79,6 @@ class Mesh(Stage):
 
     def validate(self) -> None:
         stage = self.upstream(self.reading()[0])
-        if isinstance(stage, Downsample) and self.mip > stage.mips:
-            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}")
         if self.dust_threshold and stage.external:
             raise ValueError(
                 f"dust_threshold must be 0 for an external segmentation, as the sizes of its segments are not known, "
