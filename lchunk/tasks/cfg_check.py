@@ -60,7 +60,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def check_cfg(*, strict: bool = False) -> None:
-    """Raise where a cfg file is not there, or has a section, a key or a value that cannot be right.
+    """Raise where a cfg file is not there, or has a section, a key or a value that cannot be right; or the line has.
 
     Args:
         strict: also refuse sections that are like no known one, as a module that is not loaded may have.
@@ -80,6 +80,7 @@ def check_cfg(*, strict: bool = False) -> None:
     if file_of_dataset is not None:
         _check_keys(file_of_dataset)
         _check_values(file_of_dataset)
+    check_line()  # `luigi` itself takes an empty value for none
     set_checked()
 
 

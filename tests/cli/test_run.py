@@ -49,6 +49,14 @@ def by_lchunk(folder: Path, *words: str) -> Said:
             ["Ingest", "--workers", "two"],
             r"workers must be a whole number, got 'two' \(--workers on the command line\)",
         ),
+        (
+            ["LocalComponents", "--connectivity="],
+            r"must be one of 6, 18, 26, got '' \(--LocalComponents-connectivity on",
+        ),
+        (
+            ["Ingest", "--Inference-precision="],
+            r"must be one of float32, uint8, got '' \(--Inference-precision on the c",
+        ),
         (["Ingest", "--workers", "0"], r"workers must be at least 1, got 0 \(--workers on the command line\)"),
         (["Inference", "--framework", "pytorch"], r"model must be a file, got nothing"),
         (

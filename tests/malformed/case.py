@@ -47,7 +47,7 @@ def misspelt(word: str, draw: random.Random) -> str:
     """A word with one slip, which is no beginning of the right one.
 
     >>> misspelt("Segmentation", random.Random(1))
-    'Segemntation'
+    'Sementation'
     """
     letters = [place for place, letter in enumerate(word) if letter.isalpha()]
     while True:

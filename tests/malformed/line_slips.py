@@ -74,7 +74,7 @@ def misspelt_stage(draw: random.Random) -> Case:
     place = 0 if program == "luigi" else 1
     wrong = [misspelt(words[place], draw), words[place].lower(), words[place] + ",", "all"]
     words[place] = draw.choice(wrong if program == "luigi" else [*wrong, ""])
-    return _case("misspelt stage", words, (words[place] or "stage ''",), program)
+    return _case("misspelt stage", words, (words[place] or "stage",), program)
 
 
 def misspelt_option(draw: random.Random) -> Case:
