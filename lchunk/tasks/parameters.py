@@ -181,6 +181,8 @@ class LabelsParameter(Knob[tuple[int, ...]]):
         labels = tuple(sorted({int(label) for label in x}))
         if labels and labels[0] < 1:
             raise ValueError(f"{_option(self)} must be whole numbers above 0, separated by commas, got {labels[0]}")
+        if labels and labels[-1] >= 1 << 64:
+            raise ValueError(f"{_option(self)} must be labels below 2^64, as a uint64 holds them, got {labels[-1]}")
         return labels
 
     def serialize(self, x: tuple[int, ...]) -> str:
