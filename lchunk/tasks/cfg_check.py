@@ -6,7 +6,7 @@ import configparser
 import contextlib
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import luigi
@@ -140,7 +140,7 @@ def _check_luigi_keys(file: CfgFile) -> None:
                     f"a key of [{section}] must be an option of Luigi, got {key!r} in {place(file, section, key)}; "
                     f"the nearest is {meant}"
                 )
-        for name, parameter in _luigi_params(section).items():
+        for name, parameter in _luigi_keys_of(section):
             if name in values and "%" not in values[name] and "$" not in values[name]:
                 where = f"[{section}] {name} in {place(file, section, name)}"
                 _parsed(parameter, values[name], name, where)
@@ -158,6 +158,15 @@ def _refuse_no_logging(path: str, where: str) -> None:
         raise ValueError(
             f"logging_conf_file must be a cfg of Python's logging, got {path!r}, which has no [{absent[0]}] ({where})"
         )
+
+
+def _luigi_keys_of(section: str) -> Iterator[tuple[str, Any]]:
+    """Keys of a section of Luigi with the parameter that each sets; `default_scheduler_port` sets `scheduler_port`."""
+    for name, parameter in _luigi_params(section).items():
+        yield name, parameter
+        for path in filter(None, [parameter._config_path]):
+            if path["section"] == section:
+                yield path["name"].replace("-", "_"), parameter
 
 
 def _luigi_params(section: str) -> dict[str, Any]:

@@ -123,6 +123,10 @@ def test_a_cfg_without_a_dataset_leaves_the_dataset_of_the_folder(
         ("[Dataset]\nroot = a%b\n", r"root must be written with %% for each %"),
         ("[core]\nworkers = two\n", r"workers must be a whole number, got 'two' \(\[core\] workers in .*luigi.cfg:2\)"),
         ("[core]\nworkers = 0\n", r"workers must be at least 1, got 0 \(\[core\] workers in .*luigi.cfg:2\)"),
+        (
+            "[core]\ndefault_scheduler_port = x\n",
+            r"default-scheduler-port must be a whole number, got 'x' \(\[core\] d",
+        ),
         ("[core]\nlock_size = -1\n", r"lock_size must be at least 1, got -1"),
         ("[worker]\nping_interval = nan\n", r"ping-interval must be a number, got 'nan'"),
         ("root = a\n", r"must be a cfg of \[sections\]"),

@@ -33,11 +33,13 @@ def tried(case: Case, sandbox: Sandbox) -> str:
     """What was wrong with how a case was met; empty where nothing was."""
     folder = sandbox.folder(case)
     before = files_of(folder)
-    said = sandbox.started(case, folder)
+    said = sandbox.started(case, folder, sandbox.seconds * (6 if case.may_pass else 1))  # a run may take its time
     problem = (
         _success(case, folder, sandbox)
         if said.code == 0
-        else _refusal(case, said, before, folder) or ", ".join(sandbox.left_in_temporary_folder())
+        else _refusal(case, said, before, folder)
+        or _slow(said, sandbox.seconds)
+        or ", ".join(sandbox.left_in_temporary_folder())
     )
     return f"{case}: {problem}" if problem else ""
 
@@ -64,6 +66,10 @@ def _refusal(case: Case, said: Said, before: Files, folder: Path) -> str:
     after = files_of(folder)
     changed = sorted(name for name in before.keys() | after.keys() if before.get(name, 0) != after.get(name, 0))
     return f"it left or changed {changed[:5]}: {shown}" if changed else ""
+
+
+def _slow(said: Said, seconds: float) -> str:
+    return f"it took {said.seconds:.1f} s to say {said.last!r}" if said.seconds > seconds else ""
 
 
 def _success(case: Case, folder: Path, sandbox: Sandbox) -> str:

@@ -59,7 +59,7 @@ class Sandbox:
 
     Args:
         place: an empty folder, for all of them.
-        seconds: that a command may take.
+        seconds: that a refusal may take.
     """
 
     def __init__(self, place: Path, seconds: float) -> None:
@@ -99,7 +99,7 @@ class Sandbox:
             case.prepare(path)
         return path
 
-    def started(self, case: Case, folder: Path, seconds: float = 0) -> Said:
+    def started(self, case: Case, folder: Path, seconds: float) -> Said:
         """Run a case's command in a folder until it ends, or its time is over."""
         home = self.place / "home"
         shutil.rmtree(home, ignore_errors=True)
@@ -109,7 +109,7 @@ class Sandbox:
         out, err = self.place / "out.txt", self.place / "err.txt"
         wanted = {
             "program": case.program, "words": words, "folder": str(folder), "environment": environment, "out": str(out),
-            "err": str(err), "seconds": seconds or self.seconds, "repository": str(REPOSITORY),
+            "err": str(err), "seconds": seconds, "repository": str(REPOSITORY),
             "own_process": case.own_process,
         }  # fmt: skip
         assert self.server.stdin is not None
