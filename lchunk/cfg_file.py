@@ -15,6 +15,8 @@ from pathlib import Path
 
 _COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
 """A comment behind a value: a sign between blanks, so that `run #3/raw.h5` stays a path."""
+_BEHIND_HEADER = re.compile(r"^(\[.+\])(?!\s*$|\s+[#;])(.*)$", re.MULTILINE)
+"""What follows a section's header on its line, which ConfigParser drops."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def read_cfg(path: Path) -> CfgFile:
     try:
         text = path.read_text()
         parser.read_string(text, str(path))
+        _refuse_lost_words(text, path, parser)
     except (configparser.Error, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {said}") from error
@@ -57,6 +60,22 @@ def without_comment(value: str) -> str:
     ('40,4,4', '/data/run #3/raw.h5')
     """
     return _COMMENT.sub("", value).strip() if "#" in value or ";" in value else value
+
+
+def _refuse_lost_words(text: str, path: Path, parser: configparser.RawConfigParser) -> None:
+    """Raise where ConfigParser would drop words, or take a line for the end of the value above it."""
+    if behind := _BEHIND_HEADER.search(text):
+        number = text.count("\n", 0, behind.start()) + 1
+        raise configparser.Error(
+            f"{behind[2].strip()!r} behind {behind[1]} in line {number}; write it on a line of its own"
+        )
+    for section in parser.sections():
+        for key, value in parser.items(section):
+            below = next((line for line in value.splitlines()[1:] if re.match(r"[\w-]+\s*=", line)), None)
+            if below is not None:
+                raise configparser.Error(
+                    f"an indented line {below!r}, which belongs to {key} of [{section}]; begin it at the margin"
+                )
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
@@ -87,7 +106,14 @@ def refuse_unreadable_cfg() -> None:
     refuse_absent_cfg()
     for path in filter(None, ("/etc/luigi/luigi.cfg", "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH"))):
         if Path(path).is_file():
-            read_cfg(Path(path))
+            file = read_cfg(Path(path))
+            # Luigi reads this one while it is imported, and names neither the key nor the file
+            value = file.sections.get("core", {}).get("autoload_range", "false")
+            if value.lower() not in configparser.RawConfigParser.BOOLEAN_STATES and not set("%$") & set(value):
+                where = place(file, "core", "autoload_range")
+                raise ValueError(
+                    f"autoload_range must be true or false, got {value!r} ([core] autoload_range in {where})"
+                )
 
 
 def dataset_root() -> str | None:

@@ -33,6 +33,8 @@ def completion(arguments: argparse.Namespace) -> None:
     `words` prints what may follow `lchunk run`, for the script.
     """
     bash = BASH.format(commands=" ".join(COMMANDS))
+    if arguments.stage and arguments.shell != "words":
+        raise ValueError(f"completion must be of one shell, got {arguments.stage!r} after it; leave that out")
     if arguments.shell == "words":
         print("\n".join(_words(arguments.stage)))
     else:
@@ -52,7 +54,7 @@ def _words(stage: str) -> list[str]:
 
 def add_commands(commands: Any) -> None:
     """Add `completion`."""
-    command = commands.add_parser("completion", description=completion.__doc__, allow_abbrev=False)
+    command = commands.add_parser("completion", description=completion.__doc__)
     command.add_argument("shell", choices=("bash", "zsh", "words"))
     command.add_argument("stage", nargs="?", default="", help=argparse.SUPPRESS)
     command.set_defaults(run=completion)

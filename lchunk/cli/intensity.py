@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def add_commands(commands: Any) -> None:
     """Add `intensity`."""
-    command = commands.add_parser("intensity", description=run.__doc__, allow_abbrev=False)
+    command = commands.add_parser("intensity", description=run.__doc__)
     command.add_argument("image", metavar="IMAGE", help="path or URL of the image; see docs/inputs.md")
     command.add_argument(
         "low", nargs="?", type=float, default=0.1, help="percentage of the voxels that become black; 0.1"

@@ -34,6 +34,8 @@ COMMANDS = {
 """By name: the module that adds it, and what it does."""
 NO_DATASET = ("", "new", "intensity", "completion")
 """Commands that read no cfg."""
+WITH_A_STAGE = ("run", "enqueue")
+"""Commands whose line goes on with what Luigi takes."""
 DEBUG = "LCHUNK_DEBUG"
 
 ABOUT = """\
@@ -52,7 +54,10 @@ The dataset is that of ./luigi.cfg, or of the file that the variable LUIGI_CONFI
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, with the nearest right option."""
+    """Errors in one line, with the nearest right option. The beginning of an option is no option."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """End with one line."""
@@ -73,7 +78,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         only: the command that will run; the others get their line of help alone. None: all commands are whole.
     """
     top = Parser(
-        prog="lchunk", description=ABOUT, epilog=STEPS, allow_abbrev=False,
+        prog="lchunk", description=ABOUT, epilog=STEPS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     top.add_argument("--version", action="store_true", help="print the version")
@@ -165,8 +170,9 @@ def _run(command: str, words: Sequence[str]) -> int | str | None:
         return codes.DONE
     if not command:
         line.print_help()
+        print("lchunk: a command must follow, got none; the first lines above list them", file=sys.stderr)
         return codes.USAGE
-    if rest and not hasattr(arguments, "stage"):
+    if rest and command not in WITH_A_STAGE:
         _of_command(line, command).error(f"unrecognized arguments: {' '.join(rest)}")
     if command == "work":
         importlib.import_module("lchunk.tasks.cfg_check").check_cfg()  # rather than fail with each message

@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from luigi.task_register import Register
 from lchunk.cli import codes
 from lchunk.tasks.cfg import families
 from lchunk.tasks.cfg_check import nearest
+from lchunk.tasks.reasons import DEBUG
 from lchunk.workers.messages import STAGES
 
 
@@ -31,10 +33,15 @@ def load_module(name: str) -> None:
     """Import the module of a stage; one in the current folder is found too, as by `python -m`.
 
     Raises:
-        SystemExit: there is none of that name.
+        SystemExit: there is none of that name, or it cannot be imported.
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise usage_error(
+            f"--module must be a Python module, as tasks.quickstart, got {name!r}; "
+            "write dots for slashes, and leave .py out"
+        )
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -43,6 +50,15 @@ def load_module(name: str) -> None:
         raise usage_error(
             f"--module must be a Python module, got {name!r}, and there is no {error.name}; "
             "it is looked for in the current folder and in PYTHONPATH"
+        ) from error
+    except (OSError, ValueError, ImportError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        raise usage_error(
+            f"--module must be a module that can be imported, got {type(error).__name__} in {name}: {error}; "
+            "correct it, or see where with --debug"
         ) from error
 
 

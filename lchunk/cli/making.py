@@ -11,9 +11,12 @@ from typing import Any
 from lchunk.chunk_logs import amount
 from lchunk.cli.intensity import intensity_section
 from lchunk.cli.plan import Plan, plan
+from lchunk.geometry.bbox import Triple
 from lchunk.tasks.memory import free_memory
-from lchunk.tasks.parameters import number_text, size_parameter
+from lchunk.tasks.parameters import TupleParameter, number_text, size_parameter
+from lchunk.tasks.places import RootParameter
 from lchunk.volumes.formats import open_volume
+from lchunk.volumes.store import open_store
 from lchunk.volumes.volume import Volume, VoxelSize
 
 CFG = "luigi.cfg"
@@ -86,9 +89,8 @@ def new(arguments: argparse.Namespace) -> None:
         )
     voxel_size, note = _voxel_size(volume, arguments.voxel_size)
     path = _free_name(arguments.cfg, arguments.image)
-    patch = tuple(int(side) for side in re.findall(r"\d+", arguments.patch)) if arguments.patch else None
-    if patch is not None and (len(patch) != 3 or min(patch) < 1):
-        raise ValueError(f"--patch must be three whole numbers z,y,x above 0, got {arguments.patch!r}")
+    patch = _patch(arguments.patch) if arguments.patch else None
+    refuse_wrong_files(arguments)
     memory, _ = free_memory(0, "cpu")
     planned = plan(volume.bounds, voxel_size, min(memory // 2, MOST_MEMORY), patch)
     text = cfg_text(arguments, volume, voxel_size, note, planned)
@@ -136,6 +138,31 @@ def _voxel_size(volume: Volume, given: str) -> tuple[VoxelSize, str]:
     return own, "; those of the image"
 
 
+def _patch(text: str) -> Triple:
+    try:
+        patch: Triple = TupleParameter().parse(text)
+    except ValueError:
+        patch = (0, 0, 0)
+    if min(patch) < 1:
+        raise ValueError(f"--patch must be three whole numbers z,y,x above 0, got {text!r}; such as 20,256,256")
+    return patch
+
+
+def refuse_wrong_files(arguments: argparse.Namespace) -> None:
+    """Raise where the net, its weights or the folder of the results cannot be.
+
+    Raises:
+        FileNotFoundError: the net or its weights are absent.
+        ValueError: weights have no net, or the folder is no path.
+    """
+    for option, path in (("--model", arguments.model), ("--weights", arguments.weights)):
+        if path and "://" not in path and not Path(path).expanduser().is_file():
+            raise FileNotFoundError(f"{option} must be a file, got {path}, which is not there; correct its path")
+    if arguments.weights and not arguments.model:
+        raise ValueError(f"--weights must come with a net, got {arguments.weights} alone; add --model FILE")
+    open_store(RootParameter().parse(arguments.root))
+
+
 def _sizes(text: str) -> tuple[float, ...]:
     parameter = size_parameter()
     parameter._attribute_name = "voxel_size"
@@ -154,8 +181,10 @@ def _in_place(url: str) -> str:
 
 def _value(text: str) -> str:
     """A text as a cfg takes it."""
-    if "\n" in text or re.search(r"\s[#;](\s|$)", text):
-        raise ValueError(f"a path in a cfg must not hold a line's end or a lone # or ;, got {text!r}; rename it")
+    if "\n" in text or re.search(r"\s[#;](\s|$)|^[\"'`“]", text):
+        raise ValueError(
+            f"a path in a cfg must hold no line's end, no lone # or ;, nor begin with a quote, got {text!r}; rename it"
+        )
     return text.replace("%", "%%")
 
 
@@ -179,7 +208,7 @@ def _numbers(numbers: Any) -> str:
 
 def add_commands(commands: Any) -> None:
     """Add `new`."""
-    command = commands.add_parser("new", description=new.__doc__, allow_abbrev=False)
+    command = commands.add_parser("new", description=new.__doc__)
     command.add_argument("image", help="path or URL: file.h5:/dataset, a TIFF stack, a folder of sections, OME-Zarr …")
     command.add_argument("--voxel-size", default="", metavar="Z,Y,X", help="nanometres; default: the image's own")
     command.add_argument(

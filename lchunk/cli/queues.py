@@ -12,7 +12,9 @@ from typing import Any
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
+from lchunk.cli.lines import load_module, parsed_line
 from lchunk.cli.running import add_stage, luigi_line
+from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
@@ -38,7 +40,9 @@ def enqueue(arguments: argparse.Namespace) -> int:
     --until-done send each next part as soon as its inputs are complete. No net is loaded: workers check it.
     """
     logs.configure(json_lines=arguments.json_logs)
-    with CmdlineParser.global_instance(luigi_line(arguments)) as line:
+    with parsed_line(luigi_line(arguments)) as line:
+        check_cfg(strict=True)
+        check_line()
         options = options_given(line)
         routes = _routes(arguments)
         if arguments.until_done and routes is not None:
@@ -94,6 +98,8 @@ def work(arguments: argparse.Namespace) -> int:
     SIGTERM: takes no more, ends the current task within the grace, or gives it back. Ctrl-C: gives it back at once.
     """
     logs.configure(json_lines=arguments.json_logs)
+    for module in arguments.module:
+        load_module(module)
     terms = Terms(
         visibility=arguments.visibility, exit_when_empty=arguments.exit_when_empty, max_tasks=arguments.max_tasks,
         max_minutes=arguments.max_minutes, idle_minutes=arguments.idle_minutes, modules=(STAGES, *arguments.module),
@@ -174,7 +180,7 @@ def _add_queue(command: argparse.ArgumentParser) -> None:
 
 def _add_enqueue(commands: Any) -> None:
     command = commands.add_parser(
-        "enqueue", help="send what can be done now to a queue", description=enqueue.__doc__, allow_abbrev=False,
+        "enqueue", help="send what can be done now to a queue", description=enqueue.__doc__,
         epilog=f"exit codes: 0 sent, or all is complete; {NOT_DRAINED} the queue still holds messages; "
         f"{FAILED} the rest was given up; {INTERRUPTED} interrupted; 1 anything else, as a queue that does not exist, "
         "is out of reach or refuses the credentials",
@@ -200,7 +206,7 @@ def _add_enqueue(commands: Any) -> None:
 
 def _add_work(commands: Any) -> None:
     command = commands.add_parser(
-        "work", help="make the tasks of a queue", description=work.__doc__, allow_abbrev=False,
+        "work", help="make the tasks of a queue", description=work.__doc__,
         epilog=f"exit codes: 0 all that came was made, or given back for the machine's or the network's fault; "
         f"{FAILED} some failed, or this worker could not do them; {ENDED_ITSELF} the worker ended itself, as the fault "
         f"may be its own (cfg, version, modules, device); {INTERRUPTED} interrupted; 1 anything else, as a queue that "

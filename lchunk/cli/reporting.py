@@ -10,6 +10,8 @@ from lchunk.chunk_logs import course_lines
 from lchunk.failures import failure_lines
 from lchunk.volumes.store import Store, open_store
 
+DRAWN = (".png", ".svg", ".pdf")
+"""Suffixes of files that a curve can be drawn to."""
 ROOT_HELP = "the dataset's folder; default: [Dataset] root of the cfg"
 
 
@@ -52,6 +54,8 @@ def curve(arguments: argparse.Namespace) -> None:
     """Print the scores at many thresholds, and draw them where a file is given."""
     from lchunk.scores import CURVE, curve_lines, required_scores  # noqa: PLC0415
 
+    if arguments.plot is not None and not arguments.plot.endswith(DRAWN):
+        raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {arguments.plot!r}; name one, as curve.png")
     curves = required_scores(_store(arguments), CURVE, arguments.layer)
     if arguments.plot and len(curves) > 1:
         raise ValueError(
@@ -70,7 +74,7 @@ def curve(arguments: argparse.Namespace) -> None:
 def add_commands(commands: Any) -> None:
     """Add `status`, `scores` and `curve`."""
     for run in (status, scores, curve):
-        command = commands.add_parser(run.__name__, description=run.__doc__, allow_abbrev=False)
+        command = commands.add_parser(run.__name__, description=run.__doc__)
         command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
         command.set_defaults(run=run)
         if run is not status:

@@ -20,7 +20,7 @@ from lchunk.cli import codes
 from lchunk.cli.console import Console
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
-from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage
+from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
 from lchunk.cli.locks import held_lock
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         from lchunk.cli.teaching import print_help  # noqa: PLC0415 - seldom needed
 
         print_help(arguments.command, find_task(arguments.stage) if arguments.stage else None)
-        return codes.DONE if arguments.help else codes.USAGE
+        if arguments.help:
+            return codes.DONE
+        raise usage_error("a stage must be named, got none; `lchunk stages` lists them")
     refuse_wrong_stage(arguments)
     central = arguments.central or bool(arguments.scheduler)
     if central:
@@ -118,8 +120,13 @@ def _is_complete(line: CmdlineParser) -> bool:
 def _refuse_silence() -> None:
     """Raise an error if no central scheduler answers: Luigi would retry for minutes."""
     url = scheduler_url()
-    parts = urllib.parse.urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise ValueError(f"a scheduler's address must be HOST:PORT or a URL, got {url}: {error}; correct it") from error
+    if not parts.scheme.startswith("http"):
+        raise ValueError(f"a scheduler's URL must be http:// or https://, got {url}; name it HOST:PORT")
     try:
         socket.create_connection((parts.hostname or "localhost", port), SCHEDULER_SECONDS).close()
     except OSError as error:
@@ -141,7 +148,7 @@ def add_commands(commands: Any) -> None:
     """Add `run`."""
     code_lines = [f"  {code:3} {meaning}" for code, meaning in codes.MEANING.items()]
     command = commands.add_parser(
-        "run", description=run.__doc__, epilog="\n".join(["exit codes:", *code_lines]), allow_abbrev=False,
+        "run", description=run.__doc__, epilog="\n".join(["exit codes:", *code_lines]),
         add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add_stage(command, nargs="?", default="")

@@ -130,6 +130,6 @@ def _layers(text: str) -> str:
 
 def add_commands(commands: Any) -> None:
     """Add `stages`."""
-    command = commands.add_parser("stages", description=stages.__doc__, allow_abbrev=False)
+    command = commands.add_parser("stages", description=stages.__doc__)
     command.add_argument("--module", default=STAGES, help=f"where the stages are; default: {STAGES}")
     command.set_defaults(run=stages)

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 def add_commands(commands: Any) -> None:
     """Add `verify`."""
     command = commands.add_parser(
-        "verify", description=run.__doc__, allow_abbrev=False,
+        "verify", description=run.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"exit codes: {codes.DONE} all files exist and are whole; {codes.MISSING_DATA} some are missing, no "
         f"other fault; {codes.FAILED} some are damaged, foreign or mixed; {codes.REFUSED} refused",

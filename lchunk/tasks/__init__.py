@@ -29,11 +29,11 @@ from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LocalLevels, SectionLevels
 
+if is_luigi_command():
+    tell_at_the_end()  # also of a cfg that the next line refuses
 settle()
 set_luigi_options()
 watch_failures()
-if is_luigi_command():
-    tell_at_the_end()
 
 __all__ = [
     "Agglomeration",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import luigi
@@ -37,8 +39,13 @@ _LUIGI_KEYS = {
         "rpc_retry_wait", "scheduler_host", "scheduler_port", "scheduler_url", "rpc_log_retries",
     ),
 }  # fmt: skip
+_LEAST = {"workers": 1, "lock_size": 1}
+"""Least values of options of Luigi, which takes any number."""
 NEAR = 0.75
 """How alike two names are, by difflib's ratio, that one may be a slip of the other."""
+
+QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`"))
+"""A cfg takes the signs around a value for a part of it."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -53,7 +60,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def check_cfg(*, strict: bool = False) -> None:
-    """Raise an error if a cfg file does not exist, or has an unknown section or key, or a value that is not allowed.
+    """Raise an error if a cfg file is absent, or if it or the command line has an unknown name or a wrong value.
 
     Args:
         strict: also refuse sections that resemble no known name; they may belong to a module that is not loaded.
@@ -73,6 +80,7 @@ def check_cfg(*, strict: bool = False) -> None:
     if file_of_dataset is not None:
         _check_keys(file_of_dataset)
         _check_values(file_of_dataset)
+    check_line()  # `luigi` itself takes an empty value for none
     set_checked()
 
 
@@ -132,9 +140,33 @@ def _check_luigi_keys(file: CfgFile) -> None:
                     f"a key of [{section}] must be an option of Luigi, got {key!r} in {place(file, section, key)}; "
                     f"the nearest is {meant}"
                 )
-        for name, parameter in _luigi_params(section).items():
+        for name, parameter in _luigi_keys_of(section):
             if name in values and "%" not in values[name] and "$" not in values[name]:
-                _parsed(parameter, values[name], name, f"[{section}] {name} in {place(file, section, name)}")
+                where = f"[{section}] {name} in {place(file, section, name)}"
+                _parsed(parameter, values[name], name, where)
+                if name == "logging_conf_file":
+                    _refuse_no_logging(values[name], where)
+
+
+def _refuse_no_logging(path: str, where: str) -> None:
+    """Raise where a file does not say how to log: Python names neither it nor what is wrong."""
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(OSError, ValueError, configparser.Error):
+        parser.read(path)
+    absent = [name for name in ("loggers", "handlers", "formatters") if not parser.has_section(name)]
+    if path and absent:
+        raise ValueError(
+            f"logging_conf_file must be a cfg of Python's logging, got {path!r}, which has no [{absent[0]}] ({where})"
+        )
+
+
+def _luigi_keys_of(section: str) -> Iterator[tuple[str, Any]]:
+    """Keys of a section of Luigi with the parameter that each sets; `default_scheduler_port` sets `scheduler_port`."""
+    for name, parameter in _luigi_params(section).items():
+        yield name, parameter
+        for path in filter(None, [parameter._config_path]):
+            if path["section"] == section:
+                yield path["name"].replace("-", "_"), parameter
 
 
 def _luigi_params(section: str) -> dict[str, Any]:
@@ -164,8 +196,14 @@ def origin_in_file(family: str, name: str) -> str:
 
 
 def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
+    if len(text) > 1 and (text[0], text[-1]) in QUOTES:
+        raise ValueError(f"{name} must be written without quotes, got {text} ({where})")
     try:
-        parameter.normalize(parameter.parse(text))
+        value = parameter.normalize(parameter.parse(text))
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError("nan is no number")
+        if name in _LEAST and value < _LEAST[name]:
+            raise ValueError(f"{name} must be at least {_LEAST[name]}, got {text}")
     except (ValueError, TypeError, ArithmeticError) as error:
         option = name.replace("_", "-")
         said = str(error)

@@ -13,6 +13,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.cfg_check import check_cfg
 from lchunk.tasks.parameters import BboxParameter, CountParameter, TextParameter, TupleParameter, size_parameter
+from lchunk.tasks.places import RootParameter
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
@@ -22,7 +23,7 @@ from lchunk.volumes.volume import VoxelSize
 class Dataset(luigi.Config):
     """What every stage shares; each value can be given as `--Dataset-…` too."""
 
-    root: str = TextParameter(default="data/lchunk", description="folder of all layers: a path or file://…")
+    root: str = RootParameter(default="data/lchunk", description="folder of all layers: a path or file://…")
     image: str = TextParameter(
         default="",
         description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "

@@ -51,8 +51,16 @@ class Downsample(Stage):
             raise ValueError(
                 f"of must be the layer that {type(upstream).__name__} writes, {upstream.path}, got {self.of}"
             )
+        self._check_factor()
+
+    def _check_factor(self) -> None:
+        if max(self.factor) < 2:
+            raise ValueError(
+                f"factor must be at least 2 along one axis, got {self.factor} (zyx); set Downsample-factor, as 1,2,2"
+            )
         for axis, side, factor in zip("zyx", self._source.chunk_shape, self.factor, strict=True):
-            if factor < 1 or side % factor**self.mips:
+            # more mips than a side has bits leave nothing of it
+            if factor < 1 or (factor > 1 and self.mips > side.bit_length()) or side % factor**self.mips:
                 raise ValueError(
                     f"the chunk_shape of {self.of} must be divisible by factor {factor} {self.mips} times "
                     f"along {axis}, got {side}; make fewer mips, or change the chunk shape"
@@ -84,6 +92,7 @@ class Downsample(Stage):
         return self._source.grid
 
     def files(self) -> Pyramid:
+        self._check_factor()
         mips = [self._source]
         for _ in range(self.mips):
             mips.append(mips[-1].coarser(self.factor))

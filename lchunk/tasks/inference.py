@@ -133,11 +133,10 @@ class Inference(Stage):
     batch: int = CountParameter(
         default=1, least=1, significant=False, description="patches at once; as the device, it may change a last bit"
     )
-    memory: float = luigi.FloatParameter(
-        default=0,
-        significant=False,
+    memory: float = RangeParameter(
+        least=0, most=1e6, default=0, significant=False,
         description="GB that a chunk may take beside the loaded net; default: what is free",
-    )
+    )  # fmt: skip
 
     # ---- the layer
 

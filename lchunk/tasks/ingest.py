@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +40,7 @@ class Ingest(Stage):
     intensity_range: tuple[float, ...] = TupleParameter(
         of=float,
         rule="two different numbers low,high",
-        valid=lambda intensities: len(intensities) == len(set(intensities)) in (0, 2),
+        valid=lambda ends: len(ends) == len(set(ends)) in (0, 2) and all(map(math.isfinite, ends)),
         form="LOW,HIGH",
         default=(),
         description="low,high: the intensities that become 0 and 255, for images that are not uint8; "

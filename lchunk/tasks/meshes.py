@@ -44,8 +44,8 @@ class Mesh(Stage):
     )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
     ids: tuple[int, ...] = TupleParameter(
-        rule="whole numbers above 0, separated by commas",
-        valid=lambda labels: all(label > 0 for label in labels),
+        rule="whole numbers above 0 and below 2^64, separated by commas",
+        valid=lambda labels: all(0 < label < 1 << 64 for label in labels),
         distinct=True,
         form="N,N,…",
         default=(),
@@ -70,7 +70,11 @@ class Mesh(Stage):
     def _segmentation(self) -> Layer:
         """The mip that is meshed."""
         stage = self.upstream(self.reading()[0])
-        return stage.files().mips[self.mip - 1] if isinstance(stage, Downsample) else stage.voxels
+        if not isinstance(stage, Downsample):
+            return stage.voxels
+        if self.mip > stage.mips:
+            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}; make more mips")
+        return stage.files().mips[self.mip - 1]
 
     @property
     def path(self) -> str:
@@ -82,8 +86,6 @@ class Mesh(Stage):
 
     def validate(self) -> None:
         stage = self.upstream(self.reading()[0])
-        if isinstance(stage, Downsample) and self.mip > stage.mips:
-            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}")
         if self.dust_threshold and stage.external:
             raise ValueError(
                 "dust_threshold must be 0 for an external segmentation, because the sizes of its segments are unknown, "

@@ -50,6 +50,8 @@ def reason(error: BaseException, task: luigi.Task | None = None) -> str:
     """
     task = blamed(error) or task
     message = str(error).strip()
+    if isinstance(error, TaskClassException):
+        message = " ".join(message.split())  # Luigi lists its candidates in lines
     if isinstance(error, OSError) and error.strerror:
         message = ": ".join([error.strerror, *(str(name) for name in (error.filename,) if name)])
     if not is_expected(error):

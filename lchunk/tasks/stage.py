@@ -32,6 +32,7 @@ from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter
+from lchunk.tasks.places import LayerNameParameter, RootParameter
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import ChunkFiles, Recipe, Records, missing
@@ -115,7 +116,7 @@ class Stage(luigi.Task):
         default=None, description="what to make, z0-z1_y0-y1_x0-x1 in whole chunks; default: the whole volume"
     )
     root: str = InheritedParameter(
-        kind=TextParameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
+        kind=RootParameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
     )
     chunk_shape: tuple[int, int, int] = InheritedParameter(
         kind=TupleParameter(),
@@ -127,7 +128,7 @@ class Stage(luigi.Task):
         source=Dataset,
         description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk",
     )
-    layer_name: str = TextParameter(
+    layer_name: str = LayerNameParameter(
         default="", description="write to a layer of this name; layers made from it are named after it"
     )
     external: str = TextParameter(default="", description="URL of a volume to read instead of running this stage")

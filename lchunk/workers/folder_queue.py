@@ -56,8 +56,11 @@ class FolderQueue:
         self._ready: list[str] = []
 
     def create(self, visibility: float) -> None:
-        self.graves.mkdir(parents=True, exist_ok=True)
-        self.messages.mkdir(exist_ok=True)
+        try:
+            self.graves.mkdir(parents=True, exist_ok=True)
+            self.messages.mkdir(exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise self._no_folder() from error
 
     def send(self, bodies: Sequence[str], delay: float = 0) -> None:
         self._messages()
@@ -168,6 +171,11 @@ class FolderQueue:
             raise FileNotFoundError(
                 f"queue {self.address} must exist, and does not; create it with: lchunk queue create {self.address}"
             ) from error
+        except NotADirectoryError as error:
+            raise self._no_folder() from error
+
+    def _no_folder(self) -> NotADirectoryError:
+        return NotADirectoryError(f"queue {self.address} must be a folder, got a file, or a path through one; move it")
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,6 @@ import io
 import math
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register, TaskClassException
 
+from lchunk.tasks.places import is_inside
 from lchunk.tasks.stage import Stage
 from lchunk.workers.messages import STAGES, Options, TaskMessage
 
@@ -32,7 +32,6 @@ MOST_CHUNKS = 1_000_000
 """Most chunks of one message: the listing of a region holds all of them in memory."""
 REMEMBERED = 1024
 NO_OPTIONS = contextlib.nullcontext()
-ODD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 class UnfitError(ValueError):
@@ -219,8 +218,7 @@ def _refuse_other_than_own(knob: Knob, value: str | bool) -> None:
 
 def _refuse_outside(name: str | bool) -> None:
     """Raise where the name of a layer leads out of the root."""
-    parts = name.split("/") if isinstance(name, str) else [""]
-    if name and (ODD_CHARACTERS.search(str(name)) or any(part in ("", ".", "..") for part in parts)):
+    if name and not (isinstance(name, str) and is_inside(name)):
         raise UnfitError(f"layer-name of a message must be a folder inside the root, got {name!r}")
 
 

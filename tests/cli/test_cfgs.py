@@ -122,7 +122,29 @@ def test_a_cfg_without_a_dataset_leaves_the_dataset_of_the_folder(
         ("[Dataset]\nmax_blocks = many\n", r"max-blocks must be a whole number, at least 1, got 'many'"),
         ("[Dataset]\nroot = a%b\n", r"root must be written with %% for each %"),
         ("[core]\nworkers = two\n", r"workers must be a whole number, got 'two' \(\[core\] workers in .*luigi.cfg:2\)"),
+        ("[core]\nworkers = 0\n", r"workers must be at least 1, got 0 \(\[core\] workers in .*luigi.cfg:2\)"),
+        (
+            "[core]\ndefault_scheduler_port = x\n",
+            r"default-scheduler-port must be a whole number, got 'x' \(\[core\] d",
+        ),
+        ("[core]\nlock_size = -1\n", r"lock_size must be at least 1, got -1"),
+        ("[worker]\nping_interval = nan\n", r"ping-interval must be a number, got 'nan'"),
         ("root = a\n", r"must be a cfg of \[sections\]"),
+        (
+            "[Dataset] root = a\n",
+            r"luigi.cfg must be a cfg .*: 'root = a' behind \[Dataset\] in line 1; write it on a l",
+        ),
+        ("\n[Dataset],\n", r"got: ',' behind \[Dataset\] in line 2"),
+        ("[Dataset]\nroot = a\n  image = b\n", r"an indented line 'image = b', which belongs to root of \[Dataset\]"),
+        (
+            '[Dataset]\nroot = "a"\n',
+            r'root must be written without quotes, got "a" \(\[Dataset\] root in .*luigi.cfg:2\)',
+        ),
+        ("[Segmentation]\nthreshold = '0.5'\n", "threshold must be written without quotes, got '0.5'"),
+        (
+            "[core]\nlogging_conf_file = no.cfg\n",
+            r"must be a cfg of Python's logging, got 'no.cfg', which has no \[loggers",
+        ),
     ],
 )
 def test_a_slip_is_refused(text: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +158,31 @@ def test_a_slip_is_refused(text: str, rule: str, tmp_path: Path, monkeypatch: py
         check_cfg(strict=True)
     with pytest.raises(ValueError, match=rule):  # again, as for the next message of a worker
         check_cfg()
+
+
+@pytest.mark.parametrize("header", ["[Dataset]   # mine", "[Dataset]\t; mine", "[Dataset]  "])
+def test_a_comment_behind_a_header_is_a_comment(header: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_cfgs(monkeypatch, write(tmp_path / "luigi.cfg", f"{header}\nroot = a\n"))
+    check_cfg(strict=True)
+    assert Dataset().root == "a"
+
+
+def test_a_file_that_says_how_to_log_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = write(tmp_path / "log.cfg", "[loggers]\n[handlers]\n[formatters]\n")
+    read_cfgs(monkeypatch, write(tmp_path / "luigi.cfg", f"[core]\nlogging_conf_file = {log}\n"))
+    check_cfg(strict=True)
+
+
+@pytest.mark.parametrize("command", [lchunk, luigi])
+def test_an_indented_line_is_refused_before_anything_is_made(command: object, tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (8, 8, 8), (0, 0, 0))
+    cfg = (tmp_path / "luigi.cfg").read_text()
+    (tmp_path / "luigi.cfg").write_text(cfg.replace("\nimage = ", "\n  image = "))
+    said = command(tmp_path, *(["run", "Ingest"] if command is lchunk else ["Ingest"]))  # type: ignore[operator]
+    assert said.code != 0
+    assert re.search(r"^lchunk: Error: .*luigi.cfg must be a cfg .* belongs to root of \[Dataset\]", said.last)
+    assert "Traceback" not in said.err
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "state") == ["a.h5", "luigi.cfg"]
 
 
 def test_a_section_like_no_other_is_refused_where_all_modules_are_known(
@@ -196,6 +243,15 @@ def test_a_file_that_is_no_cfg_is_named(broken: bytes, command: str, tmp_path: P
     assert said.code == (35 if command == "run" else 1)
     assert said.last.startswith("lchunk: Error: luigi.cfg must be a cfg of [sections]")
     assert len(said.err.splitlines()) == 1
+
+
+def test_the_option_that_luigi_reads_first_is_checked_before_luigi_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "luigi.cfg").write_text("[core]\nautoload_range = perhaps\n")
+    said = lchunk(tmp_path, "run", "Ingest")
+    assert said.code == 35
+    assert said.err == (
+        "lchunk: Error: autoload_range must be true or false, got 'perhaps' ([core] autoload_range in luigi.cfg:2)\n"
+    )
 
 
 def test_a_pipeline_next_to_the_user_is_found(tmp_path: Path) -> None:

@@ -155,6 +155,27 @@ def test_what_has_no_percentiles_is_refused(tmp_path: Path, words: list[str], ru
     assert rule in said.last
 
 
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["--patch", "1.5,12"], "--patch must be three whole numbers z,y,x above 0, got '1.5,12'"),
+        (["--patch=-8,8,8"], "--patch must be three whole numbers z,y,x above 0, got '-8,8,8'"),
+        (["--patch", "8x8x8"], "--patch must be three whole numbers z,y,x above 0, got '8x8x8'"),
+        (["--model", "net.py"], "--model must be a file, got net.py, which is not there"),
+        (["--model", __file__, "--weights", "net.pt"], "--weights must be a file, got net.pt, which is not there"),
+        (["--weights", __file__], f"--weights must come with a net, got {__file__} alone"),
+        (["--root", ""], "root must be the dataset's folder, got nothing"),
+        (["--root", "s3://mouse"], "a store must be a path or file://…, got 's3://mouse'"),
+        (["--root", '"out"'], "nor begin with a quote, got '\"out\"'"),
+    ],
+)
+def test_what_cannot_run_is_written_into_no_cfg(tmp_path: Path, words: list[str], rule: str) -> None:
+    said = lchunk(tmp_path, "new", without_voxel_size(tmp_path), "--voxel-size", "8,8,8", *words)
+    assert said.code == 1
+    assert rule in said.last
+    assert not list(tmp_path.glob("*.cfg"))
+
+
 SIDES = st.tuples(*[st.integers(1, 100_000)] * 3)
 SIZES = st.tuples(*[st.sampled_from([1.0, 4.0, 8.0, 10.0, 40.0])] * 3)
 

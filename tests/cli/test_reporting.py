@@ -54,6 +54,14 @@ def test_scores_tell_the_worst_segments(
     assert lines[-2].startswith("worst splits:")
 
 
+@pytest.mark.parametrize("file", ["", "curve", "curve.xyz", "png"])
+def test_a_curve_is_drawn_to_a_file_of_a_known_format_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"--plot must be a file of .png, .svg, .pdf, got '{file}'"):
+        run(monkeypatch, "curve", str(tmp_path), "--plot", file)
+
+
 @pytest.mark.parametrize("command", ["status", "view"])
 def test_a_folder_without_layers_is_one_line_and_exit_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str

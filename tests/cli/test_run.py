@@ -49,6 +49,15 @@ def by_lchunk(folder: Path, *words: str) -> Said:
             ["Ingest", "--workers", "two"],
             r"workers must be a whole number, got 'two' \(--workers on the command line\)",
         ),
+        (
+            ["LocalComponents", "--connectivity="],
+            r"must be one of 6, 18, 26, got '' \(--LocalComponents-connectivity on",
+        ),
+        (
+            ["Ingest", "--Inference-precision="],
+            r"must be one of float32, uint8, got '' \(--Inference-precision on the c",
+        ),
+        (["Ingest", "--workers", "0"], r"workers must be at least 1, got 0 \(--workers on the command line\)"),
         (["Inference", "--framework", "pytorch"], r"model must be a file, got nothing"),
         (
             ["LocalComponents", "--connectivity", "7"],
@@ -88,6 +97,12 @@ def test_debug_shows_the_traceback(job: Path) -> None:
         (["stauts"], "no command 'stauts'; did you mean status?"),
         (["status", "--al"], "lchunk status: unrecognized arguments: --al"),
         (["view", "--prot", "1"], "lchunk view: unrecognized arguments: --prot; did you mean --port?"),
+        (["view", "--por", "1"], "lchunk view: unrecognized arguments: --por; did you mean --port?"),
+        (["queue", "create", "q/", "--visib", "5"], "unrecognized arguments: --visib 5"),
+        (["completion", "words", "Mesh", "surplus"], "lchunk completion: unrecognized arguments: surplus"),
+        (["run", "Mesh", "--module", "tasks/quickstart.py"], "--module must be a Python module, as tasks.quickstart"),
+        (["stages", "--module", ""], "--module must be a Python module, as tasks.quickstart, got ''"),
+        (["work", "--queue", "q/", "--module", "no.such"], "--module must be a Python module, got 'no.such'"),
     ],
 )  # fmt: skip
 def test_a_slip_on_the_command_line_is_one_line_and_code_2(tmp_path: Path, words: list[str], hint: str) -> None:
@@ -96,6 +111,43 @@ def test_a_slip_on_the_command_line_is_one_line_and_code_2(tmp_path: Path, words
     assert hint in said.err
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
+
+
+@pytest.mark.parametrize("text", ["def net(:\n", "raise RuntimeError('no licence')\n", "1 / 0\n"])
+@pytest.mark.parametrize("words", [("run", "Ingest"), ("stages",), ("work", "--queue", "q/")])
+def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    said = lchunk(tmp_path, *words, "--module", "mine")
+    assert said.code == codes.USAGE
+    assert said.last.startswith("lchunk: Error: --module must be a module that can be imported, got ")
+    assert " in mine: " in said.last
+    assert TRACEBACK not in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "last"), [([], "a command must follow, got none"), (["run"], "a stage must be named")]
+)
+def test_a_line_that_ends_too_early_says_what_is_missing_below_the_help(
+    tmp_path: Path, words: list[str], last: str
+) -> None:
+    said = lchunk(tmp_path, *words)
+    assert said.code == codes.USAGE
+    assert last in said.last
+    assert "usage: lchunk" in said.out
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "ftp://host", "http://[::1"])
+def test_an_address_that_no_scheduler_can_have_is_named(job: Path, address: str) -> None:
+    said = lchunk(job, "run", "Ingest", "--scheduler", address)
+    assert said.code == codes.NOT_PLANNED
+    assert re.search(r"lchunk: Error: a scheduler's (address|URL) must be .*" + re.escape(address), said.last)
+
+
+def test_luigi_names_a_misspelt_stage_in_one_line(tmp_path: Path) -> None:
+    said = luigi(tmp_path, "Segmentaton")
+    assert said.code != 0
+    assert said.last.startswith("lchunk: Error: No task Segmentaton. Did you mean: Segmentation")
+    assert TRACEBACK not in said.err
 
 
 def test_a_failed_chunk_is_explained_last_kept_for_status_and_forgotten_once_it_is_made(job: Path) -> None:

@@ -47,7 +47,7 @@ def test_an_image_of_16_bits_is_mapped_by_one_range(root: Path, configure: Calla
         Ingest().check()
 
 
-@pytest.mark.parametrize("numbers", ["5", "5,5", "1,2,3"])
+@pytest.mark.parametrize("numbers", ["5", "5,5", "1,2,3", "0,inf"])
 def test_a_range_of_intensities_is_two_numbers(root: Path, configure: Callable[..., None], numbers: str) -> None:
     np.save(root.parent / "a.npy", IMAGE.astype(np.uint16))
     configure("Dataset", image=root.parent / "a.npy")

@@ -129,6 +129,7 @@ def test_a_task_comes_back_from_its_text() -> None:
         ("mips", "1.5", "mips must be a whole number, at least 1, got '1.5'"),
         ("ids", "5,0", "ids must be whole numbers above 0"),
         ("ids", "5,a", "ids must be whole numbers above 0"),
+        ("ids", f"5,{1 << 64}", r"ids must be labels below 2\^64, as a uint64 holds them, got 18446744073709551616"),
         ("prefix", "0", "never start with 0.*got '0'"),
         ("prefix", "7x", "first digits of labels.*got '7x'"),
         ("prefix", ":", "got ':'"),

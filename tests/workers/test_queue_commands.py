@@ -67,6 +67,25 @@ def test_a_route_of_no_stage_is_refused_before_anything_is_sent(queue: FolderQue
     assert queue.counts().open == 0
 
 
+def test_a_wrong_knob_is_refused_by_its_option_before_anything_is_sent(
+    queue: FolderQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["enqueue", "LocalComponents", "--queue", queue.address, "--connectivity", "7"]
+    with pytest.raises(ValueError, match=r"connectivity must be one of 6, 18, 26, got '7' \(--LocalComponents-connect"):
+        run(*words)
+    assert queue.counts().open == 0
+
+
+@pytest.mark.parametrize("place", ["file", "file/queue"])
+def test_a_queue_that_is_a_file_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    address = f"{tmp_path}/{place}"
+    for words in (["create"], ["status"], ["dead"], ["redrive"], ["purge"]):
+        with pytest.raises(NotADirectoryError, match=f"queue {address} must be a folder, got a file, or a path thr"):
+            run("queue", *words, address)
+    assert (tmp_path / "file").is_file()
+
+
 def test_the_exit_code_says_whether_a_worker_could_do_what_came(
     queue: FolderQueue, configure: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
