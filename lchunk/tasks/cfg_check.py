@@ -53,7 +53,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def check_cfg(*, strict: bool = False) -> None:
-    """Raise an error if a cfg file does not exist, or has an unknown section or key, or a value that is not allowed.
+    """Raise where a cfg file is not there, or has a section, a key or a value that cannot be right.
 
     Args:
         strict: also refuse sections that resemble no known name; they may belong to a module that is not loaded.
