@@ -60,7 +60,7 @@ def open_dataset(root: str) -> Store:
     """
     store = open_store(root)
     if not Path(store.url).is_dir():
-        raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is not one; run a stage first")
+        raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is no folder; run a stage first")
     return store
 
 
