@@ -63,7 +63,7 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
             "-k",
             "Folder or folder",
         ),
-        "lchunk/workers/sqs.py": ("tests/workers/test_queues.py", "-k", "not Folder"),
+        "lchunk/workers/sqs.py": ("tests/workers/test_sqs.py", "tests/workers/test_queues.py", "-k", "not Folder"),
     },
 }
 # the large packages were imported before pytest could look at them, which it warns of
