@@ -32,6 +32,13 @@ class Clock:
         self.now += seconds
 
 
-def longest_waits(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-    """Let chance choose the upper limit in a module."""
-    monkeypatch.setattr(module, "random", SimpleNamespace(uniform=lambda _, high: high))
+def longest_waits(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
+    """Let chance choose the upper limit in a module. Returns the lower limits, of all choices."""
+    lowest: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        lowest.append(low)
+        return high
+
+    monkeypatch.setattr(module, "random", SimpleNamespace(uniform=uniform))
+    return lowest

@@ -131,13 +131,14 @@ def test_what_sqs_does_not_take_is_sent_six_times_with_longer_and_longer_waits(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(sqs_module, "time", clock)
-    longest_waits(monkeypatch, sqs_module)
+    lowest = longest_waits(monkeypatch, sqs_module)
     queue, client = queue_of(send_message_batch=[failures(False, "1", "2"), *[failures(False, "2")] * 5])
     with pytest.raises(OSError, match=r"queue mouse took 12 of 13 messages and refused the next: C2: m; run again"):
         queue._send_batch([{"Id": str(number)} for number in range(3)], sent=10, total=13)
     sent = [[entry["Id"] for entry in batch["Entries"]] for batch in client.of("send_message_batch")]
     assert sent == [["0", "1", "2"], ["1", "2"], *[["2"]] * 4]
     assert clock.sleeps == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2])
+    assert set(lowest) == {0.1}
 
 
 def test_what_is_the_sender_s_fault_is_not_sent_again() -> None:

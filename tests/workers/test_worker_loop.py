@@ -140,12 +140,16 @@ def test_a_worker_ends_after_its_idle_minutes_since_the_last_message(clock: Cloc
     assert queue.waits == [20] * 6
 
 
-def test_pauses_grow_while_the_machine_fails_and_begin_anew_after_a_success(clock: Clock) -> None:
+def test_pauses_grow_while_the_machine_fails_and_begin_anew_after_a_success(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lowest = longest_waits(monkeypatch, worker_module)
     ends = iter([DELAYED, DELAYED, Attempt(made=True), DELAYED])
     queue = Timed(clock, *map(body, range(4)))
     worker, pauses = worker_of(queue, lambda _: next(ends), back_off=10)
     worker.work()
     assert pauses == [10, 20, 10]
+    assert lowest == [0.5] * 6  # of a message's wait, and of the worker's
 
 
 def test_pauses_are_at_most_a_minute_and_within_the_minutes_that_are_left(clock: Clock) -> None:
