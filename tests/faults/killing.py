@@ -51,11 +51,11 @@ class Figures:
     ended_themselves: int = 0
 
 
-def poison(shape: Triple) -> set[str]:
-    """Messages that no worker can do."""
+def poison(shape: Triple, root: Path) -> set[str]:
+    """Messages that no worker can do, for a root as all messages are."""
 
     def message(module: str, family: str, region: str) -> str:
-        return TaskMessage(module, family, {"region": region}).body
+        return TaskMessage(module, family, {"root": str(root), "region": region}).body
 
     return {
         *UNREADABLE,
@@ -82,7 +82,7 @@ def kill_over_jobs(folder: Path, shape: Triple, kills: int, chance: random.Rando
         figures.ended_themselves += job.fleet.ended_themselves
         letters = Counter(letter.body for letter in job.queue.dead())
         figures.letters += letters
-        assert set(letters) == poison(shape), set(letters) ^ poison(shape)
+        assert set(letters) == job.poison, set(letters) ^ job.poison
         assert not (job.place / "elsewhere").exists()
         made = whole_files(job.place / "out")
         differing = {name for name in {*made, *expected} if made.get(name) != expected.get(name)}
@@ -108,6 +108,7 @@ class Job:
     seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.poison = poison(self.shape, self.place / "out")
         write_cfg(self.folder, self.shape, self.place, self.place / "out")
         for kind, (root, threshold) in BROKEN.items():
             write_cfg(self.folder, self.shape, self.place / kind, self.place / root, threshold)
@@ -121,7 +122,7 @@ class Job:
             *[self.fleet.kill_one] * kills,
             *[self.send_twice] * DUPLICATES,
             *(partial(self.fleet.add_broken, kind) for kind in [*BROKEN, *BROKEN]),
-            *(partial(self.queue.send, [body]) for body in sorted(poison(self.shape))),
+            *(partial(self.queue.send, [body]) for body in sorted(self.poison)),
         ]
         self.chance.shuffle(steps)
         try:
@@ -150,7 +151,7 @@ class Job:
                 self.seen.add(TaskMessage.parse(path.read_text()).uncounted.body)
             except (FileNotFoundError, MessageError, UnicodeDecodeError):
                 continue  # a worker has it now, or it is poison
-        self.seen -= poison(self.shape)
+        self.seen -= self.poison
         return bool(self.seen)
 
 

@@ -11,8 +11,8 @@ import pytest
 from lchunk.workers import enqueue as enqueue_module
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained
 from lchunk.workers.folder_queue import FolderQueue
-from lchunk.workers.messages import STAGES
-from lchunk.workers.queue import Counts
+from lchunk.workers.messages import STAGES, TaskMessage
+from lchunk.workers.queue import Counts, DeadLetter
 from lchunk.workers.routes import Routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Terms, Worker
@@ -124,18 +124,12 @@ def test_a_sender_can_be_stopped_during_an_outage(monkeypatch: pytest.MonkeyPatc
     assert patience.heard == ["at most 900 s", "bear gone"]
 
 
-def test_letters_that_cannot_be_read_are_not_waited_for(tmp_path: Path) -> None:
-    queue = FolderQueue(tmp_path / "queue")
-    queue.create(60)
-    queue.send(["{malformed"])
-
-    def meanwhile(_: float) -> bool:
-        Worker(queue, TERMS, Stopping(1)).work()
-        return False
-
-    keep_fed(Routes(queue), Noted, {}, every=0, until_stopped=meanwhile)
-    assert Noted().complete()
-    assert queue.counts().dead == 1
+def test_what_was_given_up_is_not_sent_whatever_else_is_among_the_letters() -> None:
+    queue = Estimating(0)
+    given_up = TaskMessage.of(Noted(region="4-8_0-4_0-4"), {}).body
+    queue.letters = [DeadLetter("{malformed", "why"), DeadLetter(given_up, "why")]
+    assert looks(queue, 1) == [CHUNKS - 1]
+    assert given_up not in queue.sent
 
 
 def test_the_end_of_a_job_whose_rest_was_given_up_names_each_queue(
