@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -192,14 +193,27 @@ def test_a_receipt_that_is_worth_nothing_is_a_lost_lease(code: str) -> None:
         queue.delete(HELD)
 
 
-def test_other_refusals_stay_what_they_are() -> None:
-    queue, _ = queue_of(delete_message=refusal("InternalError"), receive_message=refusal("InternalError"))
-    for use in (lambda: queue.delete(HELD), lambda: queue.receive(60, 0)):
-        with pytest.raises(OSError, match=r"AWS refused: .*InternalError"):
-            use()
-    queue, _ = queue_of(get_queue_url=refusal("InternalError"))
-    with pytest.raises(OSError, match=r"AWS refused: .*InternalError"):
-        queue.receive(60, 0)
+@pytest.mark.parametrize(
+    ("use", "request_"),
+    [
+        (lambda queue: queue.create(60), "create_queue"),
+        (lambda queue: queue.send(["a"]), "send_message_batch"),
+        (lambda queue: queue.receive(60, 0), "get_queue_url"),
+        (lambda queue: queue.receive(60, 0), "receive_message"),
+        (lambda queue: queue.renew(HELD, 60), "change_message_visibility"),
+        (lambda queue: queue.delete(HELD), "delete_message"),
+        (lambda queue: queue.bury(HELD, "why"), "send_message"),
+        (lambda queue: queue.counts(), "get_queue_attributes"),
+        (lambda queue: queue.dead(), "receive_message"),
+        (lambda queue: queue.redrive(), "receive_message"),
+        (lambda queue: queue.purge(), "purge_queue"),
+        (lambda queue: queue.discard(), "purge_queue"),
+    ],
+)
+def test_other_refusals_are_one_line(use: Callable[[SqsQueue], object], request_: str) -> None:
+    queue, _ = queue_of(**{request_: refusal("InternalError")})
+    with pytest.raises(OSError, match=r"^AWS refused: .*InternalError"):
+        use(queue)
 
 
 def test_a_queue_that_vanishes_is_told_as_one_that_does_not_exist() -> None:
