@@ -163,6 +163,13 @@ def test_pauses_are_at_most_a_minute_and_within_the_minutes_that_are_left(clock:
     assert pauses == [30]
 
 
+@pytest.mark.parametrize(("seconds", "outcome"), [(24 * 3600, Outcome.BURIED), (24 * 3600 - 1, Outcome.DELAYED)])
+def test_what_the_machines_cannot_do_for_a_day_is_given_up(seconds: int, outcome: Outcome, clock: Clock) -> None:
+    clock.now = 1e6
+    queue = Timed(clock, body(returns=23, since=10**6 - seconds))
+    assert worker_of(queue, lambda _: DELAYED)[0].work() == {outcome: 1}
+
+
 def test_a_worker_that_ends_itself_does_not_pause(clock: Clock) -> None:
     queue = Timed(clock, body(), body(1))
     worker, pauses = worker_of(queue, lambda _: Attempt(made=True, verdict=Verdict.DEVICE, error="gpu"), back_off=10)
