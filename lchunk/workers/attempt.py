@@ -69,11 +69,12 @@ class Attempts:
                     return Attempt(made=False)
                 ready = isinstance(task, Stage) and all(other.complete() for other in flatten(task.requires()))
             self._rehearse(task)
-            if ready and not self.scheduler:
-                task.run()  # Luigi's scheduling of one task takes longer than a small one
-            else:
-                with failures.heard(), without_rehearsal() if ready else contextlib.nullcontext():
-                    luigi.build([task], **_scheduler(self.scheduler))
+            with without_rehearsal() if ready else contextlib.nullcontext():
+                if ready and not self.scheduler:
+                    task.run()  # Luigi's scheduling of one task takes longer than a small one
+                else:
+                    with failures.heard():
+                        luigi.build([task], **_scheduler(self.scheduler))
             if task.complete():
                 return Attempt(made=True)
             return failures.attempt(task)

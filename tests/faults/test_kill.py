@@ -15,8 +15,8 @@ import pytest
 from luigi.task_register import Register
 
 from lchunk.tasks import ConnectedComponents, Downsample, Evaluation, MeshManifest
-from lchunk.volumes.store import PARTIAL
-from tests.conftest import files_of, smooth_affinities, write_hdf5
+from tests.conftest import smooth_affinities, write_hdf5
+from tests.faults.whole_job import whole_files
 
 OFFSET = (-10, 200, 300)
 SHAPE = (24, 32, 36)
@@ -50,10 +50,6 @@ def run_in_child() -> int:
 
 def end_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def whole_files(root: Path) -> dict[str, bytes]:
-    return {key: body for key, body in files_of(root).items() if not key.endswith(PARTIAL)}
 
 
 def test_any_kill_leaves_what_the_next_run_mends(configure: Callable[..., None], tmp_path: Path) -> None:

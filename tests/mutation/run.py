@@ -48,16 +48,22 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         "lchunk/workers/messages.py": ("tests/workers/test_messages.py",),
         "lchunk/workers/gate.py": ("tests/workers/test_gate.py", "tests/workers/test_messages.py"),
         "lchunk/workers/stopping.py": ("tests/workers/test_stopping.py",),
-        "lchunk/workers/terms.py": WORKER_TESTS,
+        "lchunk/workers/terms.py": ("tests/workers/test_terms.py", *WORKER_TESTS),
         "lchunk/workers/verdicts.py": WORKER_TESTS[:2],
-        "lchunk/workers/attempt.py": WORKER_TESTS,
-        "lchunk/workers/worker.py": WORKER_TESTS,
-        "lchunk/workers/patience.py": ("tests/workers/test_whose_fault.py", "tests/workers/test_enqueue.py"),
-        "lchunk/workers/routes.py": ("tests/workers/test_enqueue.py",),
-        "lchunk/workers/ready.py": ("tests/workers/test_enqueue.py",),
-        "lchunk/workers/enqueue.py": ("tests/workers/test_enqueue.py",),
-        "lchunk/workers/folder_queue.py": ("tests/workers/test_queues.py", "-k", "Folder or folder"),
-        "lchunk/workers/sqs.py": ("tests/workers/test_queues.py", "-k", "not Folder"),
+        "lchunk/workers/attempt.py": ("tests/workers/test_attempt.py", *WORKER_TESTS),
+        "lchunk/workers/worker.py": ("tests/workers/test_worker_loop.py", *WORKER_TESTS),
+        "lchunk/workers/patience.py": ("tests/workers/test_patience.py",),
+        **{
+            f"lchunk/workers/{name}.py": ("tests/workers/test_keeper.py", "tests/workers/test_enqueue.py")
+            for name in ("routes", "ready", "enqueue")
+        },
+        "lchunk/workers/folder_queue.py": (
+            "tests/workers/test_folder_queue.py",
+            "tests/workers/test_queues.py",
+            "-k",
+            "Folder or folder",
+        ),
+        "lchunk/workers/sqs.py": ("tests/workers/test_sqs.py", "tests/workers/test_queues.py", "-k", "not Folder"),
     },
 }
 # the large packages were imported before pytest could look at them, which it warns of

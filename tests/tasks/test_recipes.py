@@ -43,6 +43,16 @@ class CutForTest(Stage):
         return np.where(image > 255 * self.threshold, image, 0).astype(np.uint8)
 
 
+class CopiedForTest(Stage):
+    """Voxels of another stage."""
+
+    reads = (Reads(CutForTest),)
+    layer = "copied"
+
+    def compute(self, cut: np.ndarray) -> np.ndarray:
+        return cut
+
+
 class NotesForTest(Stage):
     """A record for each chunk."""
 
@@ -252,6 +262,14 @@ def test_whether_absent_chunks_of_an_external_volume_are_zeros_is_in_the_recipe(
         sources.append(CutForTest().recipe()["reads"]["image"])
     assert sources[0].startswith(f"{url}: ")
     assert sources[1] == sources[0].replace(url, f"{url} with absent chunks as 0", 1)
+
+
+def test_absent_chunks_are_zeros_only_where_the_stage_has_that_choice(
+    root: Path, tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    url = f"{tmp_path}/image.h5:/raw"
+    configure("CutForTest", external=url)
+    assert CopiedForTest().recipe()["reads"]["cut"].startswith(f"{url}: ")
 
 
 def test_records_have_no_inner_chunks(root: Path, configure: Callable[..., None]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.tasks import Ingest, running, wiring
+from lchunk.tasks import Ingest, progress, running, wiring
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
@@ -269,3 +269,13 @@ def test_a_block_reports_what_it_made_and_says_why_it_failed(
     assert text.endswith("; 5 chunks are complete; run again when the cause is gone")
     assert "0/0/1/0" in str(cause) or "0-4_8-16_0-8" in str(cause)
     assert reported == [*((made, 8) for made in range(1, 8)), (5, 8)]
+
+
+def test_a_task_starts_a_new_measurement_of_memory(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(progress, "chunk_listeners", [told.append])
+    monkeypatch.setattr(progress, "MEMORY_SECONDS", 0.0)
+    monkeypatch.setattr(progress.watched_memory, "before", None)
+    assert build(Ingest(region=FIRST))
+    (entry,) = told
+    assert 0 < entry["memory"]["before"] <= entry["memory"]["peak"]

@@ -12,19 +12,10 @@ import pytest
 from lchunk.workers import lease as lease_module
 from lchunk.workers.lease import Lease
 from lchunk.workers.queue import LeaseLostError, Message
+from tests.workers.clocks import Clock
 from tests.workers.scripted import ScriptedQueue
 
 VISIBILITY = 30.0
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class Waits:
