@@ -45,7 +45,7 @@ class Selection:
             raise ValueError(f"a net must return a channel in addition to its myelin, got {self.returned} in all")
         wrong = [channel for channel in self.kept if not 0 <= channel < usable]
         if wrong:
-            raise ValueError(f"kept channels must be from 0 to {usable - 1}, got {wrong[0]}")
+            raise ValueError(f"keep must be channels from 0 to {usable - 1}, got {wrong[0]}")
         object.__setattr__(self, "kept", tuple(self.kept) or tuple(range(usable)))
 
     @property

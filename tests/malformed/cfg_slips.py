@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 import re
 from pathlib import Path
@@ -80,18 +81,14 @@ def misspelt_key(draw: random.Random) -> Case:
 
 def key_of_another_section(draw: random.Random) -> Case:
     section, key = _any_key(draw)
-    other = draw.choice(
-        [name for name in KNOBS if key not in KNOBS[name] and key not in ("root", "inner_chunk", "chunk_shape")]
-        or ["Nowhere"]
-    )
-    text = (
-        TEXT + f"\n[{other}]\n{key} = 1\n"
-        if other == "Nowhere"
-        else TEXT.replace(f"[{other}]\n", f"[{other}]\n{key} = {GOOD[section][key]}\n")
-    )
-    return _run(
-        f"{key} in [{other}]", text, stage_of(other) if other != "Nowhere" else "Ingest", (repr(key), other), draw
-    )
+    line = f"{key} = {GOOD[section][key]}\n"
+    others = [name for name in KNOBS if key not in KNOBS[name]]
+    if key in ("root", "inner_chunk", "chunk_shape"):  # of every stage; Luigi's own command takes sections of any name
+        cfg = f"{TEXT}\n[Nowhere]\n{line}".encode()
+        return Case(f"{key} in [Nowhere]", ("run", "Ingest"), ("Nowhere",), cfg=cfg)
+    other = draw.choice(others)
+    text = TEXT.replace(f"[{other}]\n", f"[{other}]\n{line}")
+    return _run(f"{key} in [{other}]", text, stage_of(other), (repr(key),), draw)
 
 
 def twice(draw: random.Random) -> Case:
@@ -219,7 +216,10 @@ def harmless(draw: random.Random) -> Case:
         ]
     )  # fmt: skip
     stage = draw.choice(["Ingest", "Inference", "Segmentation"])
-    return _run(f"harmless, {title}: {key}", body, stage, ("luigi.cfg", *named(section, key)), draw, may_pass=True)
+    case = _run(f"harmless, {title}: {key}", body, stage, ("luigi.cfg", *named(section, key)), draw, may_pass=True)
+    if title == "a byte order mark":  # Luigi reads its cfg before it loads lchunk
+        return dataclasses.replace(case, program="lchunk", words=("run", stage))
+    return case
 
 
 def missing(draw: random.Random) -> Case:

@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, ...]] = {
                "notes.txt",
                '"a.h5:/raw"', "a.h5:/raw#no_such=yes", "a.h5:/two", "a.h5:/raw extra", "~/absent.tif", "a.zarr",
                "fake.tif",
-               "fake.h5:/raw", "fake.npy", "http://127.0.0.1:9/a.zarr", "gs://bucket/a.zarr", "precomputed://a", "."),
+               "fake.h5:/raw", "fake.npy", "http://127.0.0.1:9/a.zarr", "gs://bucket/a.zarr", "precomputed://a"),
     "root": ("", "a.h5", "a.h5/out", "/proc/out", "s3://bucket/out", "gs://bucket/out", "http://host/out", '"out"',
              "'out'",
              "notes.txt", "ou\x00t", "/dev/null", "x" * 300),

@@ -156,7 +156,7 @@ def test_channels_are_picked_and_myelin_erases_the_others() -> None:
     erased = run(image, lattice, lattice.bounds, host_net(predict), 4, myelin_threshold=0.6)
     assert np.array_equal(erased, np.where(expected[3] > 0.6, 0, expected[:3]))
     assert 0.1 < (erased == 0).mean() < 0.9
-    with pytest.raises(ValueError, match="kept channels must be from 0 to 2, got 3"):
+    with pytest.raises(ValueError, match="keep must be channels from 0 to 2, got 3"):
         run(image, lattice, lattice.bounds, host_net(predict), 4, keep=(3,), myelin_threshold=0.6)
 
 

@@ -171,8 +171,8 @@ def test_many_chunks_of_a_block_are_read_ahead_and_written_behind(root: Path, co
     ("knobs", "message"),
     [
         ({"keep": "0,1"}, "affinities must be three channels x, y, z, got 2"),
-        ({"keep": "0,1,4"}, "kept channels must be from 0 to 3, got 4"),
-        ({"keep": "0,1,3", "myelin_threshold": 0.5}, "kept channels must be from 0 to 2, got 3"),
+        ({"keep": "0,1,4"}, "keep must be channels from 0 to 3, got 4"),
+        ({"keep": "0,1,3", "myelin_threshold": 0.5}, "keep must be channels from 0 to 2, got 3"),
         ({"augment": "xy", "input_patch": "8,12,14", "output_patch": "6,10,10"}, "augment xy needs patches as long"),
         ({"contrast": True, "contrast_lower": 0.6, "contrast_upper": 0.4}, "fractions with a sum below 1"),
         ({"input_mask": "nothing.h5:/mask"}, "nothing.h5"),
