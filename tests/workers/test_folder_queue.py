@@ -119,3 +119,12 @@ def test_a_letter_that_goes_meanwhile_or_is_none_is_left_out(
     assert all("is left out, as it is no dead letter" in text for text in told)
     assert queue.redrive() == 2
     assert sorted(path.name for path in queue.graves.iterdir()) == ["deep.json", "half.json", "list.json"]
+    queue.discard()
+    assert list(queue.graves.iterdir()) == []
+
+
+def test_messages_that_go_during_a_purge_are_no_error(queue: FolderQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.send(["a"])
+    monkeypatch.setattr(queue, "_messages", lambda: ["gone.json", *(path.name for path in queue.messages.iterdir())])
+    queue.purge()
+    assert list(queue.messages.iterdir()) == []
