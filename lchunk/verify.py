@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
@@ -18,6 +19,7 @@ from lchunk.recipe import FILES, digest, is_external
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer import open_layer
+from lchunk.volumes.layer_metadata import image_is_whole, rewrite_image
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import DOCUMENT, TABLE
@@ -45,12 +47,14 @@ class Finding:
         key: key of the file, or of the layer.
         reason: the message for the user.
         remove: files of a damaged chunk, to remove so that the next run makes them again.
+        rewrite: writes metadata again that follows from other files.
     """
 
     fault: Fault
     key: str
     reason: str
     remove: tuple[str, ...] = ()
+    rewrite: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lamb
         what = f"layer {layer}" if layer else "a layer"
         raise FileNotFoundError(f"{store.url} must hold {what}, but does not; check the spelling of the name")
     expected: set[str] = set()
+    yield from _images(store, keys)
     for part in parts:
         yield from _mixed(part, digests)
         expected |= part.metadata
@@ -161,6 +166,20 @@ def _voxels(store: Store, name: str, mip: int) -> Part:
 
     metadata = frozenset({f"{name}/zarr.json", f"{layer.path}/zarr.json"})
     return Part(name if mip == 0 else layer.path, layer.recipe() or {}, layer.grid, layer.keys, read, metadata)
+
+
+def _images(store: Store, keys: list[str]) -> Iterator[Finding]:
+    """Check the metadata of images, which other programs read."""
+    mips: dict[str, list[int]] = {}
+    for match in filter(None, map(_MIP.fullmatch, keys)):
+        mips.setdefault(match["name"], []).append(int(match["mip"]))
+    for name, numbers in mips.items():
+        layers = [open_layer(store, name, number) for number in sorted(numbers)]
+        if not layers[0].mip and not image_is_whole(layers):
+            yield Finding(
+                Fault.DAMAGED, f"{name}/zarr.json", "it is not what lchunk writes for the mips of the layer",
+                rewrite=partial(rewrite_image, layers),
+            )  # fmt: skip
 
 
 def _records(store: Store, path: str) -> Part:

@@ -137,6 +137,25 @@ def test_damaged_chunks_are_removed_and_the_next_run_makes_the_same_bytes(
     assert arguments.run(arguments) == 0
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b'"translation"', b'"translatiom"'), (b'"path": "1"', b'"path": "2"'), (b"{", b"["), (b"", None)],
+)
+def test_damaged_metadata_of_an_image_is_found_and_written_again(
+    root: Path, capsys: pytest.CaptureFixture[str], before: bytes, after: bytes | None
+) -> None:
+    path = root / "segmentation/zarr.json"
+    whole = path.read_bytes()
+    path.write_bytes(b"null" if after is None else whole.replace(before, after))
+    (found,) = findings(root)
+    assert (found.fault, found.key) == (Fault.DAMAGED, "segmentation/zarr.json")
+    arguments = parser().parse_args(["verify", str(root), "--remove"])
+    assert arguments.run(arguments) == 30
+    assert "written again: segmentation/zarr.json" in capsys.readouterr().out
+    assert path.read_bytes() == whole
+    assert findings(root) == []
+
+
 def test_missing_chunks_are_named(root: Path) -> None:
     for name in ("image/0/c/0/1/1", "region_graph/c/1/0/0.table", "segmentation/1/c/0/0/0"):
         (root / name).unlink()

@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     It reports files that are missing, damaged (truncated, or with a wrong checksum), foreign (nothing reads them), or
     mixed (made from a layer with another recipe than the present one). It changes nothing, unless --remove is given:
-    then it removes the damaged chunks, and the next run of their stages makes them again.
+    then it removes the damaged chunks, and the next run of their stages makes them again; metadata is written again.
     """
     from lchunk.verify import Fault, verify  # noqa: PLC0415 - imports zarr
     from lchunk.volumes.store import open_store  # noqa: PLC0415
@@ -41,6 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
             for key in finding.remove:
                 store.remove(key)
                 print(f"removed: {key}", flush=True)
+            if finding.rewrite is not None:
+                finding.rewrite()
+                print(f"written again: {finding.key}", flush=True)
     found = ", ".join(f"{counts[fault]} {fault.value}" for fault in Fault)
     print(f"{found} in {store.url}")
     if counts[Fault.DAMAGED] or counts[Fault.FOREIGN] or counts[Fault.MIXED]:

@@ -9,6 +9,7 @@ The image is derived from its arrays, and is written again when a mip is missing
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +83,23 @@ def list_in_image(layer: Layer, recipe: Recipe) -> None:
                 return
         else:
             layer.store.put(key, body)
+
+
+def image_is_whole(mips: Sequence[Layer]) -> bool:
+    """Whether the image's metadata is what lchunk writes for these mips, the finest first."""
+    try:
+        return mips[0].store.get(f"{mips[0].name}/zarr.json") == _image_of(mips)
+    except FileNotFoundError:
+        return False
+
+
+def rewrite_image(mips: Sequence[Layer]) -> None:
+    """Write the image's metadata for all mips of a layer, the finest first."""
+    mips[0].store.put(f"{mips[0].name}/zarr.json", _image_of(mips))
+
+
+def _image_of(mips: Sequence[Layer]) -> bytes:
+    return encode_json(_image(mips[0], mips[0].recipe() or {}, list(map(_dataset, mips))))
 
 
 def _image(layer: Layer, recipe: Recipe, datasets: list[dict[str, Any]]) -> dict[str, Any]:
