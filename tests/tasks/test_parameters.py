@@ -26,8 +26,9 @@ FRACTIONS_RULE = "numbers in [0, 1], separated by commas"
 
 
 def labels_parameter(**kwargs: Any) -> TupleParameter:
-    rule = "whole numbers above 0"
-    return TupleParameter(rule=rule, valid=lambda labels: all(label > 0 for label in labels), distinct=True, **kwargs)
+    rule = "whole numbers above 0 and below 2^64"
+    valid = lambda labels: all(0 < label < 1 << 64 for label in labels)  # noqa: E731
+    return TupleParameter(rule=rule, valid=valid, distinct=True, **kwargs)
 
 
 def fractions_parameter(**kwargs: Any) -> TupleParameter:
@@ -129,7 +130,7 @@ def test_a_task_comes_back_from_its_text() -> None:
         ("mips", "1.5", "mips must be a whole number, at least 1, got '1.5'"),
         ("ids", "5,0", "ids must be whole numbers above 0"),
         ("ids", "5,a", "ids must be whole numbers above 0"),
-        ("ids", f"5,{1 << 64}", r"ids must be labels below 2\^64, as a uint64 holds them, got 18446744073709551616"),
+        ("ids", f"5,{1 << 64}", r"ids must be whole numbers above 0 and below 2\^64, got '5,18446744073709551616'"),
         ("prefix", "0", "never start with 0.*got '0'"),
         ("prefix", "7x", "first digits of labels.*got '7x'"),
         ("prefix", ":", "got ':'"),

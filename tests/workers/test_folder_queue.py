@@ -116,7 +116,7 @@ def test_a_letter_that_goes_meanwhile_or_is_none_is_left_out(
         assert {letter.error for letter in queue.dead()} == {"why a", "why b"}
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 3
-    assert all("is left out, as it is no dead letter" in text for text in told)
+    assert all("is left out, because it is not a dead letter" in text for text in told)
     assert queue.redrive() == 2
     assert sorted(path.name for path in queue.graves.iterdir()) == ["deep.json", "half.json", "list.json"]
     queue.discard()

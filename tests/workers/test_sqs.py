@@ -189,7 +189,7 @@ def test_deliveries_are_counted_by_sqs() -> None:
 )
 def test_a_receipt_that_is_worth_nothing_is_a_lost_lease(code: str) -> None:
     queue, _ = queue_of(delete_message=refusal(code))
-    with pytest.raises(LeaseLostError, match="not held any more"):
+    with pytest.raises(LeaseLostError, match="no longer held"):
         queue.delete(HELD)
 
 
