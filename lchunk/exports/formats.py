@@ -17,9 +17,18 @@ _TIFF_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32",
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5))(?::(?P<dataset>.*))?", re.IGNORECASE)
 
 
-def _holds(*names: str) -> Callable[[Path], bool]:
-    """A check that a folder holds all of these files."""
-    return lambda folder: all((folder / name).is_file() for name in names)
+def _is_n5_dataset(folder: Path) -> bool:
+    file = folder / "attributes.json"
+    return file.is_file() and '"dimensions"' in file.read_text()
+
+
+def _is_zarr_array(folder: Path) -> bool:
+    return (folder / ".zarray").is_file()
+
+
+def _is_ome_zarr(folder: Path) -> bool:
+    """Whether a folder is an image of one level and nothing else: labels, or other levels, are no exports."""
+    return {entry.name for entry in folder.iterdir()} == {".zgroup", ".zattrs", "0"} and _is_zarr_array(folder / "0")
 
 
 def _only_sections(suffix: str) -> Callable[[Path], bool]:
@@ -72,10 +81,10 @@ FORMATS = {
         ),
         Format("nrrd", (".nrrd",)),
         Format("npy", (".npy",), voxel_size=False, offset=False),
-        Format("n5", (".n5",), replaceable=_holds("attributes.json")),
+        Format("n5", (".n5",), replaceable=_is_n5_dataset),
         # before zarr, whose suffix its own ends with
-        Format("ome-zarr", (".ome.zarr",), replaceable=_holds(".zgroup", ".zattrs", "0/.zarray")),
-        Format("zarr", (".zarr",), replaceable=_holds(".zarray")),
+        Format("ome-zarr", (".ome.zarr",), replaceable=_is_ome_zarr),
+        Format("zarr", (".zarr",), replaceable=_is_zarr_array),
         Format("csv", (".csv",), table=True),
         Format("parquet", (".parquet",), table=True),
     )
@@ -92,7 +101,7 @@ class Target:
     Args:
         path: the file or folder.
         format: of it.
-        dataset: in an HDF5 file; empty: that of `default_dataset`.
+        dataset: its path in an HDF5 file; empty: that of `default_dataset`.
         groups: folders above `path` that are groups of the same zarr or N5 container, the outermost first.
     """
 
@@ -119,7 +128,8 @@ def parse_target(out: str, format_name: str = "") -> Target:
         raise ValueError(f"the output must be a path on a disk, got {out}; export to a disk and copy it from there")
     hdf5 = _HDF5.fullmatch(out)
     if hdf5 and format_name in ("", "hdf5"):
-        return Target(Path(hdf5["file"]), FORMATS["hdf5"], hdf5["dataset"] or "")
+        dataset = (hdf5["dataset"] or "").strip("/")
+        return Target(Path(hdf5["file"]), FORMATS["hdf5"], f"/{dataset}" if dataset else "")
     path = Path(out)
     if format_name:
         form = FORMATS[format_name]
@@ -155,5 +165,5 @@ def _groups(path: Path) -> tuple[Path, ...]:
 def default_dataset(layer: Layer) -> str:
     """The HDF5 dataset that CREMI's files keep such a layer in."""
     if layer.labels:
-        return "volumes/labels/" + ("neuron_ids" if layer.name == "segmentation" else layer.name)
-    return "volumes/" + ("raw" if layer.name == "image" else layer.name)
+        return "/volumes/labels/" + ("neuron_ids" if layer.name == "segmentation" else layer.name)
+    return "/volumes/" + ("raw" if layer.name == "image" else layer.name)

@@ -26,7 +26,7 @@ def holds(path: Path, dataset: str) -> bool:
         if isinstance(node, h5py.Group):
             raise ValueError(
                 f"{path}:{dataset} must be a dataset, or absent, got a group of {', '.join(node) or 'nothing'}; "
-                f"write to {path}:{dataset.rstrip('/')}/NAME"
+                f"write to {path}:{dataset}/NAME"
             )
         return node is not None
 

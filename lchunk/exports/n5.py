@@ -40,9 +40,16 @@ def write_n5(source: Source, path: Path) -> None:
 
 
 def write_n5_group(path: Path) -> None:
-    """Write the attributes of a folder that holds datasets, where it has none."""
-    if not (path / "attributes.json").exists():
-        (path / "attributes.json").write_text(json.dumps({"n5": VERSION}))
+    """Write the attributes of a folder that holds datasets, where it has none.
+
+    Raises:
+        ValueError: it is a dataset itself.
+    """
+    file = path / "attributes.json"
+    if not file.exists():
+        file.write_text(json.dumps({"n5": VERSION}))
+    elif "dimensions" in json.loads(file.read_text()):
+        raise ValueError(f"datasets of N5 must lie in a group, got a dataset in {path}; write to another folder")
 
 
 def _attributes(source: Source, block: tuple[int, ...]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ Columns = dict[str, list[int] | list[float]]
 def export_segments(source: Source, target: Target, *, overwrite: bool = False) -> int:
     """Write a row per label of a box, sorted by label.
 
-    Memory holds a piece of voxels, and some 200 bytes per label.
+    Memory holds a piece of voxels, and some 500 bytes per label.
 
     Returns:
         The number of rows.

@@ -18,7 +18,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.volume import VoxelSize
 
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 27
 """Bytes of voxels that are read at once, unless one block of the output is larger."""
 
 

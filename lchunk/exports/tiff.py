@@ -23,12 +23,12 @@ CLASSIC_BYTES = 4_000_000_000
 def write_tiff(source: Source, path: Path) -> None:
     """Write the sections of a volume, of channels one after the other within each section."""
     big = source.nbytes > CLASSIC_BYTES
-    imagej = source.dtype.name in IMAGEJ_TYPES and not big and ".ome." not in path.name.lower()
     depth, *plane = source.box.shape
+    # tifffile takes the columns of an ImageJ image that has one for samples
+    imagej = source.dtype.name in IMAGEJ_TYPES and not big and plane[1] > 1 and ".ome." not in path.name.lower()
     channels = (source.channels,) if source.channels else ()
     dz, dy, dx = source.voxel_size
-    axes = "ZCYX" if channels else "ZYX"
-    metadata: dict[str, Any] = {"axes": axes}
+    metadata: dict[str, Any] = {"axes": "ZCYX" if channels else "ZYX"}
     if imagej:
         origin = (-corner / size for corner, size in zip(source.offset, source.voxel_size, strict=True))
         metadata |= {"unit": "nm", "spacing": dz} | dict(zip(("zorigin", "yorigin", "xorigin"), origin, strict=True))

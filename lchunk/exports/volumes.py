@@ -34,6 +34,8 @@ _WRITERS = {
     "zarr": write_zarr,
     "ome-zarr": write_ome_zarr,
 }
+FEW = 1 << 20
+"""Labels of pieces that are kept before they are merged."""
 _WAY_OUT = "give a --dtype that holds every value, or --relabel where they are labels"
 
 
@@ -85,15 +87,16 @@ def check_volume(source: Source, target: Target, *, overwrite: bool, numbered: b
         source: what will be written.
         target: where.
         overwrite: whether what is there may be replaced.
-        numbered: whether labels will be numbered anew; the type of voxels follows from that.
+        numbered: whether labels will be numbered anew; unless `dtype` is another than the layer's, their number
+            decides the type then.
 
     Raises:
         ValueError, FileExistsError: as `export_volume` does.
     """
-    if not numbered:
-        refuse_unfit(source.dtype, source.channels, target)
-    elif not source.layer.labels:
+    if numbered and not source.layer.labels:
         raise ValueError(f"--relabel must be given with labels only, got {source.layer.name}; leave it out")
+    if not numbered or source.dtype != source.layer.dtype:
+        refuse_unfit(source.dtype, source.channels, target)
     refuse_existing(target, _dataset(source.layer, target), overwrite=overwrite)
 
 
@@ -195,10 +198,7 @@ def relabelled(source: Source, target: Target, dtype: np.dtype[np.generic] | Non
     Raises:
         ValueError: no such type holds them.
     """
-    numbers: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
-    for _, voxels in replace(source, dtype=source.layer.dtype).pieces():
-        numbers = np.union1d(numbers, voxels.astype(np.uint64))
-    numbers = numbers[numbers != 0]
+    numbers = _distinct(replace(source, dtype=source.layer.dtype))
     types = [np.dtype(name) for name in NUMBERED] if dtype is None else [dtype]
     found = next((t for t in types if limits(t)[1] >= len(numbers) and target.format.can_hold(t)), None)
     if found is None:
@@ -207,3 +207,17 @@ def relabelled(source: Source, target: Target, dtype: np.dtype[np.generic] | Non
             "export a smaller --box, or to another format"
         )
     return replace(source, dtype=found, numbers=numbers)
+
+
+def _distinct(source: Source) -> npt.NDArray[np.uint64]:
+    """Every label of a box, ascending, without 0."""
+    known: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+    parts = [known]
+    for _, voxels in source.pieces():
+        parts.append(np.unique(voxels).astype(np.uint64))
+        if sum(map(len, parts)) > max(FEW, 2 * len(known)):
+            known = np.unique(np.concatenate(parts))
+            parts = [known]
+    known = np.unique(np.concatenate(parts))
+    labels: npt.NDArray[np.uint64] = known[known != 0]
+    return labels

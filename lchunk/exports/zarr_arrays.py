@@ -46,10 +46,11 @@ def write_zarr_group(path: Path) -> None:
     """Make a folder that holds arrays a group, where it is none.
 
     Raises:
-        ValueError: it is a group of zarr v3.
+        ValueError: it is an array, or a group of zarr v3.
     """
-    if (path / "zarr.json").exists():
-        raise ValueError(f"arrays of zarr v2 must lie in a group of zarr v2, got {path} of v3; write to another folder")
+    if (path / "zarr.json").exists() or (path / ".zarray").exists():
+        found = "an array" if (path / ".zarray").exists() else "one of v3"
+        raise ValueError(f"arrays must lie in a group of zarr v2, got {found} in {path}; write to another folder")
     if not (path / ".zgroup").exists():
         zarr.create_group(path, zarr_format=2)
 

@@ -45,7 +45,7 @@ def test_a_layer_by_the_cfg_alone(made: dict[str, Made], tmp_path: Path) -> None
     (tmp_path / "luigi.cfg").write_text("[Dataset]\nroot = data\n")
     said = lchunk(tmp_path, "export", "image", "out/a.h5", "--box", str(ODD))
     assert said.code == 0, said.err
-    assert said.out == f"wrote out/a.h5:volumes/raw: image mip 0, {ODD}, uint8, 40,8,4 nm (z, y, x)\n"
+    assert said.out == f"wrote out/a.h5:/volumes/raw: image mip 0, {ODD}, uint8, 40,8,4 nm (z, y, x)\n"
     with h5py.File(tmp_path / "out/a.h5") as file:
         assert np.array_equal(file["volumes/raw"][:], made["image"].part(ODD))
     assert said.err == ""

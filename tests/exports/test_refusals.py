@@ -112,15 +112,36 @@ def test_an_hdf5_file_that_is_none(made: dict[str, Made], tmp_path: Path) -> Non
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.h5"), overwrite=True)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["volumes/raw/x"] = 1
-    with pytest.raises(ValueError, match=r"got a group of x; write to .*b\.h5:volumes/raw/NAME"):
+    with pytest.raises(ValueError, match=r"got a group of x; write to .*b\.h5:/volumes/raw/NAME"):
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/b.h5"), overwrite=True)
 
 
 def test_a_group_of_another_zarr_version(made: dict[str, Made], tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"must lie in a group of zarr v2, got .*a\.zarr of v3"):
+    with pytest.raises(ValueError, match=r"must lie in a group of zarr v2, got one of v3 in .*a\.zarr;"):
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.zarr/raw"))
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "n5"])
+def test_a_volume_is_no_place_for_others_nor_a_group_for_a_volume(
+    made: dict[str, Made], tmp_path: Path, suffix: str
+) -> None:
+    export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.{suffix}"))
+    with pytest.raises(ValueError, match=r"must lie in a group.*got an? (array|dataset) in"):
+        export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.{suffix}/raw"))
+    export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/b.{suffix}/raw"))
+    with pytest.raises(ValueError, match="which holds other files"):
+        export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/b.{suffix}"), overwrite=True)
+    assert (tmp_path / f"b.{suffix}/raw").is_dir()
+
+
+def test_an_image_with_more_than_its_level_is_never_replaced(made: dict[str, Made], tmp_path: Path) -> None:
+    target = parse_target(f"{tmp_path}/a.ome.zarr")
+    export_volume(source_of(made["image"]), target)
+    (target.path / "labels").mkdir()
+    with pytest.raises(ValueError, match="which holds other files"):
+        export_volume(source_of(made["image"]), target, overwrite=True)
 
 
 def test_new_numbers_take_the_smallest_type_that_the_format_holds(made: dict[str, Made], tmp_path: Path) -> None:
@@ -131,6 +152,11 @@ def test_new_numbers_take_the_smallest_type_that_the_format_holds(made: dict[str
     ):  # fmt: skip
         target = parse_target(f"{tmp_path}/{out}", name)
         assert relabelled(source, target, None if dtype is None else np.dtype(dtype)).dtype == found
+    with pytest.raises(ValueError, match="voxels of png must be one of uint8, uint16, got uint32"):
+        check_volume(
+            source_of(made["segmentation"], dtype=np.dtype("uint32")), parse_target("a", "png"), overwrite=False,
+            numbered=True,
+        )  # fmt: skip
     with pytest.raises(ValueError, match="--relabel must be given with labels only, got image"):
         check_volume(source_of(made["image"]), parse_target("a.tif"), overwrite=False, numbered=True)
 
@@ -143,3 +169,13 @@ def test_more_labels_than_a_format_holds(made: dict[str, Made], monkeypatch: pyt
     monkeypatch.setattr("lchunk.exports.volumes.limits", lambda dtype: (0, 7))
     with pytest.raises(ValueError, match=r"voxels of png must hold each label, got 8 labels in .*smaller --box"):
         relabelled(source_of(made["segmentation"]), parse_target("a", "png"), None)
+
+
+def test_labels_of_many_pieces_are_merged_on_the_way(made: dict[str, Made], monkeypatch: pytest.MonkeyPatch) -> None:
+    once = relabelled(source_of(made["segmentation"]), parse_target("a.h5"), None).numbers
+    monkeypatch.setattr("lchunk.exports.source.MOST_BYTES", 1)
+    monkeypatch.setattr("lchunk.exports.volumes.FEW", 3)
+    often = relabelled(source_of(made["segmentation"]), parse_target("a.h5"), None).numbers
+    assert once is not None
+    assert np.array_equal(once, np.unique(made["segmentation"].part(ODD))[1:])
+    assert np.array_equal(once, often)
