@@ -70,6 +70,9 @@ def test_options_reach_the_voxels(made: dict[str, Made], export: Run) -> None:
     export("segmentation", "c", "--format", "png", "--relabel")
     assert np.array_equal(READERS["png"][1](Path("c")).voxels, made["segmentation"].voxels // 1000)
     export("segmentation", "c", "--format", "png", "--relabel", "--overwrite")
+    for dtype in ("uint64", "uint8"):
+        export("segmentation", "d.npy", "--relabel", "--dtype", dtype, "--overwrite")
+        assert np.load("d.npy").dtype == dtype
 
 
 @pytest.mark.parametrize(

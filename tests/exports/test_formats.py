@@ -182,3 +182,9 @@ def test_voxel_sizes_of_any_fraction_are_kept(made: dict[str, Made], tmp_path: P
         target = target_of(case, tmp_path / case)
         export_volume(Source(odd, Bbox.of(START, (2, 3, 4)), odd.dtype), target)
         assert np.allclose(READERS[case][1](target.path).size, odd.voxel_size, rtol=1e-6), case
+
+
+@pytest.mark.parametrize("case", ["hdf5", "n5", "zarr", "ome-zarr"])
+def test_chunks_of_zeros_are_written(tmp_path: Path, case: str) -> None:
+    black = write_layer(blank_layer(tmp_path, "black", "uint8"), np.zeros(SHAPE, np.uint8), "Test")
+    check(case, black, ODD, tmp_path / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
@@ -87,6 +88,23 @@ def test_two_processes_never_write_the_same_output(tmp_path: Path) -> None:
             other.write_text("another")
         assert path.read_text() == "first"
     assert (tmp_path / "a").read_text() == "first"
+
+
+def test_a_folder_that_was_made_anew_is_locked_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swaps = fcntl.flock, []
+
+    def swapped(number: int, how: int) -> None:
+        if not swaps:  # between opening and locking, another process ends, and a third begins
+            swaps.append((tmp_path / ".a.partial").rename(tmp_path / "gone"))
+            (tmp_path / ".a.partial").mkdir()
+        lock(number, how)
+
+    monkeypatch.setattr(fcntl, "flock", swapped)
+    with whole_or_nothing(tmp_path / "a", replace=False) as path:
+        path.write_text("whole")
+        assert len(swaps) == 1
+        with pytest.raises(BlockingIOError, match="one process at a time"):
+            whole_or_nothing(tmp_path / "a", replace=False).__enter__()
 
 
 @pytest.mark.parametrize("case", READERS)

@@ -82,8 +82,9 @@ def test_an_output_that_is_there(made: dict[str, Made], tmp_path: Path, out: str
     target = parse_target(f"{tmp_path}/{out}", "" if "." in out else out)
     export_volume(source_of(made["image"]), target)
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(FileExistsError, match=rf"{out}.*, which is there already; remove it, or add --overwrite"):
-        export_volume(source_of(made["image"]), target)
+    for export in (export_volume, lambda *what: check_volume(*what, overwrite=False, numbered=False)):
+        with pytest.raises(FileExistsError, match=rf"{out}.*, which is there already; remove it, or add --overwrite"):
+            export(source_of(made["image"]), target)
     export_volume(source_of(made["image"]), target, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 

@@ -97,3 +97,14 @@ def test_sections_are_arrays_of_their_own(made: dict[str, Made], tmp_path: Path)
 def test_the_bytes_of_an_array_are_reserved(tmp_path: Path) -> None:
     new_array(tmp_path / "a.npy", np.dtype("uint8"), (64, 128, 128))
     assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 64 * 128 * 128
+
+
+def test_no_inner_chunk_is_read_for_two_rows_of_sections(
+    made: dict[str, Made], tmp_path: Path, reads: list[Bbox]
+) -> None:
+    layer = made["image"].layer
+    first, depth = layer.bounds.start[0], layer.inner_chunk[0]
+    list(Source(layer, ODD, layer.dtype).sections(tmp_path))
+    rows = [((box.start[0] - first) // depth, (box.stop[0] - 1 - first) // depth) for box in reads]
+    assert all(one == other for one, other in rows)
+    assert len({one for one, _ in rows}) == 4
