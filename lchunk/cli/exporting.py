@@ -109,7 +109,8 @@ def _export(arguments: argparse.Namespace, source: Source, target: Target) -> No
     size = ",".join(f"{side:.12g}" for side in layer.voxel_size)
     print(f"wrote {url.partition('#')[0]}: {what}, {source.dtype}, {size} nm (z, y, x)")
     if "#" in url:
-        print(f"{target.format.name} does not keep all of its place: lchunk reads it as {url}")
+        lost = "no offset" if target.format.voxel_size else "neither voxel size nor offset"
+        print(f"{target.format.name} keeps {lost}; to read it at its place with lchunk, write {url}")
 
 
 @contextlib.contextmanager

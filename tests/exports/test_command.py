@@ -53,12 +53,13 @@ def test_a_layer_by_the_cfg_alone(made: dict[str, Made], tmp_path: Path) -> None
 
 def test_what_a_format_does_not_keep_is_said(made: dict[str, Made], export: Run) -> None:
     out = export("image", "sections", "--format", "png", "--mip", "1")
-    line = "png does not keep all of its place: lchunk reads it as "
+    line = "png keeps neither voxel size nor offset; to read it at its place with lchunk, write "
     url = out.splitlines()[1].removeprefix(line)
     assert url == "sections#voxel_size=40,16,8#offset=-10,100,150"
     volume = open_volume(url)
     assert np.array_equal(volume.read(volume.bounds), made["image/1"].voxels)
-    assert export("image", "a.tif").splitlines()[1].endswith("reads it as a.tif#offset=-10,200,300")
+    line = "tiff keeps no offset; to read it at its place with lchunk, write a.tif#offset=-10,200,300"
+    assert export("image", "a.tif").splitlines()[1] == line
     assert len(export("image", "a.nrrd").splitlines()) == 1
 
 
