@@ -142,8 +142,8 @@ def test_kills_at_random_instants_never_show_half_a_folder(made: dict[str, Made]
     begin = time.monotonic()
     export_volume(source, target, overwrite=True)
     duration = time.monotonic() - begin
+    fresh = parse_target(f"{tmp_path}/killed/a.zarr")
     for _ in range(12):
-        fresh = parse_target(f"{tmp_path}/killed/a.zarr")
         child = os.fork()
         if not child:
             export_volume(source, fresh, overwrite=True)
@@ -153,6 +153,9 @@ def test_kills_at_random_instants_never_show_half_a_folder(made: dict[str, Made]
         os.waitpid(child, 0)
         if fresh.path.exists():
             assert np.array_equal(READERS["zarr"][1](fresh.path).voxels, image.voxels)
+    export_volume(source, fresh, overwrite=True)
+    assert np.array_equal(READERS["zarr"][1](fresh.path).voxels, image.voxels)
+    assert names_in(tmp_path / "killed") == ["a.zarr"]
 
 
 def test_an_error_of_a_value_leaves_nothing(made: dict[str, Made], tmp_path: Path) -> None:
