@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "view": ("looking", "show a dataset in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
+    "export": ("exporting", "write a layer, or a table, for other programs"),
     "curve": ("reporting", "print and draw scores by threshold"),
     "enqueue": ("queues", "send what can be done now to a queue"),
     "work": ("queues", "make tasks from a queue"),

@@ -7,12 +7,20 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import luigi
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from lchunk.cli.layout import job_stages
 from lchunk.tasks.progress import chunk_listeners
@@ -96,3 +104,23 @@ def _missing(stage: Stage) -> int:
     if chunks > MOST_LISTED:
         return chunks
     return sum(1 for _ in missing(stage.files(), stage.bbox))
+
+
+@contextlib.contextmanager
+def voxel_progress(title: str, voxels: int) -> Iterator[Callable[[int], None]]:
+    """Show a line for a job that counts voxels; what is yielded is called with the number of each part that is done."""
+    bars = Progress(
+        TextColumn("{task.description:22}"), BarColumn(20), TaskProgressColumn(), TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(file=sys.stderr), refresh_per_second=4,
+    )  # fmt: skip
+    number, done = bars.add_task(title, total=voxels, rate=""), 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        elapsed = bars._tasks[number].elapsed or 0
+        bars.update(number, advance=more, rate=f"{done / elapsed / 1e6:6.3g} Mvoxel/s" if elapsed > 1 else "")
+
+    with bars:
+        yield advance

@@ -1,0 +1,151 @@
+"""`lchunk export`: a layer, or a table of its segments, as files of other programs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lchunk.cli import codes
+from lchunk.cli.reporting import root_of
+from lchunk.exports.formats import FORMATS, Target, parse_target
+from lchunk.geometry.bbox import Bbox
+
+if TYPE_CHECKING:
+    from lchunk.exports.source import Source
+
+SEGMENTS = "segments"
+"""In place of a layer: the table of the layer `segmentation`."""
+TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
+EXAMPLES = """\
+examples:
+  lchunk export image raw.h5                         HDF5 as CREMI's; or raw.h5:/volumes/raw
+  lchunk export segmentation seg.tif --relabel       a TIFF stack, labels numbered 1, 2, 3 …
+  lchunk export image sections/ --format png --mip 1 a folder of sections
+  lchunk export affinities x.nrrd --channel 0 --box 0-48_0-80_0-80
+  lchunk export segments segments.csv                size, box and centre of mass of each segment
+
+docs/export.md says what each format keeps."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a box of a layer, or a table of its segments, as a file of another program.
+
+    The output appears under its name when it is whole. Memory holds a part of the box, whatever its size. Voxel size
+    and offset are kept where the format can hold them; where not, a line says so.
+    """
+    target = parse_target(arguments.out, arguments.format)
+    source = _source(arguments, target)
+    try:
+        _export(arguments, source, target)
+    except KeyboardInterrupt:
+        print("lchunk: interrupted; nothing was written, and the same command starts anew", file=sys.stderr)
+        return codes.INTERRUPTED
+    return codes.DONE
+
+
+def _source(arguments: argparse.Namespace, target: Target) -> Source:
+    """What the command line asks for, checked."""
+    import numpy as np  # noqa: PLC0415
+
+    from lchunk.exports.source import Source  # noqa: PLC0415 - imports zarr
+    from lchunk.exports.volumes import checked_box, refuse_missing  # noqa: PLC0415
+    from lchunk.volumes.layer import open_layer  # noqa: PLC0415
+    from lchunk.volumes.store import open_store  # noqa: PLC0415
+
+    name = arguments.layer.strip("/")
+    if target.format.table and name == SEGMENTS:
+        name = "segmentation"
+    layer = open_layer(open_store(root_of(arguments)), name, arguments.mip)
+    box = checked_box(layer, Bbox.parse(arguments.box) if arguments.box else None)
+    if arguments.channel is not None and not 0 <= arguments.channel < layer.channels:
+        rule = f"in 0 to {layer.channels - 1}" if layer.channels else "left out where a layer has no channels"
+        raise ValueError(f"--channel must be {rule}, got {arguments.channel} for {name}; correct it")
+    if target.format.table:
+        _refuse_no_labels(arguments, layer)
+    if not arguments.fill_missing:
+        refuse_missing(layer, box, _making(arguments, layer))
+    dtype = np.dtype(arguments.dtype or layer.dtype)
+    return Source(layer, box, dtype, arguments.channel, arguments.fill_missing)
+
+
+def _refuse_no_labels(arguments: argparse.Namespace, layer: Any) -> None:
+    idle = [name for name in ("dtype", "relabel") if getattr(arguments, name)]
+    if not layer.labels:
+        raise ValueError(f"a table of segments must be of labels, got {layer.name}; export a segmentation")
+    if idle:
+        raise ValueError(f"--{idle[0]} must be left out for a table of segments, got it; leave it out")
+
+
+def _making(arguments: argparse.Namespace, layer: Any) -> str:
+    """The command that makes what is absent in a layer."""
+    stage = (layer.recipe() or {}).get("stage", "STAGE")
+    words = ["lchunk", "run", stage, *(["--of", layer.name] if stage == "Downsample" else [])]
+    return shlex.join([*words, *(["--root", arguments.root] if arguments.root else [])])
+
+
+def _export(arguments: argparse.Namespace, source: Source, target: Target) -> None:
+    from lchunk.exports.segments import export_segments  # noqa: PLC0415
+    from lchunk.exports.volumes import check_volume, export_volume, relabelled  # noqa: PLC0415
+
+    layer, box = source.layer, source.box
+    what = f"{layer.name} mip {layer.mip}, {box}"
+    if target.format.table:
+        with _progress("segments", box.size) as told:
+            rows = export_segments(replace(source, told=told), target, overwrite=arguments.overwrite)
+        print(f"wrote {target.path}: {rows} segments of {what}")
+        return
+    check_volume(source, target, overwrite=arguments.overwrite, numbered=arguments.relabel)
+    with _progress(target.format.name, box.size * (2 if arguments.relabel else 1)) as told:
+        source = replace(source, told=told)
+        if arguments.relabel:
+            source = relabelled(source, target, source.dtype if arguments.dtype else None)
+        url = export_volume(source, target, overwrite=arguments.overwrite)
+    size = ",".join(f"{side:.12g}" for side in layer.voxel_size)
+    print(f"wrote {url.partition('#')[0]}: {what}, {source.dtype}, {size} nm (z, y, x)")
+    if "#" in url:
+        lost = "no offset" if target.format.voxel_size else "neither voxel size nor offset"
+        print(f"{target.format.name} keeps {lost}; to read it at its place with lchunk, write {url}")
+
+
+@contextlib.contextmanager
+def _progress(title: str, voxels: int) -> Iterator[Callable[[int], None]]:
+    """Show progress on a terminal; what is yielded is told of voxels that were read."""
+    if sys.stderr.isatty():
+        from lchunk.cli.progress import voxel_progress  # noqa: PLC0415 - imports rich
+
+        with voxel_progress(title, voxels) as told:
+            yield told
+    else:
+        yield lambda voxels: None
+
+
+def add_commands(commands: Any) -> None:
+    """Add `export`."""
+    command = commands.add_parser(
+        "export", description=run.__doc__, allow_abbrev=False, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    command._negative_number_matcher = re.compile(r"-\d")  # --box -10-… is a value, and no option
+    command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, or {SEGMENTS}, for a table of them")
+    command.add_argument("out", metavar="OUT", help="file or folder to write, or file.h5:/dataset")
+    command.add_argument("--root", default="", metavar="FOLDER", help="the dataset's folder; default: [Dataset] root")
+    command.add_argument("--mip", type=int, default=0, metavar="N", help="default: 0, the finest")
+    command.add_argument(
+        "--box", default="", metavar="z0-z1_y0-y1_x0-x1", help="voxels of this mip; default: the whole layer"
+    )
+    command.add_argument("--format", default="", choices=FORMATS, help="default: that of the suffix of OUT")
+    command.add_argument("--channel", type=int, metavar="N", help="write one channel, from 0; default: all")
+    command.add_argument("--dtype", choices=TYPES, help="write another type; a value that it does not hold is an error")
+    command.add_argument(
+        "--relabel", action="store_true",
+        help="number labels 1, 2, 3 … in their order, which is that of the rows of the table of segments",
+    )  # fmt: skip
+    command.add_argument("--fill-missing", action="store_true", help="write 0 where chunks are missing")
+    command.add_argument("--overwrite", action="store_true", help="replace an export that is there")
+    command.set_defaults(run=run)

@@ -1,0 +1,1 @@
+"""Layers and tables of segments, written as files that other programs read."""

@@ -1,0 +1,14 @@
+"""NumPy's `.npy`: one array, (z, y, x) or (channel, z, y, x)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lchunk.exports.source import Source, new_array
+
+
+def write_npy(source: Source, path: Path) -> None:
+    """Write the voxels where they belong in the file, a piece after the other."""
+    array = new_array(path, source.dtype, source.shape)
+    for place, voxels in source.pieces():
+        array[place] = voxels

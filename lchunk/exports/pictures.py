@@ -1,0 +1,33 @@
+"""Folders of sections, one picture each: PNG and TIFF. The first is number 0, wherever the box lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from lchunk.exports.source import Source
+
+
+def write_png(source: Source, folder: Path) -> None:
+    """Write grey pictures of 8 or 16 bits."""
+    for path, section in _named(source, folder, ".png"):
+        Image.fromarray(section).save(path)
+
+
+def write_tiff_sections(source: Source, folder: Path) -> None:
+    """Write grey pictures, packed by zlib."""
+    for path, section in _named(source, folder, ".tif"):
+        tifffile.imwrite(path, section, photometric="minisblack", compression="zlib", metadata=None)
+
+
+def _named(source: Source, folder: Path, suffix: str) -> Iterator[tuple[Path, npt.NDArray[Any]]]:
+    """Each section with its file; all names are of one length."""
+    folder.mkdir()
+    digits = max(5, len(str(source.box.shape[0] - 1)))
+    for number, section in enumerate(source.sections(folder.parent)):
+        yield folder / f"{number:0{digits}}{suffix}", section

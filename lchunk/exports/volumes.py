@@ -1,0 +1,223 @@
+"""Exports of voxels: what is checked before work, and which writer writes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.exports.formats import Target, default_dataset
+from lchunk.exports.hdf5 import holds, write_hdf5
+from lchunk.exports.n5 import write_n5, write_n5_group
+from lchunk.exports.npy import write_npy
+from lchunk.exports.nrrd_files import write_nrrd
+from lchunk.exports.outputs import whole_or_nothing
+from lchunk.exports.pictures import write_png, write_tiff_sections
+from lchunk.exports.source import Source
+from lchunk.exports.tiff import write_tiff
+from lchunk.exports.values import NUMBERED, limits
+from lchunk.exports.zarr_arrays import write_ome_zarr, write_zarr, write_zarr_group
+from lchunk.geometry.bbox import Bbox
+from lchunk.volumes.chunk_files import missing
+from lchunk.volumes.layer import Layer
+
+_WRITERS = {
+    "tiff": write_tiff,
+    "tiff-sections": write_tiff_sections,
+    "png": write_png,
+    "nrrd": write_nrrd,
+    "npy": write_npy,
+    "n5": write_n5,
+    "zarr": write_zarr,
+    "ome-zarr": write_ome_zarr,
+}
+FEW = 1 << 20
+"""Labels of pieces that are kept before they are merged."""
+_WAY_OUT = "give a --dtype that holds every value, or --relabel where they are labels"
+
+
+def export_volume(source: Source, target: Target, *, overwrite: bool = False) -> str:
+    """Write the voxels of a source.
+
+    Args:
+        source: what is written.
+        target: where.
+        overwrite: whether what is there is replaced; other datasets of an HDF5 file are kept in any case.
+
+    Returns:
+        The URL under which `open_volume` reads it at its place, with what the format does not keep.
+
+    Raises:
+        FileExistsError: the target is there, and `overwrite` is off.
+        ValueError: the format does not hold such voxels, or `overwrite` would remove something else.
+    """
+    refuse_unfit(source.dtype, source.channels, target)
+    dataset = _dataset(source.layer, target)
+    replaces = refuse_existing(target, dataset, overwrite=overwrite)
+    for group in target.groups:
+        group.mkdir(parents=True, exist_ok=True)
+        (write_n5_group if target.format.name == "n5" else write_zarr_group)(group)
+    with whole_or_nothing(target.path, replace=replaces) as path:
+        if dataset:
+            write_hdf5(source, path, dataset, beside=target.path)
+        else:
+            _WRITERS[target.format.name](source, path)
+    return _url(source, target, dataset)
+
+
+def _dataset(layer: Layer, target: Target) -> str:
+    """The path in an HDF5 file; empty for other formats."""
+    return target.dataset or default_dataset(layer) if target.format.name == "hdf5" else ""
+
+
+def _url(source: Source, target: Target, dataset: str) -> str:
+    form = target.format
+    size = "" if form.voxel_size else f"#voxel_size={','.join(f'{side:.12g}' for side in source.voxel_size)}"
+    offset = "" if form.offset else f"#offset={','.join(map(str, source.box.start))}"
+    return f"{target.path}{f':{dataset}' if dataset else ''}{size}{offset}"
+
+
+def check_volume(source: Source, target: Target, *, overwrite: bool, numbered: bool) -> None:
+    """Raise where an export cannot be written, before any voxel is read.
+
+    Args:
+        source: what will be written.
+        target: where.
+        overwrite: whether what is there may be replaced.
+        numbered: whether labels will be numbered anew; unless `dtype` is another than the layer's, their number
+            decides the type then.
+
+    Raises:
+        ValueError, FileExistsError: as `export_volume` does.
+    """
+    if numbered and not source.layer.labels:
+        raise ValueError(f"--relabel must be given with labels only, got {source.layer.name}; leave it out")
+    if not numbered or source.dtype != source.layer.dtype:
+        refuse_unfit(source.dtype, source.channels, target)
+    refuse_existing(target, _dataset(source.layer, target), overwrite=overwrite)
+
+
+def refuse_unfit(dtype: npt.DTypeLike, channels: int, target: Target) -> None:
+    """Raise where a format does not hold such voxels.
+
+    Raises:
+        ValueError: naming the ways out.
+    """
+    form = target.format
+    if not form.can_hold(np.dtype(dtype)):
+        raise ValueError(
+            f"voxels of {form.name} must be one of {', '.join(form.dtypes or ())}, got {np.dtype(dtype)}; {_WAY_OUT}"
+        )
+    if channels and not form.channels:
+        raise ValueError(
+            f"voxels of {form.name} must have no channels, got {channels}; write one with --channel 0, or all to "
+            "another format"
+        )
+
+
+def refuse_existing(target: Target, dataset: str = "", *, overwrite: bool) -> bool:
+    """Raise where a target is there and may not be replaced.
+
+    Args:
+        target: where an export will be written.
+        dataset: in an HDF5 file, to which it is added where the file has none of this name.
+        overwrite: whether what is there may be replaced.
+
+    Returns:
+        Whether a file or folder of this name may be replaced.
+
+    Raises:
+        FileExistsError: it is there.
+        ValueError: it is there and must not be overwritten, as it is not such an export.
+    """
+    path, form = target.path, target.format
+    if not os.path.lexists(path):
+        return overwrite
+    shown = f"{path}:{dataset}" if dataset else str(path)
+    if path.is_dir() and any(path.iterdir()) and not (form.replaceable and form.replaceable(path)):
+        raise ValueError(
+            f"the output must be new, or an export as {form.name}, got the folder {path}, which holds other files; "
+            "write to another name"
+        )
+    added = bool(dataset) and not path.is_dir() and not holds(path, dataset)
+    if not overwrite and not added:
+        raise FileExistsError(
+            f"the output must be new, got {shown}, which is there already; remove it, or add --overwrite"
+        )
+    return True
+
+
+def checked_box(layer: Layer, box: Bbox | None) -> Bbox:
+    """The box to export: the whole layer where none is given.
+
+    Raises:
+        ValueError: it is empty, or reaches out of the layer.
+    """
+    if box is None:
+        return layer.bounds
+    if not box.size or not layer.bounds.contains(box):
+        raise ValueError(
+            f"--box must hold voxels of {layer.name} at mip {layer.mip}, which has {layer.bounds}, got {box}; "
+            "correct it"
+        )
+    return box
+
+
+def refuse_missing(layer: Layer, box: Bbox, again: str) -> None:
+    """Raise where chunk files of a box are absent.
+
+    Args:
+        layer: a mip of a layer.
+        box: inside its bounds.
+        again: the command that makes them.
+
+    Raises:
+        FileNotFoundError: with their number.
+    """
+    absent = missing(layer, box)
+    for first in islice(absent, 1):
+        count = 1 + sum(1 for _ in absent)
+        every = sum(1 for _ in layer.grid.meeting(box))
+        raise FileNotFoundError(
+            f"layer {layer.path} in {layer.store.url} must have every chunk of {box}, but {count} of {every} are "
+            f"missing, the first at {layer.grid.chunk(first)}; `{again}` makes them, and --fill-missing writes 0 there"
+        )
+
+
+def relabelled(source: Source, target: Target, dtype: np.dtype[np.generic] | None) -> Source:
+    """The same box with its labels numbered from 1 in their order; this reads the whole box once.
+
+    Args:
+        source: of labels.
+        target: where they will be written.
+        dtype: of what is written; None: the smallest of `NUMBERED` that holds them, and that the format holds.
+
+    Raises:
+        ValueError: no such type holds them.
+    """
+    numbers = _distinct(replace(source, dtype=source.layer.dtype))
+    types = [np.dtype(name) for name in NUMBERED] if dtype is None else [dtype]
+    found = next((t for t in types if limits(t)[1] >= len(numbers) and target.format.can_hold(t)), None)
+    if found is None:
+        raise ValueError(
+            f"voxels of {target.format.name} must hold each label, got {len(numbers)} labels in {source.box}; "
+            "export a smaller --box, or to another format"
+        )
+    return replace(source, dtype=found, numbers=numbers)
+
+
+def _distinct(source: Source) -> npt.NDArray[np.uint64]:
+    """Every label of a box, ascending, without 0."""
+    known: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+    parts = [known]
+    for _, voxels in source.pieces():
+        parts.append(np.unique(voxels).astype(np.uint64))
+        if sum(map(len, parts)) > max(FEW, 2 * len(known)):
+            known = np.unique(np.concatenate(parts))
+            parts = [known]
+    known = np.unique(np.concatenate(parts))
+    labels: npt.NDArray[np.uint64] = known[known != 0]
+    return labels
