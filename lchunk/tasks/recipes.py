@@ -108,11 +108,26 @@ def check(stage: Stage) -> None:
         if not one.external:
             _check_chunk_shapes(one)
         one.validate()
+    _refuse_shared_folders([one for one in stages if not one.external])
     refuse([mismatch for one in stages for mismatch in mismatches(one)], stage.root)
     for one in stages:
         wiring.sample_external(one)
     for one in stages if rehearsing.get() else ():
         one.rehearse()
+
+
+def _refuse_shared_folders(stages: list[Stage]) -> None:
+    """Raise an error if two stages write to one folder, because one of them was given the name of the other's layer."""
+    owners: dict[str, Stage] = {}
+    for stage in stages:
+        for folder in stage.folders:
+            owner = owners.setdefault(folder, stage)
+            if owner.named_by != stage.named_by:
+                named, other = (stage, owner) if stage.layer_name else (owner, stage)
+                raise ValueError(
+                    f"{named.named_by}-layer-name must not be the layer of another stage, got {folder}, which "
+                    f"{other.named_by} writes; choose another name"
+                )
 
 
 def prepare(stage: Stage) -> None:

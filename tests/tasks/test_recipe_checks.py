@@ -61,6 +61,26 @@ def test_externals_are_sampled_and_stages_rehearsed_after_all_else_is_right(
     assert checks == ["validate"]  # an external volume is sampled once
 
 
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        (["CheckedForTest"], ("image", "CheckedForTest", "Ingest")),
+        (["Ingest", "CheckedForTest"], ("one", "CheckedForTest", "Ingest")),
+    ],
+)
+def test_two_stages_never_write_to_one_layer(
+    root: Path, configure: Callable[..., None], names: list[str], refused: tuple[str, str, str]
+) -> None:
+    for stage in names:
+        configure(stage, layer_name="image" if len(names) == 1 else "one")
+    layer, named, other = refused
+    rule = f"{named}-layer-name must not be the layer of another stage, got {layer}, which {other} writes"
+    with pytest.raises(ValueError, match=rule):
+        CheckedForTest().check()
+    configure("Ingest", external=f"{root.parent}/image.h5:/raw")
+    CheckedForTest().check()
+
+
 def test_a_layer_is_checked_before_it_is_created_and_not_when_it_is_there(root: Path) -> None:
     checks.clear()
     CheckedForTest().prepare()
