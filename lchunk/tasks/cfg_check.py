@@ -39,8 +39,11 @@ _LUIGI_KEYS = {
         "rpc_retry_wait", "scheduler_host", "scheduler_port", "scheduler_url", "rpc_log_retries",
     ),
 }  # fmt: skip
-_LEAST = {"workers": 1, "lock_size": 1}
-"""Least values of options of Luigi, which takes any number."""
+_PORTS = (1, 65535)
+_LIMITS: dict[str, tuple[float, float]] = {
+    "workers": (1, math.inf), "lock_size": (1, math.inf), "scheduler_port": _PORTS, "default_scheduler_port": _PORTS,
+}  # fmt: skip
+"""The least and the largest value of options of Luigi, which takes any number."""
 NEAR = 0.75
 """How alike two names are, by difflib's ratio, that one may be a slip of the other."""
 
@@ -202,8 +205,10 @@ def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
         value = parameter.normalize(parameter.parse(text))
         if isinstance(value, float) and math.isnan(value):
             raise ValueError("nan is no number")
-        if name in _LEAST and value < _LEAST[name]:
-            raise ValueError(f"{name} must be at least {_LEAST[name]}, got {text}")
+        least, most = _LIMITS.get(name, (-math.inf, math.inf))
+        if name in _LIMITS and not least <= value <= most:
+            limits = f"at least {least}" if most == math.inf else f"in [{least}, {most}]"
+            raise ValueError(f"{name} must be {limits}, got {text}")
     except (ValueError, TypeError, ArithmeticError) as error:
         option = name.replace("_", "-")
         said = str(error)

@@ -127,6 +127,7 @@ def test_a_cfg_without_a_dataset_leaves_the_dataset_of_the_folder(
             "[core]\ndefault_scheduler_port = x\n",
             r"default-scheduler-port must be a whole number, got 'x' \(\[core\] d",
         ),
+        ("[core]\ndefault_scheduler_port = 99999\n", r"default_scheduler_port must be in \[1, 65535\], got 99999"),
         ("[core]\nlock_size = -1\n", r"lock_size must be at least 1, got -1"),
         ("[worker]\nping_interval = nan\n", r"ping-interval must be a number, got 'nan'"),
         ("root = a\n", r"must be a cfg of \[sections\]"),

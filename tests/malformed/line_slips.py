@@ -199,7 +199,8 @@ def wrong_knob(draw: random.Random) -> Case:
     if KNOBS[section][key][0] == "flag":
         value = value or "maybe"
     words = draw.choice([[stage, option, value], [stage, f"{option}={value}"]])
-    names = (*named(section, key, value), option)
+    # a flag takes no word, so that the word alone is what is wrong
+    names = (*named(section, key, value), option, *([value] if KNOBS[section][key][0] == "flag" else []))
     may_pass = KNOBS[section][key][0] == "layer" and value == ""
     if draw.random() < 0.25:
         return _case("a wrong value", words, names, "luigi", may_pass=may_pass)

@@ -62,7 +62,7 @@ POSITIONALS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("verify", ("absent", "a.h5", "folder", "s3://b/out", "out/", "ou", "/dev/null"), ("layer", "folder")),
     ("view", ("absent", "a.h5", "folder", "gs://b/out", "ou", "/dev/null"), ("layer", "folder")),
     ("scores", ("absent", "a.h5", "folder", "s3://b/out", "out/image", "ou"), ("scores",)),
-    ("curve", ("absent", "a.h5", "folder", "s3://b/out", "out/image", "ou"), ("curve",)),
+    ("curve", ("absent", "a.h5", "folder", "s3://b/out", "out/image", "ou"), ("curve", "Curve")),
     ("completion", ("fish", "Bash", "", "powershell"), ()),
     ("queue status", ("absent/", "a.h5/", "ftp://h/q", "", "folder/", "sqs://q"), ("queue",)),
     ("queue dead", ("absent/", "a.h5/", "ftp://h/q", "", "folder/"), ("queue",)),
@@ -76,7 +76,7 @@ POSITIONALS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 TOO_FEW = (
     ("", ("command",)), ("new", ("image",)), ("run", ("stage",)), ("enqueue", ("stage",)), ("queue", ("ACTION",)),
     ("completion", ("shell",)), ("work", ("queue",)), ("enqueue Ingest", ("queue",)), ("queue status", ("queue",)),
-    ("scores", ("scores",)), ("status", ("out",)), ("verify", ("out",)), ("curve", ("curve",)), ("view", ("out",)),
+    ("scores", ("scores",)), ("status", ("out",)), ("verify", ("out",)), ("curve", ("curve", "Curve")), ("view", ("out",)),
     ("run --module", ("--module",)), ("run --threshold 0.5", ("--threshold", "stage")),
 )  # fmt: skip
 """Lines that end too early, in a folder where nothing was made, and what must be named."""
