@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from lchunk.volumes.stamp import Stamp
+
 PARTIAL = ".partial"
 """Suffix of a file that is being written. Readers never take such a file for an object."""
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -83,6 +85,10 @@ class FileStore:
     def size(self, key: str) -> int:
         return os.stat(self.root / key).st_size
 
+    def stamp(self, key: str) -> Stamp:
+        found = os.stat(os.path.join(self.root, key))
+        return Stamp(found.st_size, found.st_mtime_ns)
+
     def exists(self, key: str) -> bool:
         try:
             return self.size(key) > 0
@@ -98,10 +104,12 @@ class FileStore:
             if not entry.name.endswith(PARTIAL) and _holds_bytes(entry):
                 yield entry.path[before:]
 
-    def folders(self) -> tuple[str, ...]:
-        if not self.root.is_dir():
-            return ()
-        return tuple(sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir()))
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        folder = self.root / prefix
+        return tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())) if folder.is_dir() else ()
+
+    def path(self, key: str) -> Path | None:
+        return self.root / key
 
     def sweep(self, prefix: str, older_than: float) -> None:
         before = time.time() - older_than

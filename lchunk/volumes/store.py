@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from lchunk.volumes.file_store import PARTIAL, FileStore
+from lchunk.volumes.stamp import Stamp
 
 __all__ = ["PARTIAL", "FileStore", "Store", "open_store"]
 
@@ -45,6 +46,13 @@ class Store(Protocol):
             FileNotFoundError: there is no such object.
         """
 
+    def stamp(self, key: str) -> Stamp:
+        """By what a change of an object shows, without reading it.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
     def exists(self, key: str) -> bool:
         """Whether the object exists and is not empty: a crashed disk leaves files without bytes."""
 
@@ -54,8 +62,11 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects in the folder `prefix` and below, in no order, without empty objects."""
 
-    def folders(self) -> tuple[str, ...]:
-        """Names of the top-level folders."""
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Names of the folders directly in the folder `prefix`, sorted."""
+
+    def path(self, key: str) -> Path | None:
+        """The file of an object, for libraries that read nothing else; None where the store is no disk."""
 
     def sweep(self, prefix: str, older_than: float) -> None:
         """Remove what killed writers left under `prefix` more than `older_than` seconds ago."""

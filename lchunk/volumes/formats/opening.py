@@ -12,6 +12,7 @@ from lchunk.volumes.formats.opened import OpenedVolume
 from lchunk.volumes.formats.options import Options, split_url
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.zarr_metadata import is_zarr
+from lchunk.volumes.place import Place, on_disk
 
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
 _KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
@@ -74,17 +75,25 @@ def _refuse_idle(options: Options, url: str, *names: str) -> None:
 # each reader is loaded where its format is met: a command that opens nothing starts without any
 
 
-def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
-    stored = is_zarr(path) or (path / suffixes.N5).exists()
-    _refuse_idle(options, url, *(("order", "gaps", "palette") if stored else ()))
-    if is_zarr(path):
+def open_chunked(url: str, folder: Place, options: Options) -> OpenedVolume | None:
+    """The volume of a folder of chunk files, in any store; None where the folder is none."""
+    if is_zarr(folder):
         from lchunk.volumes.formats.zarr_arrays import open_zarr  # noqa: PLC0415
 
-        return open_zarr(url, path, options)
-    if (path / suffixes.N5).exists():
+        _refuse_idle(options, url, "order", "gaps", "palette")
+        return open_zarr(url, folder, options)
+    if (folder / suffixes.N5).exists():
         from lchunk.volumes.formats.n5 import open_n5  # noqa: PLC0415
 
-        return open_n5(url, path, options)
+        _refuse_idle(options, url, "order", "gaps", "palette")
+        return open_n5(url, folder, options)
+    return None
+
+
+def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
+    chunked = open_chunked(url, on_disk(path), options)
+    if chunked is not None:
+        return chunked
     if (path / "info").exists():
         raise RefusedVolumeError(
             f"a volume must be {_KNOWN}, got a precomputed volume in {url}; "
