@@ -8,7 +8,7 @@ from typing import Any
 from lchunk.cfg_file import dataset_root
 from lchunk.chunk_logs import course_lines
 from lchunk.failures import failure_lines
-from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.store import Store, open_store, scheme_of
 
 ROOT_HELP = "the dataset's folder; default: [Dataset] root of the cfg"
 
@@ -23,15 +23,21 @@ def root_of(arguments: argparse.Namespace) -> str:
     return Dataset().root
 
 
-def _store(arguments: argparse.Namespace) -> Store:
-    return open_store(root_of(arguments))
+def store_of(arguments: argparse.Namespace) -> Store:
+    """The store of the folder that a command was given, or of the cfg's; a bucket is opened as the cfg says."""
+    root = root_of(arguments)
+    if scheme_of(root) not in ("", "file"):
+        from lchunk.tasks.dataset import Dataset  # noqa: PLC0415
+
+        Dataset()  # hands the values of [Store] over
+    return open_store(root)
 
 
 def status(arguments: argparse.Namespace) -> None:
     """Print what a dataset's folder holds: layers with their chunks, meshes, scores, how stages ran, what failed."""
     from lchunk.status import status_lines  # noqa: PLC0415 - imports zarr
 
-    store = _store(arguments)
+    store = store_of(arguments)
     for line in status_lines(store):
         print(line)
     for line in course_lines(store):
@@ -44,7 +50,7 @@ def scores(arguments: argparse.Namespace) -> None:
     """Print how good a dataset's segmentation is, and where it errs most."""
     from lchunk.status import score_lines  # noqa: PLC0415
 
-    for line in score_lines(_store(arguments)):
+    for line in score_lines(store_of(arguments)):
         print(line)
 
 
@@ -52,7 +58,7 @@ def curve(arguments: argparse.Namespace) -> None:
     """Print the scores at many thresholds, and draw them where a file is given."""
     from lchunk.status import curve_lines, curve_points  # noqa: PLC0415
 
-    points = curve_points(_store(arguments))
+    points = curve_points(store_of(arguments))
     for line in curve_lines(points):
         print(line)
     if arguments.plot:

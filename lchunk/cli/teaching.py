@@ -15,6 +15,7 @@ import luigi
 from lchunk.cli.lines import load_module, runnable
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.stage import Stage
+from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES
 
 _LUIGI = (
@@ -60,6 +61,8 @@ def stage_help(task: Any) -> Iterator[str]:
         yield from _knobs(common)
     yield from ("", "the dataset (section [Dataset] of the cfg, or on the command line):")
     yield from _knobs(Dataset.get_params(), "Dataset-")
+    yield from ("", "buckets and web servers (section [Store] of the cfg, or on the command line):")
+    yield from _knobs(Store.get_params(), "Store-")
     yield from ("", "how it runs:")
     for option, text in _LUIGI:
         yield from _option(option, text)
@@ -92,6 +95,7 @@ def _kind(knob: Any) -> str:
         "CountParameter": "N", "RangeParameter": "X", "FloatParameter": "X", "IntParameter": "N",
         "LabelsParameter": "N,N,…", "ChannelsParameter": "N,N,…", "NumbersParameter": "X,X,…",
         "PrefixParameter": "DIGITS", "WordsParameter": "WORD,…", "ChoiceParameter": "CHOICE",
+        "BucketsParameter": "URL,…", "EndpointParameter": "URL",
     }  # fmt: skip
     return forms.get(kind, "TEXT")
 

@@ -13,6 +13,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.cfg_check import check_cfg
 from lchunk.tasks.parameters import BboxParameter, CountParameter, SizeParameter, TextParameter, TripleParameter
+from lchunk.tasks.storage import hand_over
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
@@ -22,7 +23,10 @@ from lchunk.volumes.volume import VoxelSize
 class Dataset(luigi.Config):
     """What every stage shares; each value can be given as `--Dataset-…` too."""
 
-    root: str = TextParameter(default="data/lchunk", description="folder of all layers: a path or file://…")
+    root: str = TextParameter(
+        default="data/lchunk",
+        description="folder of all layers: a path, file://…, s3://bucket/folder or gs://bucket/folder",
+    )
     image: str = TextParameter(
         default="",
         description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "
@@ -50,6 +54,7 @@ class Dataset(luigi.Config):
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
         """As Luigi's, from a cfg that was checked: every run needs a dataset, so that no run starts on a wrong cfg."""
         check_cfg()
+        hand_over()
         return super().get_param_values(params, args, kwargs)
 
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.place import Place
 from lchunk.volumes.stamp import Stamp
 
@@ -26,14 +27,15 @@ def fingerprint(files: Iterable[Place]) -> str:
         `raw.h5: 1234 bytes, sha256 …` or `raw.h5: … bytes, written 2026-11-25T09:36:50.123456789Z`.
     """
     places = list(files)
-    found = [place.stamp() or ABSENT for place in places]
+    threads = places[0].store.connections if places else 1
+    found = list(parallel(lambda place: place.stamp() or ABSENT, places, threads))
     total = sum(stamp.size for stamp in found)
     name = _name(places)
     gone = [place.name for place, stamp in zip(places, found, strict=True) if _is_absent(stamp)]
     if gone:
         name = f"{name} without {', '.join(gone[:3])}{' …' if len(gone) > 3 else ''}"
     if total <= SMALL:
-        parts = [_digest(place, stamp) for place, stamp in zip(places, found, strict=True)]
+        parts = list(parallel(lambda each: _digest(*each), zip(places, found, strict=True), threads))
         digest = parts[0] if len(parts) == 1 else _sha256("".join(parts + [place.name for place in places]).encode())
         return f"{name}: {total} bytes, sha256 {digest}"
     newest = max(stamp.modified for stamp in found)

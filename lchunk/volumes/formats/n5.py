@@ -25,6 +25,7 @@ from lchunk.volumes.formats.placing import Placement, from_attributes, overruled
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.suffixes import N5
 from lchunk.volumes.formats.zarr_metadata import document
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.place import Place
 
 _TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
@@ -66,10 +67,11 @@ class Dataset:
         """A box, of the blocks that it touches."""
         voxels = np.zeros([s.stop - s.start for s in part], self.dtype)
         places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, self.block, strict=True)]
-        for place in itertools.product(*places):
+
+        def copy(place: tuple[int, ...]) -> None:
             block = self._block(place, fill_missing)
             if block is None:
-                continue
+                return
             into, out = [], []
             for p, side, s, length in zip(place, self.block, part, block.shape, strict=True):
                 low, high = max(p * side, s.start), min((p + 1) * side, s.stop)
@@ -81,6 +83,9 @@ class Dataset:
                 into.append(slice(low - s.start, high - s.start))
                 out.append(slice(low - p * side, high - p * side))
             voxels[tuple(into)] = block[tuple(out)]
+
+        for _ in parallel(copy, itertools.product(*places), self.folder.store.connections):
+            pass
         return voxels
 
     def _block(self, place: tuple[int, ...], fill_missing: bool) -> npt.NDArray[Any] | None:

@@ -13,13 +13,13 @@ METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
 def is_zarr(folder: Place) -> bool:
     """Whether a folder is a zarr array or group."""
-    return any((folder / name).body() is not None for name in METADATA[:3])
+    return any((folder / name).document() is not None for name in METADATA[:3])
 
 
 def is_array(folder: Place) -> bool:
     """Whether a folder is a zarr array."""
     found = document(folder / "zarr.json")
-    return (folder / ".zarray").body() is not None if found is None else found.get("node_type") == "array"
+    return (folder / ".zarray").document() is not None if found is None else found.get("node_type") == "array"
 
 
 def attributes_of(folder: Place) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def attributes_of(folder: Place) -> dict[str, Any]:
 
 def documents(folder: Place) -> list[Place]:
     """The documents that a folder has."""
-    return [folder / name for name in METADATA if (folder / name).body() is not None]
+    return [folder / name for name in METADATA if (folder / name).document() is not None]
 
 
 def children(folder: Place) -> list[str]:
@@ -47,7 +47,7 @@ def document(file: Place) -> dict[str, Any] | None:
         RefusedVolumeError: it is none.
     """
     with readable(file, "a JSON document", "copy it again"):
-        body = file.body()
+        body = file.document()
         return None if body is None else _dictionary(json.loads(body), file)
 
 

@@ -23,6 +23,7 @@ class Memory:
     """The files of a folder, kept; the folder itself is moved away."""
 
     url = "memory://files"
+    connections = 4
 
     def __init__(self, folder: Path) -> None:
         files = [path for path in folder.rglob("*") if path.is_file()]
