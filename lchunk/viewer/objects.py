@@ -17,7 +17,7 @@ _MARKS = ("0/zarr.json", "mesh/info")
 
 
 class DataObjects(tornado.web.RequestHandler):
-    """Objects of the dataset's layers, whole or in ranges; what is missing is a 404, which the client draws as nothing."""
+    """Objects of the dataset's layers, whole or in ranges; the client draws a 404 as nothing."""
 
     def initialize(self, store: Store, readers: ThreadPoolExecutor) -> None:
         self.store = store

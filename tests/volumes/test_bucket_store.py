@@ -6,13 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lchunk.geometry.bbox import Bbox
 from lchunk.volumes import asking, object_log, place
 from lchunk.volumes.asking import ask
 from lchunk.volumes.bucket_store import BucketStore, Page
+from lchunk.volumes.layer import Layer
 from lchunk.volumes.place import Place
 from lchunk.volumes.ranges import spans
 from lchunk.volumes.stamp import Stamp
@@ -38,6 +41,8 @@ class MemoryBucket:
 
     def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:
         self.requests.append(("put", name))
+        if version == "" and name in self.objects:
+            return False
         self.objects[name] = bytes(body)
         return True
 
@@ -253,3 +258,40 @@ def test_a_disk_is_never_remembered(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     assert file.document() == b"1"
     assert file.stamp() is not None
+
+
+def layer_in(bucket: MemoryBucket) -> Layer:
+    """A layer of 27 chunks, more than are read at one time."""
+    return Layer(
+        BucketStore(bucket, "root"), "a", Bbox.of((0, 0, 0), (12, 12, 12)), (1.0, 1.0, 1.0), np.dtype("u1"), (4, 4, 4),
+        (2, 2, 2),
+    )  # fmt: skip
+
+
+def test_a_layer_in_a_bucket_is_read_several_chunks_at_a_time() -> None:
+    layer = layer_in(MemoryBucket(page=1000))
+    voxels = np.random.default_rng(0).integers(1, 255, (12, 12, 12)).astype("u1")
+    layer.create({})
+    for index in layer.grid:
+        layer.write(layer.grid.chunk(index), voxels[layer.grid.chunk(index).slices()])
+    assert np.array_equal(layer.read(layer.bounds), voxels)
+    assert np.array_equal(layer.read(Bbox((1, 2, 3), (11, 10, 9))), voxels[1:11, 2:10, 3:9])
+
+
+@pytest.mark.parametrize("box", [Bbox((0, 0, 0), (12, 12, 12)), Bbox((0, 0, 0), (8, 8, 8))])
+def test_chunks_that_are_all_absent_are_an_error_and_never_a_wait_without_end(box: Bbox) -> None:
+    layer = layer_in(MemoryBucket(page=1000))
+    layer.create({})
+    found: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            layer.read(box)
+        except FileNotFoundError as error:
+            found.append(error)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(30)
+    assert "layer a/0 in memory://bucket/root must have every chunk" in str(found[0])
+    assert not layer.read(box, fill_missing=True).any()
