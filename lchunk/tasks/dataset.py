@@ -14,6 +14,7 @@ from lchunk.recipe import MADE_OF
 from lchunk.tasks.cfg_check import check_cfg
 from lchunk.tasks.parameters import BboxParameter, CountParameter, TextParameter, TupleParameter, size_parameter
 from lchunk.tasks.places import RootParameter
+from lchunk.tasks.storage import hand_over
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import open_store
@@ -23,7 +24,10 @@ from lchunk.volumes.volume import VoxelSize
 class Dataset(luigi.Config):
     """What every stage shares; each value can be given as `--Dataset-…` too."""
 
-    root: str = RootParameter(default="data/lchunk", description="folder of all layers: a path or file://…")
+    root: str = RootParameter(
+        default="data/lchunk",
+        description="folder of all layers: a path, file://…, s3://bucket/folder or gs://bucket/folder",
+    )
     image: str = TextParameter(
         default="",
         description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "
@@ -51,6 +55,7 @@ class Dataset(luigi.Config):
     def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
         """Like Luigi's, but checks the cfg first. Every run needs a dataset, so no run starts with a wrong cfg."""
         check_cfg()
+        hand_over()
         return super().get_param_values(params, args, kwargs)
 
 

@@ -7,6 +7,7 @@ line, as `--Dataset-ground-truth ""`, is a value, and counts more than the cfg's
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, Unpack
 
@@ -222,6 +223,36 @@ class PrefixParameter(Knob[str]):
                 f"a colon, got {x!r}; 1 to 9 cover every label, 1: to 9: and 10 to 99 too"
             )
         return str(x)
+
+
+class BucketsParameter(Knob[tuple[str, ...]]):
+    """Buckets, `s3://one,gs://other`, or nothing."""
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        return self.normalize(_words(x))
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        buckets = tuple(sorted({str(bucket).rstrip("/") for bucket in x}))
+        for bucket in buckets:
+            if not re.fullmatch(r"(s3|gs)://[A-Za-z0-9._-]+", bucket):
+                raise ValueError(f"{_option(self)} must be buckets as s3://name or gs://name, got {bucket!r}")
+        return buckets
+
+    def serialize(self, x: tuple[str, ...]) -> str:
+        return ",".join(x)
+
+
+class EndpointParameter(Knob[str]):
+    """Address of a server, `http://host:port`, or nothing."""
+
+    def parse(self, x: str) -> str:
+        return self.normalize(x)
+
+    def normalize(self, x: str) -> str:
+        if x and not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", x):
+            shown = str(x).rpartition("@")[2]  # what stands before may be a password
+            raise ValueError(f"{_option(self)} must be http://host:port or https://host, got {shown!r}")
+        return str(x).rstrip("/")
 
 
 class InheritedParameter(Knob[Any]):

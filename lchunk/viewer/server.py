@@ -20,9 +20,11 @@ import tornado.web
 
 from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere
 from lchunk.viewer.hosts import Hosts
+from lchunk.viewer.objects import DataObjects
 from lchunk.viewer.shown import layers_shown, open_dataset
 from lchunk.viewer.state import MIDDLE, viewer_state
 from lchunk.viewer.zarr_view import ZarrView
+from lchunk.volumes.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +206,7 @@ def application(
         (r"/", Start, {"state": state}),
         (r"/state.json", State, {"state": state}),
         (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
-        (r"/data/(.*)", DataFiles, {"path": str(Path(store.url).resolve())}),
+        (r"/data/(.*)", *_data(store)),
         (r"/volumes/([^/]+)/(.*)", Views, {"views": views, "readers": readers}),
         (r"/events/(.*)", Events),
         (r"/(?:state|action|credentials)/(.*)", Accepted),
@@ -213,6 +215,14 @@ def application(
     ]
     known = NamesOf(hosts or Hosts("127.0.0.1"))
     return tornado.web.Application([tornado.routing.Rule(known, routes)], default_handler_class=OtherHost)
+
+
+def _data(store: Store) -> tuple[Any, dict[str, Any]]:
+    """What serves the files of a dataset's folder."""
+    folder = store.path("")
+    if folder is not None:
+        return DataFiles, {"path": str(folder.resolve())}
+    return DataObjects, {"store": store, "readers": ThreadPoolExecutor(store.connections, "objects")}
 
 
 async def serve(app: tornado.web.Application, hosts: Hosts, port: int, ready: Callable[[str], None]) -> None:

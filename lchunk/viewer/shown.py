@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from urllib.parse import quote
 
 from lchunk.geometry.bbox import Bbox
@@ -59,7 +58,8 @@ def open_dataset(root: str) -> Store:
         FileNotFoundError: there is no such folder.
     """
     store = open_store(root)
-    if not Path(store.url).is_dir():
+    folder = store.path("")
+    if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"root must be a dataset's folder, got {root}, which is no folder; run a stage first")
     return store
 
@@ -143,4 +143,4 @@ def _own(store: Store, name: str) -> Iterator[Shown]:
 
 def _written(layer: Layer) -> float:
     """The time at which the layer was created, because its array's metadata is written once."""
-    return (Path(layer.store.url) / layer.path / "zarr.json").stat().st_mtime
+    return layer.store.stamp(f"{layer.path}/zarr.json").modified / 1e9

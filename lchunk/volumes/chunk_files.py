@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeGuard
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
 FEW = 8
@@ -74,8 +75,14 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
     listing, and a part of a plane is one listing per row.
     """
     grid = files.grid
-    if len(list(islice(grid.meeting(region), FEW + 1))) <= FEW:
-        yield from (index for index in grid.meeting(region) if not all(map(files.store.exists, files.keys(index))))
+    few = list(islice(grid.meeting(region), FEW + 1))
+    if len(few) <= FEW:
+
+        def complete(index: Triple) -> bool:
+            return all(map(files.store.exists, files.keys(index)))
+
+        found = parallel(complete, few, files.store.connections, "exists")
+        yield from (index for index, there in zip(few, found, strict=True) if not there)
         return
     for _, plane in groupby(grid.meeting(region), key=itemgetter(0)):
         keys = {index: files.keys(index) for index in plane}

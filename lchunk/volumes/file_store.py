@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from lchunk.volumes.ranges import Range, read_ranges
+from lchunk.volumes.stamp import Stamp
 
 PARTIAL = ".partial"
 """Suffix of a file that is being written. Readers never take such a file for an object."""
+CLOSE = 1 << 16
+"""Bytes between two ranges that cost less to read than another request does."""
+MOST = 1 << 40
+"""Bytes of a request beyond which another one beside it is quicker: none is."""
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """What file systems without hard links answer."""
 
@@ -30,6 +38,7 @@ class FileStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = str(root)
+        self.connections = 1
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         with open(self.root / key, "rb") as file:
@@ -38,6 +47,9 @@ class FileStore:
                 start = max(0, size + start)
             file.seek(start)
             return file.read() if stop is None else file.read(stop - start)
+
+    def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
+        return read_ranges(ranges, functools.partial(self.get, key), close=CLOSE, most=MOST)
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
         path = os.path.join(self.root, key)
@@ -80,8 +92,15 @@ class FileStore:
         with open(number, "wb", buffering=0) as file:
             file.write(body)
 
+    def flush(self) -> None:
+        """Nothing: each line is written when it is appended."""
+
     def size(self, key: str) -> int:
         return os.stat(self.root / key).st_size
+
+    def stamp(self, key: str) -> Stamp:
+        found = os.stat(os.path.join(self.root, key))
+        return Stamp(found.st_size, found.st_mtime_ns)
 
     def exists(self, key: str) -> bool:
         try:
@@ -98,10 +117,12 @@ class FileStore:
             if not entry.name.endswith(PARTIAL) and _holds_bytes(entry):
                 yield entry.path[before:]
 
-    def folders(self) -> tuple[str, ...]:
-        if not self.root.is_dir():
-            return ()
-        return tuple(sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir()))
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        folder = self.root / prefix
+        return tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())) if folder.is_dir() else ()
+
+    def path(self, key: str) -> Path | None:
+        return self.root / key
 
     def sweep(self, prefix: str, older_than: float) -> None:
         before = time.time() - older_than

@@ -20,6 +20,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer_metadata import array_document, canonical, compressor_name, document_of, list_in_image
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.shards import ShardForm, read_shard
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize, padded
@@ -148,7 +149,8 @@ class Layer:
         """Voxels of a box; see `Volume.read`. A damaged chunk file is an error that names the file."""
         inside = bbox.clipped(self.bounds)
         voxels: npt.NDArray[Any] = np.zeros(self._shape(inside), self.dtype)
-        for index in self.grid.meeting(inside):
+
+        def copy(index: Triple) -> None:
             chunk, (key,) = self.grid.chunk(index), self.keys(index)
             part = chunk.clipped(inside)
             here = Bbox.of(triple(a - b for a, b in zip(part.start, chunk.start, strict=True)), part.shape)
@@ -164,6 +166,9 @@ class Layer:
                     f"{self.store.url}/{key} must be a whole chunk file, but {error}; remove it and run its stage "
                     "again: lchunk verify finds such files, and removes them with --remove"
                 ) from error
+
+        for _ in parallel(copy, self.grid.meeting(inside), self.store.connections):
+            pass
         return padded(voxels, inside, bbox)
 
     def _shape(self, bbox: Bbox) -> tuple[int, ...]:

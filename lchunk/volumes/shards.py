@@ -8,7 +8,6 @@ chunks, each followed by its CRC-32C. zarr itself would request each inner chunk
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -25,8 +24,6 @@ from lchunk.volumes.store import Store
 ABSENT = 2**64 - 1
 """Offset of an inner chunk that was never written, because it is outside the volume."""
 CHECKSUM_BYTES = 4
-CLOSE = 1 << 16
-"""Bytes between two ranges that cost less to read than another request does."""
 _ZSTD = Zstd()
 _BLOSC = Blosc()
 
@@ -93,8 +90,11 @@ def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.ND
     whole = len(wanted) * 2 > math.prod(form.counts)
     body = memoryview(store.get(key) if whole else store.get(key, 0, form.index_bytes))
     index = _index(body, form)
-    ranges = {place: _range(index, place) for place in wanted}
-    for place, packed in _bodies(store, key, ranges, body if whole else None):
+    ranges = [_range(index, place) for place in wanted]
+    parts = [body[start:stop] for start, stop in ranges] if whole else store.get_ranges(key, ranges)
+    for place, (start, stop), packed in zip(wanted, ranges, parts, strict=True):
+        if len(packed) < stop - start:
+            raise ValueError(f"it ends after {start + len(packed)} bytes, and its index wants {stop}")
         box = Bbox.of(tuple(n * side for n, side in zip(place, form.inner, strict=True)), form.inner)
         here = box.clipped(part)
         into[(..., *here.slices(part.start))] = form.unpack(packed)[(..., *here.slices(box.start))]
@@ -115,22 +115,3 @@ def _range(index: npt.NDArray[np.uint64], place: tuple[int, ...]) -> tuple[int, 
     if offset == ABSENT:
         raise ValueError(f"its inner chunk {place} was never written")
     return offset, offset + size
-
-
-def _bodies(
-    store: Store, key: str, ranges: dict[tuple[int, ...], tuple[int, int]], body: memoryview | None
-) -> Iterator[tuple[tuple[int, ...], memoryview]]:
-    """The packed bytes of some inner chunks, in the order of the file; those that lie close are one request."""
-    ordered = sorted(ranges.items(), key=lambda entry: entry[1])
-    begin = 0
-    while begin < len(ordered):
-        end, (start, stop) = begin + 1, ordered[begin][1]
-        while end < len(ordered) and ordered[end][1][0] - stop <= CLOSE:
-            stop = ordered[end][1][1]
-            end += 1
-        span = memoryview(store.get(key, start, stop)) if body is None else body[start:stop]
-        if len(span) < stop - start:
-            raise ValueError(f"it ends after {start + len(span)} bytes, and its index wants {stop}")
-        for place, (low, high) in ordered[begin:end]:
-            yield place, span[low - start : high - start]
-        begin = end

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from lchunk.volumes.bucket_store import Bucket, BucketStore
 from lchunk.volumes.file_store import PARTIAL, FileStore
+from lchunk.volumes.ranges import Range
+from lchunk.volumes.stamp import Stamp
+from lchunk.volumes.store_settings import StoreSettings
 
-__all__ = ["PARTIAL", "FileStore", "Store", "open_store"]
+__all__ = ["PARTIAL", "FileStore", "Store", "StoreSettings", "configure", "open_store", "scheme_of", "split_url"]
 
 
 class Store(Protocol):
     """Objects by key (`folder/name`). A put is one atomic step: readers see the old object or the new one."""
 
     url: str
+    connections: int
+    """Requests that are worth making at one time; 1 on a disk."""
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Bytes `[start, stop)` of an object; a negative start counts from its end.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
+        """Several ranges of an object, in few requests, in the order in which they were asked for.
+
+        A range that goes beyond the end is cut short.
 
         Raises:
             FileNotFoundError: there is no such object.
@@ -36,10 +52,24 @@ class Store(Protocol):
         """
 
     def append(self, key: str, body: bytes) -> None:
-        """Add bytes to the end of an object that one process writes, such as a log. A crash may lose them."""
+        """Add bytes to a log that one process writes. A crash may lose them.
+
+        On a disk they go to the end of the file `key`. In a bucket they are kept for some seconds, and written into
+        objects beside `key` with the same suffix: whoever reads logs lists their folder.
+        """
+
+    def flush(self) -> None:
+        """Write what `append` has kept."""
 
     def size(self, key: str) -> int:
         """Bytes of an object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def stamp(self, key: str) -> Stamp:
+        """By what a change of an object shows, without reading it.
 
         Raises:
             FileNotFoundError: there is no such object.
@@ -54,21 +84,90 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects in the folder `prefix` and below, in no order, without empty objects."""
 
-    def folders(self) -> tuple[str, ...]:
-        """Names of the top-level folders."""
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """Names of the folders directly in the folder `prefix`, sorted."""
+
+    def path(self, key: str) -> Path | None:
+        """The file of an object, for libraries that read nothing else; None where the store is no disk."""
 
     def sweep(self, prefix: str, older_than: float) -> None:
         """Remove what killed writers left under `prefix` more than `older_than` seconds ago."""
 
 
+SCHEMES = ("s3", "gs", "https", "http")
+"""Of stores that are no disk."""
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+_settings = StoreSettings()
+
+
+def configure(settings: StoreSettings) -> None:
+    """Set how the stores are talked to that are opened from now on, in this process and those that it forks."""
+    global _settings  # noqa: PLW0603 - the settings are those of the process
+    if settings != _settings:
+        _settings = settings
+        open_store.cache_clear()
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a URL in small letters; empty for a path.
+
+    >>> scheme_of("S3://bucket/a"), scheme_of("/data/a"), scheme_of("file:///data")
+    ('s3', '', 'file')
+    """
+    found = re.match(r"([a-z][a-z0-9+.-]*)://", url, re.IGNORECASE)
+    return found[1].lower() if found else ""
+
+
 @functools.lru_cache(maxsize=64)
 def open_store(url: str) -> Store:
-    """The store of a folder URL: a path or `file://…`.
+    """The store of a folder URL: a path, `file://…`, `s3://bucket/folder`, `gs://bucket/folder` or `https://…`.
 
     Raises:
-        ValueError: the URL has another scheme.
+        ValueError: the URL has another scheme, or names no bucket or host.
     """
-    parts = urlsplit(url)
-    if parts.scheme in ("", "file"):
-        return FileStore(Path(unquote(parts.path) if parts.scheme else url))
-    raise ValueError(f"a store must be a path or file://…, got {url!r}; copy it to a disk first")
+    scheme = scheme_of(url)
+    if scheme == "file" and urlsplit(url).netloc not in ("", "localhost"):
+        raise ValueError(f"a file:// URL must have an absolute path, got {url!r}; write file:///…, or the path alone")
+    if scheme in ("", "file"):
+        return FileStore(Path(unquote(urlsplit(url).path) if scheme else url))
+    if scheme not in SCHEMES:
+        raise ValueError(
+            f"a store must be a path, file://…, s3://…, gs://… or https://…, got {url!r}; copy it to a disk first"
+        )
+    top, folder = split_url(url)
+    return BucketStore(_bucket(scheme, top.partition("://")[2]), folder)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """The URL of the bucket or the server of a URL, and what follows.
+
+    >>> split_url("s3://bucket/some/folder/")
+    ('s3://bucket', 'some/folder')
+
+    Raises:
+        ValueError: the URL names no bucket or host, or more than a place in it.
+    """
+    scheme = scheme_of(url)
+    host, _, folder = url.partition("://")[2].partition("/")
+    if not (_BUCKET if scheme in ("s3", "gs") else _HOST).fullmatch(host):
+        shown = host.rpartition("@")[2]  # what stands before may be a password
+        raise ValueError(f"a URL must name a bucket or a host alone, got {shown!r} in {scheme}://…; correct it")
+    if "?" in folder and scheme in ("https", "http"):
+        raise ValueError(f"a URL must have no query, got one of {scheme}://{host}; give the folder itself")
+    return f"{scheme}://{host}", folder.strip("/")
+
+
+def _bucket(scheme: str, host: str) -> Bucket:
+    # each client is loaded where a URL of its kind is opened
+    if scheme == "s3":
+        from lchunk.volumes.s3_store import S3Bucket  # noqa: PLC0415
+
+        return S3Bucket(host, _settings)
+    if scheme == "gs":
+        from lchunk.volumes.gcs_store import GcsBucket  # noqa: PLC0415
+
+        return GcsBucket(host, _settings)
+    from lchunk.volumes.http_store import HttpServer  # noqa: PLC0415
+
+    return HttpServer(f"{scheme}://{host}", _settings)

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+from lchunk.volumes.aws_errors import ABSENT_CREDENTIALS, CREDENTIALS, REFUSED, error_code, known_as
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
-CREDENTIALS = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE, or give the machine a role"
-)
 ENDPOINT = "check the network, and AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL where one is set"
-ADVICE: dict[str, tuple[type[Exception], str]] = {
-    "NoRegionError": (ValueError, "the region of AWS must be given, got none; set AWS_DEFAULT_REGION, as us-east-1"),
-    "NoCredentialsError": (PermissionError, f"credentials of AWS must be given, got none; {CREDENTIALS}"),
-    "PartialCredentialsError": (PermissionError, f"credentials of AWS must be whole, got a part; {CREDENTIALS}"),
-    "CredentialRetrievalError": (PermissionError, f"credentials of AWS must be available, got none; {CREDENTIALS}"),
-    "TokenRetrievalError": (PermissionError, "the login of AWS must be valid, got none; run: aws sso login"),
-    "ProfileNotFound": (ValueError, f"the profile of AWS must exist; {CREDENTIALS}"),
+ADVICE: dict[str, tuple[type[Exception], str]] = ABSENT_CREDENTIALS | {
     "ConnectionError": (ConnectionError, f"the server of queues must be in reach; {ENDPOINT}"),
     "HTTPClientError": (ConnectionError, f"the server of queues must answer; {ENDPOINT}"),
 }
 """By the name of the exception or of a class that it inherits."""
-REFUSED = (
-    "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidSecurity",
-    "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException",
-)  # fmt: skip
-"""Codes of answers that refuse the credentials."""
 
 
 def in_one_line(call: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
@@ -50,12 +38,10 @@ def in_one_line(call: Callable[Parameters, Answer]) -> Callable[Parameters, Answ
 def _plain(error: Exception) -> Exception | None:
     if not type(error).__module__.startswith("botocore."):
         return None
-    for declared in type(error).__mro__:
-        if declared.__name__ in ADVICE:
-            kind, advice = ADVICE[declared.__name__]
-            return kind(f"{advice} ({error})")
-    answer: Any = getattr(error, "response", {})
-    code = str(answer.get("Error", {}).get("Code", "")).rpartition("#")[2]
-    if code in REFUSED:
+    known = known_as(error, ADVICE)
+    if known is not None:
+        kind, advice = known
+        return kind(f"{advice} ({error})")
+    if error_code(error) in REFUSED:
         return PermissionError(f"these credentials of AWS must be allowed to use the queue; {CREDENTIALS} ({error})")
     return OSError(f"AWS refused: {error}")

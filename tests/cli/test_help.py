@@ -17,6 +17,7 @@ from lchunk.cli.lines import runnable
 from lchunk.cli.teaching import stage_help
 from lchunk.tasks import __all__ as names
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.storage import Store
 from tests.cli.commands import lchunk as command
 from tests.conftest import write_identity_job
 from tests.viewer.test_viewer import write_layers
@@ -94,7 +95,7 @@ def test_the_help_of_a_stage_has_each_knob_once_with_its_default(stage: str) -> 
     text = "\n".join(stage_help(task))
     options = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
     wanted = [f"--{name}".replace("_", "-") for name, _ in task.get_params()]
-    wanted += [f"--Dataset-{name}".replace("_", "-") for name, _ in Dataset.get_params()]
+    wanted += [f"--{own.__name__}-{name}".replace("_", "-") for own in (Dataset, Store) for name, _ in own.get_params()]
     assert sorted(options) == sorted([*wanted, "--workers", "--local-scheduler", "--no-lock", "--log-level"])
     assert "Writes" in text
     knobs = re.split(r"^  --", text, flags=re.MULTILINE)[1:-4]
@@ -116,4 +117,4 @@ def test_the_completion_script_is_bash_and_knows_commands_stages_and_knobs(tmp_p
     assert all(name in script for name in COMMANDS)
     assert set(command(tmp_path, "completion", "words").out.split()) == set(names) - {"Dataset"}
     words = command(tmp_path, "completion", "words", "Segmentation").out.split()
-    assert {"--threshold", "--Dataset-image"} <= set(words)
+    assert {"--threshold", "--Dataset-image", "--Store-s3-endpoint"} <= set(words)

@@ -76,7 +76,8 @@ POSITIONALS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 TOO_FEW = (
     ("", ("command",)), ("new", ("image",)), ("run", ("stage",)), ("enqueue", ("stage",)), ("queue", ("ACTION",)),
     ("completion", ("shell",)), ("work", ("queue",)), ("enqueue Ingest", ("queue",)), ("queue status", ("queue",)),
-    ("scores", ("scores",)), ("status", ("out",)), ("verify", ("out",)), ("curve", ("curve", "Curve")), ("view", ("out",)),
+    ("scores", ("scores",)), ("status", ("out",)), ("verify", ("out",)), ("curve", ("curve", "Curve")),
+    ("view", ("out",)),
     ("run --module", ("--module",)), ("run --threshold 0.5", ("--threshold", "stage")),
 )  # fmt: skip
 """Lines that end too early, in a folder where nothing was made, and what must be named."""

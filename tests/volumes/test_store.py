@@ -27,6 +27,16 @@ class TestFileStore(StoreContract):
         os.utime(path, (time.time() - age,) * 2)
         return key
 
+    def test_unfinished_writes_are_never_objects_and_are_swept_by_age(self, store: Store) -> None:
+        store.put("a/whole", b"x")
+        old = self.leave_partial(store, "a", age=1000)
+        young = self.leave_partial(store, "a", age=0)
+        assert list(store.list("a")) == ["a/whole"]
+        store.sweep("a", older_than=500)
+        assert not store.exists(old)
+        assert store.exists(young)
+        assert store.exists("a/whole")
+
     def test_a_failed_write_leaves_the_old_object_and_nothing_else(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
+
+from lchunk.volumes.parallel import parallel
+from lchunk.volumes.place import Place
+from lchunk.volumes.stamp import Stamp
 
 SMALL = 8_000_000
 """Bytes in all up to which the content is looked at, not only sizes and times."""
+ABSENT = Stamp(0, 0)
+"""The stamp of a file that is not there."""
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """What files are: their content where they are small, else their sizes and times.
+def fingerprint(files: Iterable[Place]) -> str:
+    """What files are: their content where they are small, else their sizes, times and versions.
 
     Args:
         files: in a fixed order. Only their status is read, unless they are small and have changed.
@@ -22,43 +26,44 @@ def fingerprint(files: Iterable[Path]) -> str:
     Returns:
         `raw.h5: 1234 bytes, sha256 …` or `raw.h5: … bytes, written 2026-11-25T09:36:50.123456789Z`.
     """
-    paths = list(files)
-    found = [_status(path) for path in paths]
-    total = sum(size for size, _ in found)
-    name = _name(paths)
-    if any(time == 0 for _, time in found):
-        gone = [path.name for path, (_, time) in zip(paths, found, strict=True) if time == 0]
+    places = list(files)
+    threads = places[0].store.connections if places else 1
+    found = list(parallel(lambda place: place.stamp() or ABSENT, places, threads))
+    total = sum(stamp.size for stamp in found)
+    name = _name(places)
+    gone = [place.name for place, stamp in zip(places, found, strict=True) if _is_absent(stamp)]
+    if gone:
         name = f"{name} without {', '.join(gone[:3])}{' …' if len(gone) > 3 else ''}"
     if total <= SMALL:
-        parts = [_digest(str(path), size, time) for path, (size, time) in zip(paths, found, strict=True)]
-        digest = parts[0] if len(parts) == 1 else _sha256("".join(parts + [path.name for path in paths]).encode())
+        parts = list(parallel(lambda each: _digest(*each), zip(places, found, strict=True), threads))
+        digest = parts[0] if len(parts) == 1 else _sha256("".join(parts + [place.name for place in places]).encode())
         return f"{name}: {total} bytes, sha256 {digest}"
-    newest = max(time for _, time in found)
+    newest = max(stamp.modified for stamp in found)
     text = f"{name}: {total} bytes, written {_utc(newest)}"
-    if len(paths) == 1:
-        return text
-    listed = "\n".join(f"{path.name} {size} {time}" for path, (size, time) in zip(paths, found, strict=True))
+    if len(places) == 1:
+        return f"{text}, version {found[0].version}" if found[0].version else text
+    listed = "\n".join(f"{place.name} {_status(stamp)}" for place, stamp in zip(places, found, strict=True))
     return f"{text}, names, sizes and times sha256 {_sha256(listed.encode())}"
 
 
-def _name(paths: list[Path]) -> str:
-    if not paths:
+def _name(places: list[Place]) -> str:
+    if not places:
         return "no files"
-    return paths[0].name if len(paths) == 1 else f"{len(paths)} files {paths[0].name} … {paths[-1].name}"
+    return places[0].name if len(places) == 1 else f"{len(places)} files {places[0].name} … {places[-1].name}"
 
 
-def _status(path: Path) -> tuple[int, int]:
-    """Bytes, and nanoseconds of the last write; 0 for a file that is absent."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+def _status(stamp: Stamp) -> str:
+    """Bytes and nanoseconds; a bucket's version too, as its times are whole seconds."""
+    return " ".join(map(str, (stamp.size, stamp.modified, *([stamp.version] if stamp.version else []))))
 
 
 @functools.lru_cache(maxsize=100_000)
-def _digest(path: str, size: int, modified: int) -> str:
-    return _sha256(Path(path).read_bytes()) if modified else "absent"
+def _digest(place: Place, stamp: Stamp) -> str:
+    return "absent" if _is_absent(stamp) else _sha256(place.store.get(place.key))
+
+
+def _is_absent(stamp: Stamp) -> bool:
+    return not stamp.modified and not stamp.version
 
 
 def _sha256(body: bytes) -> str:

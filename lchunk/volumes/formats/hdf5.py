@@ -19,6 +19,7 @@ from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import from_attributes
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable, reason
+from lchunk.volumes.place import on_disk
 
 _INSTEAD = "copy it again, or inspect it with h5ls"
 
@@ -49,7 +50,14 @@ def open_hdf5(url: str, path: Path, dataset: str, options: Options) -> OpenedVol
         return _cut(url, path, dataset, storage=storage, part=part, fill_missing=fill_missing)
 
     return opened(
-        url, options, arrangement, placement, dtype=dtype, cut=cut, files=lambda: [path, *outside], header=path
+        url,
+        options,
+        arrangement,
+        placement,
+        dtype=dtype,
+        cut=cut,
+        files=lambda: list(map(on_disk, [path, *outside])),
+        header=on_disk(path),
     )
 
 

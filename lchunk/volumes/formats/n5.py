@@ -11,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,8 @@ from lchunk.volumes.formats.placing import Placement, from_attributes, overruled
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.suffixes import N5
 from lchunk.volumes.formats.zarr_metadata import document
+from lchunk.volumes.parallel import parallel
+from lchunk.volumes.place import Place
 
 _TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
 _FEW = 256
@@ -52,47 +53,51 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 class Dataset:
     """What `attributes.json` says, axes from the slowest one."""
 
-    path: Path
+    folder: Place
     shape: tuple[int, ...]
     block: tuple[int, ...]
     dtype: np.dtype[Any]
     decode: Callable[[bytes], bytes]
 
-    def file(self, place: tuple[int, ...]) -> Path:
-        """The file of a block."""
-        return self.path.joinpath(*map(str, reversed(place)))
+    def key(self, place: tuple[int, ...]) -> str:
+        """The file of a block, from the dataset's folder."""
+        return "/".join(map(str, reversed(place)))
 
     def cut(self, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
         """A box, of the blocks that it touches."""
         voxels = np.zeros([s.stop - s.start for s in part], self.dtype)
         places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, self.block, strict=True)]
-        for place in itertools.product(*places):
+
+        def copy(place: tuple[int, ...]) -> None:
             block = self._block(place, fill_missing)
             if block is None:
-                continue
+                return
             into, out = [], []
             for p, side, s, length in zip(place, self.block, part, block.shape, strict=True):
                 low, high = max(p * side, s.start), min((p + 1) * side, s.stop)
                 if high - p * side > length:
                     raise RefusedVolumeError(
-                        f"{self.file(place)} must be a block of {self.block} voxels, got {block.shape}; copy it again"
+                        f"{self.folder / self.key(place)} must be a block of {self.block} voxels, got {block.shape}; "
+                        "copy it again"
                     )
                 into.append(slice(low - s.start, high - s.start))
                 out.append(slice(low - p * side, high - p * side))
             voxels[tuple(into)] = block[tuple(out)]
+
+        for _ in parallel(copy, itertools.product(*places), self.folder.store.connections):
+            pass
         return voxels
 
     def _block(self, place: tuple[int, ...], fill_missing: bool) -> npt.NDArray[Any] | None:
-        file = self.file(place)
-        try:
-            body = file.read_bytes()
-        except FileNotFoundError as error:
+        file = self.folder / self.key(place)
+        body = file.body()
+        if body is None:
             if fill_missing:
                 return None
             raise AbsentVoxelsError(
-                f"{self.path} must have every block, got none at {file.relative_to(self.path)}; "
+                f"{self.folder} must have every block, got none at {self.key(place)}; "
                 "set fill_missing where absent blocks mean black voxels"
-            ) from error
+            )
         with readable(file, "a whole N5 block", "copy it again"):
             mode, count = struct.unpack_from(">HH", body)
             if mode != 0 or count != len(self.shape):
@@ -104,27 +109,28 @@ class Dataset:
             numbers = np.frombuffer(self.decode(body[4 + 4 * count :]), self.dtype.newbyteorder(">"))
             return numbers.reshape(shape).astype(self.dtype)
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """Metadata, and the blocks where they are few."""
         counts = [-(-length // side) for length, side in zip(self.shape, self.block, strict=True)]
         few = itertools.product(*map(range, counts)) if math.prod(counts) <= _FEW else ()
-        return [self.path / N5, *(file for file in map(self.file, few) if file.exists())]
+        blocks = (self.folder / self.key(place) for place in few)
+        return [self.folder / N5, *(file for file in blocks if file.exists())]
 
 
-def open_n5(url: str, path: Path, options: Options) -> OpenedVolume:
+def open_n5(url: str, folder: Place, options: Options) -> OpenedVolume:
     """A dataset, its axes (channel, z, y, x) from the last one on unless its attributes or the URL name them.
 
     Raises:
         RefusedVolumeError: a group, or a compression that is not known.
     """
-    attributes = document(path / N5)
+    attributes = document(folder / N5) or {}
     if "dimensions" not in attributes:
-        found = sorted(str(file.parent.relative_to(path)) for file in path.glob(f"*/{N5}"))
+        found = [name for name in folder.folders() if (folder / name / N5).exists()]
         raise RefusedVolumeError(
             f"{url} must be an N5 dataset, got a group of {', '.join(found) or 'no datasets'}; "
-            f"write the image as {path}/{found[0] if found else 'dataset'}"
+            f"write the image as {folder}/{found[0] if found else 'dataset'}"
         )
-    dataset = _dataset(path, attributes, url)
+    dataset = _dataset(folder, attributes, url)
     names = _names(attributes, len(dataset.shape))
     placement = _placement(attributes, options.axes or names, options, url)
     arrangement = arrange(names, dataset.shape, options, url)
@@ -136,11 +142,11 @@ def open_n5(url: str, path: Path, options: Options) -> OpenedVolume:
         dtype=dataset.dtype,
         cut=dataset.cut,
         files=dataset.files,
-        header=path / N5,
+        header=folder / N5,
     )
 
 
-def _dataset(path: Path, attributes: Mapping[str, Any], url: str) -> Dataset:
+def _dataset(folder: Place, attributes: Mapping[str, Any], url: str) -> Dataset:
     compression = attributes.get("compression", attributes.get("compressionType"))
     described = compression if isinstance(compression, Mapping) else {"type": compression}
     kind = str(described.get("type"))
@@ -152,7 +158,7 @@ def _dataset(path: Path, attributes: Mapping[str, Any], url: str) -> Dataset:
         raise RefusedVolumeError(
             f"the type of {url} must be one of {', '.join(_TYPES)}, got {attributes.get('dataType')}; convert it"
         )
-    with readable(path / N5, "the attributes of an N5 dataset", "correct them"):
+    with readable(folder / N5, "the attributes of an N5 dataset", "correct them"):
         shape = tuple(int(length) for length in attributes["dimensions"])[::-1]
         block = tuple(int(side) for side in attributes["blockSize"])[::-1]
         if len(shape) != len(block) or min((*block, *(length + 1 for length in shape))) < 1:
@@ -160,7 +166,7 @@ def _dataset(path: Path, attributes: Mapping[str, Any], url: str) -> Dataset:
                 f"the blocks of {url} must have the axes of its voxels, got {block} for {shape}; correct its metadata"
             )
     decode = zlib.decompress if kind == "gzip" and described.get("useZlib") else _DECODERS[kind]
-    return Dataset(path, shape, block, np.dtype(attributes["dataType"]), decode)
+    return Dataset(folder, shape, block, np.dtype(attributes["dataType"]), decode)
 
 
 def _names(attributes: Mapping[str, Any], count: int) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, overruled
 from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import readable
+from lchunk.volumes.place import on_disk
 
 _RULE, _INSTEAD = "a whole .npy file of numbers", "save it again with numpy.save"
 
@@ -41,6 +42,6 @@ def open_npy(url: str, path: Path, options: Options) -> OpenedVolume:
         overruled(Placement(), options),
         dtype=dtype,
         cut=cut,
-        files=lambda: [path],
-        header=path,
+        files=lambda: [on_disk(path)],
+        header=on_disk(path),
     )

@@ -20,6 +20,7 @@ from lchunk.volumes.formats.placing import Placement, first_voxel, overruled, si
 from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.units import is_no_unit
+from lchunk.volumes.place import on_disk
 
 _RULE, _INSTEAD = "a whole NRRD file", "save it again with encoding raw or gzip"
 _SPATIAL = ("domain", "space", "none", "???", "")
@@ -49,8 +50,8 @@ def open_nrrd(url: str, path: Path, options: Options) -> OpenedVolume:
         placement,
         dtype=dtype,
         cut=cut,
-        files=lambda: list(dict.fromkeys([path, data])),
-        header=path,
+        files=lambda: list(map(on_disk, dict.fromkeys([path, data]))),
+        header=on_disk(path),
     )
 
 

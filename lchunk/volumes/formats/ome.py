@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lchunk.volumes.formats.options import Options
@@ -15,6 +14,7 @@ from lchunk.volumes.formats.placing import Placement, first_voxel, size_of, unit
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.formats.units import is_no_unit
 from lchunk.volumes.formats.zarr_metadata import attributes_of, children, is_array
+from lchunk.volumes.place import Place
 
 _LETTERS = {"time": "t", "channel": "c"}
 
@@ -70,26 +70,26 @@ def is_image(attributes: Mapping[str, Any]) -> bool:
     return images_of(attributes) is not None
 
 
-def only_image(path: Path, attributes: Mapping[str, Any], url: str) -> Path:
+def only_image(folder: Place, attributes: Mapping[str, Any], url: str) -> Place:
     """The image of a group that is none itself: the only series of Bio-Formats' layout.
 
     Raises:
         RefusedVolumeError: the group is not such a layout, or has several series; the message lists its content.
     """
     ome = attributes.get("ome", attributes)
-    found = children(path)
+    found = children(folder)
     if isinstance(ome, Mapping) and "bioformats2raw.layout" in ome:
         found = [name for name in found if name.isdigit()]
         if len(found) == 1:
-            return path / found[0]
+            return folder / found[0]
         rule = "one series"
     else:
         rule = "a zarr array or an OME-Zarr image"
-        groups = [f"{name}/{sub}" for name in found if not is_array(path / name) for sub in children(path / name)]
-        found = [name for name in found if is_array(path / name) or is_image(attributes_of(path / name))] or groups
+        groups = [f"{name}/{sub}" for name in found if not is_array(folder / name) for sub in children(folder / name)]
+        found = [name for name in found if is_array(folder / name) or is_image(attributes_of(folder / name))] or groups
     raise RefusedVolumeError(
         f"{url} must be {rule}, got a group of {', '.join(found[:20]) or 'no arrays'}; "
-        f"write the image as {path}/{found[0] if found else 'array'}"
+        f"write the image as {folder}/{found[0] if found else 'array'}"
     )
 
 

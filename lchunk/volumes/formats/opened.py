@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,8 @@ from lchunk.volumes.formats.fingerprints import fingerprint
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError
+from lchunk.volumes.place import Place
+from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.volume import VoxelSize, padded
 
 Cut = Callable[[tuple[slice, ...], bool], npt.NDArray[Any]]
@@ -44,7 +44,7 @@ class OpenedVolume:
         files: returns the files that hold the volume.
         inspect: checks every file of a set; costs a look into each, so it is done once, before work.
         header: the file that says how to read the others.
-        stamp: its bytes and its time when it was opened.
+        stamp: its size and its time when it was opened; None where it was not there.
     """
 
     url: str
@@ -56,18 +56,18 @@ class OpenedVolume:
     note: str
     fill_missing: bool
     cut: Cut
-    files: Callable[[], Sequence[Path]]
+    files: Callable[[], Sequence[Place]]
     inspect: Callable[[], None]
-    header: Path
-    stamp: tuple[int, int]
+    header: Place
+    stamp: Stamp | None
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         inside = bbox.clipped(self.bounds)
         if not inside.size:
             shape = (self.channels, *bbox.shape) if self.channels else bbox.shape
             return np.zeros(shape, self.dtype)
-        stamp = stamp_of(self.header)
-        if stamp == NO_FILE:
+        stamp = self.header.stamp()
+        if stamp is None:
             raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
         if stamp != self.stamp:
             raise RefusedVolumeError(
@@ -80,18 +80,6 @@ class OpenedVolume:
         return fingerprint(self.files())
 
 
-NO_FILE = (-1, -1)
-
-
-def stamp_of(path: Path) -> tuple[int, int]:
-    """Bytes and time of a file; (-1, -1) where there is none."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return NO_FILE
-    return found.st_size, found.st_mtime_ns
-
-
 def opened(
     url: str,
     options: Options,
@@ -100,8 +88,8 @@ def opened(
     *,
     dtype: np.dtype[Any],
     cut: Cut,
-    files: Callable[[], Sequence[Path]],
-    header: Path,
+    files: Callable[[], Sequence[Place]],
+    header: Place,
     inspect: Callable[[], None] = _nothing,
 ) -> OpenedVolume:
     """Make a volume of an array and the arrangement of its axes.
@@ -129,5 +117,5 @@ def opened(
         files=files,
         inspect=inspect,
         header=header,
-        stamp=stamp_of(header),
+        stamp=header.stamp(),
     )

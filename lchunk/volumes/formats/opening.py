@@ -12,8 +12,11 @@ from lchunk.volumes.formats.opened import OpenedVolume
 from lchunk.volumes.formats.options import Options, split_url
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.zarr_metadata import is_zarr
+from lchunk.volumes.place import Place, on_disk, place_of
+from lchunk.volumes.store import SCHEMES, scheme_of
 
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
+_ON_DISK = (*suffixes.TIFF, *suffixes.PNG, *suffixes.JPEG, *suffixes.NPY, *suffixes.NRRD)
 _KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
 
 
@@ -21,8 +24,8 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
     """A volume to read, whatever its format.
 
     Args:
-        url: a path or `file://…`; `file.h5:/dataset` for HDF5; what the file does not say follows after `#`
-            (`lchunk.volumes.formats.options`).
+        url: a path or `file://…`; `file.h5:/dataset` for HDF5; for zarr, OME-Zarr and N5 also `s3://…`, `gs://…` and
+            `https://…`; what the file does not say follows after `#` (`lchunk.volumes.formats.options`).
         name: what the person calls the volume, for messages.
 
     Raises:
@@ -30,13 +33,15 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
         RefusedVolumeError: the format is not known, the file cannot be read, or it is ambiguous.
     """
     place, options = split_url(url)
-    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", place, re.IGNORECASE)
-    if scheme and scheme[1].lower() != "file":
+    scheme = scheme_of(place)
+    if scheme in SCHEMES:
+        return _open_elsewhere(url, place, options, name)
+    if scheme not in ("", "file"):
         raise RefusedVolumeError(
-            f"a volume must be a path or file://…, got {url}; "
+            f"a volume must be a path, file://…, s3://…, gs://… or https://…, got {url}; "
             + (
                 "save it as zarr, for instance with cloud-volume"
-                if scheme[1].lower() == "precomputed"
+                if scheme == "precomputed"
                 else "copy it to a disk first"
             )
         )
@@ -61,6 +66,34 @@ def _require(path: Path, url: str, name: str) -> None:
         raise AbsentVoxelsError(f"{name} must be there, got {url}, which is not; correct its path")
 
 
+def _open_elsewhere(url: str, place: str, options: Options, name: str) -> OpenedVolume:
+    """A volume of a bucket or a web server, which only formats of small files can be read from."""
+    try:
+        folder = place_of(place)
+    except ValueError as error:
+        raise RefusedVolumeError(str(error)) from error
+    with readable(url, "a volume that can be read", "copy or export it again"):
+        chunked = open_chunked(url, folder, options)
+        if chunked is not None:
+            return chunked
+        if (folder / "info").exists():
+            raise _precomputed(url)
+    if _HDF5.fullmatch(place) or place.lower().endswith(_ON_DISK):
+        raise RefusedVolumeError(
+            f"{name} must be zarr, OME-Zarr or N5 where it is not on a disk, got {url}; copy it to a disk first"
+        )
+    raise AbsentVoxelsError(
+        f"{name} must be zarr, OME-Zarr or N5 where it is not on a disk, got no zarr.json, .zarray, .zgroup or "
+        f"{suffixes.N5} in {url}; correct its URL, or copy it to a disk first"
+    )
+
+
+def _precomputed(url: str) -> RefusedVolumeError:
+    return RefusedVolumeError(
+        f"a volume must be {_KNOWN}, got a precomputed volume in {url}; save it as zarr, for instance with cloud-volume"
+    )
+
+
 def _refuse_idle(options: Options, url: str, *names: str) -> None:
     """Raise where an option has no meaning for a format."""
     for name in names:
@@ -74,22 +107,27 @@ def _refuse_idle(options: Options, url: str, *names: str) -> None:
 # each reader is loaded where its format is met: a command that opens nothing starts without any
 
 
-def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
-    stored = is_zarr(path) or (path / suffixes.N5).exists()
-    _refuse_idle(options, url, *(("order", "gaps", "palette") if stored else ()))
-    if is_zarr(path):
+def open_chunked(url: str, folder: Place, options: Options) -> OpenedVolume | None:
+    """The volume of a folder of chunk files, in any store; None where the folder is none."""
+    if is_zarr(folder):
         from lchunk.volumes.formats.zarr_arrays import open_zarr  # noqa: PLC0415
 
-        return open_zarr(url, path, options)
-    if (path / suffixes.N5).exists():
+        _refuse_idle(options, url, "order", "gaps", "palette")
+        return open_zarr(url, folder, options)
+    if (folder / suffixes.N5).exists():
         from lchunk.volumes.formats.n5 import open_n5  # noqa: PLC0415
 
-        return open_n5(url, path, options)
+        _refuse_idle(options, url, "order", "gaps", "palette")
+        return open_n5(url, folder, options)
+    return None
+
+
+def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
+    chunked = open_chunked(url, on_disk(path), options)
+    if chunked is not None:
+        return chunked
     if (path / "info").exists():
-        raise RefusedVolumeError(
-            f"a volume must be {_KNOWN}, got a precomputed volume in {url}; "
-            "save it as zarr, for instance with cloud-volume"
-        )
+        raise _precomputed(url)
     if suffixes.section_files(path):
         from lchunk.volumes.formats.sections import open_sections  # noqa: PLC0415
 

@@ -7,6 +7,8 @@ import errno
 import re
 from collections.abc import Iterator
 
+from lchunk.volumes.bucket_store import BucketError
+
 TRANSIENT = frozenset({
     errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
     errno.ENOTCONN, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN,
@@ -40,9 +42,15 @@ def readable(what: object, rule: str, instead: str) -> Iterator[None]:
         yield
     except (RefusedVolumeError, AbsentVoxelsError, MemoryError):
         raise
+    except BucketError as error:
+        raise RefusedVolumeError(str(error)) from error
     except PermissionError as error:
+        if error.errno is None:  # a server's, and in one line
+            raise RefusedVolumeError(str(error)) from error
         raise RefusedVolumeError(f"{what} must be readable, got an error: {error}; change its permissions") from error
     except Exception as error:
+        if isinstance(error, ConnectionError | TimeoutError):
+            raise
         if isinstance(error, OSError) and _number(error) in TRANSIENT:
             raise
         raise RefusedVolumeError(f"{what} must be {rule}, got an error: {reason(error)}; {instead}") from error

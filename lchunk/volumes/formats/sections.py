@@ -19,6 +19,7 @@ from lchunk.volumes.formats.section import Section
 from lchunk.volumes.formats.section_names import ordered
 from lchunk.volumes.formats.suffixes import JPEG, PNG, TIFF, section_files
 from lchunk.volumes.formats.tiff import open_tiff_section
+from lchunk.volumes.place import on_disk
 
 KINDS = {"TIFF": TIFF, "PNG": PNG, "JPEG": JPEG}
 
@@ -73,7 +74,7 @@ def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
                 at(path)
 
     arrangement = arrange("zyx", (len(paths), *expected.shape), options, url)
-    files = [path for path in paths if path is not None]
+    files = [on_disk(path) for path in paths if path is not None]
     return opened(
         url,
         options,
@@ -82,7 +83,7 @@ def open_sections(url: str, folder: Path, options: Options) -> OpenedVolume:
         dtype=expected.dtype,
         cut=cut,
         files=lambda: files,
-        header=first,
+        header=files[0],
         inspect=inspect,
     )
 
@@ -102,8 +103,8 @@ def open_picture_volume(url: str, path: Path, options: Options) -> OpenedVolume:
         overruled(Placement(), options),
         dtype=section.dtype,
         cut=cut,
-        files=lambda: [path],
-        header=path,
+        files=lambda: [on_disk(path)],
+        header=on_disk(path),
     )
 
 

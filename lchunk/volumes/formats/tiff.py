@@ -19,6 +19,7 @@ from lchunk.volumes.formats.tiff_greys import Greys, greys_of
 from lchunk.volumes.formats.tiff_metadata import placement_of, refuse_absent_files
 from lchunk.volumes.formats.tiff_pages import Stack, stack_of
 from lchunk.volumes.formats.tiff_structure import check_segments, directories
+from lchunk.volumes.place import on_disk
 
 _RULE, _INSTEAD = "a whole TIFF file that tifffile can read", "copy or export it again"
 
@@ -47,8 +48,8 @@ def open_tiff(url: str, path: Path, options: Options) -> OpenedVolume:
         overruled(placement, options),
         dtype=greys.dtype,
         cut=cut,
-        files=lambda: stack.files,
-        header=path,
+        files=lambda: list(map(on_disk, stack.files)),
+        header=on_disk(path),
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,15 @@ import zarr
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.formats.axes import arrange, usual_names
-from lchunk.volumes.formats.blosc import blosc_length
 from lchunk.volumes.formats.ome import Level, is_image, level_of, level_paths, only_image
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, from_attributes, overruled
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
-from lchunk.volumes.formats.zarr_metadata import METADATA, attributes_of, is_array
+from lchunk.volumes.formats.zarr_chunks import read_chunks
+from lchunk.volumes.formats.zarr_metadata import attributes_of, documents, is_array
 from lchunk.volumes.layer import open_layer
+from lchunk.volumes.place import Place
 from lchunk.volumes.store import open_store
 from lchunk.volumes.zarr_store import ZarrStore
 
@@ -30,42 +29,43 @@ _FEW = 256
 """Chunk files whose sizes and times go into the fingerprint."""
 
 
-def open_zarr(url: str, path: Path, options: Options) -> OpenedVolume:
+def open_zarr(url: str, folder: Place, options: Options) -> OpenedVolume:
     """A zarr array, the finest level of an OME-Zarr image, or a layer of lchunk.
 
     Raises:
         RefusedVolumeError: a group that is no image, or metadata that are torn or ambiguous.
         AbsentVoxelsError: the level is absent.
     """
-    if is_array(path):
-        return _array(url, path, options)
-    attributes = attributes_of(path)
+    if is_array(folder):
+        return _array(url, folder, options)
+    attributes = attributes_of(folder)
     if "lchunk" in attributes:
-        return _layer(url, path, 0, options)
+        return _layer(url, folder, 0, options)
     if not is_image(attributes):
-        path = only_image(path, attributes, url)
-        attributes = attributes_of(path)
+        folder = only_image(folder, attributes, url)
+        attributes = attributes_of(folder)
     level = level_of(attributes, 0, url)
-    if not is_array(path / level.path):
+    if not is_array(folder / level.path):
         raise AbsentVoxelsError(
-            f"the level {level.path} of {url} must be there, got no array at {path / level.path}; copy the image again"
+            f"the level {level.path} of {url} must be there, got no array at {folder / level.path}; "
+            "copy the image again"
         )
-    return _array(url, path / level.path, options)
+    return _array(url, folder / level.path, options)
 
 
-def _array(url: str, path: Path, options: Options) -> OpenedVolume:
-    parent = attributes_of(path.parent)
-    if "lchunk" in parent and path.name.isdigit():
-        return _layer(url, path.parent, int(path.name), options)
-    with readable(path, "a zarr array that zarr can read", "copy it again"):
-        array: Any = zarr.open_array(ZarrStore(open_store(str(path)), ""), mode="r")
+def _array(url: str, folder: Place, options: Options) -> OpenedVolume:
+    parent = attributes_of(folder.parent)
+    if "lchunk" in parent and folder.name.isdigit():
+        return _layer(url, folder.parent, int(folder.name), options)
+    with readable(folder, "a zarr array that zarr can read", "copy it again"):
+        array: Any = zarr.open_array(ZarrStore(folder.store, folder.key), mode="r")
         attributes, named = dict(array.attrs), getattr(array.metadata, "dimension_names", None)
         sides = array.shards or array.chunks
     if not sides or min(sides) < 1:
         raise RefusedVolumeError(
-            f"chunks of {path} must have voxels along each axis, got {sides}; correct its metadata"
+            f"chunks of {folder} must have voxels along each axis, got {sides}; correct its metadata"
         )
-    level = _level_at(path, url)
+    level = _level_at(folder, url)
     if level is not None:
         names: Sequence[str] = level.axes
         if len(names) != array.ndim:
@@ -80,20 +80,20 @@ def _array(url: str, path: Path, options: Options) -> OpenedVolume:
     arrangement = arrange(names, array.shape, options, url)
 
     def cut(part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
-        return _cut(array, path, part, fill_missing)
+        return _cut(array, folder, part, fill_missing)
 
-    def files() -> list[Path]:
-        return [*_documents(path), *_chunk_files(array, path)]
+    def files() -> list[Place]:
+        return [*_documents(folder), *_chunk_files(array, folder)]
 
     dtype = np.dtype(array.dtype) if hasattr(array.dtype, "itemsize") else np.dtype(object)
-    return opened(url, options, arrangement, placement, dtype=dtype, cut=cut, files=files, header=_documents(path)[0])
+    return opened(url, options, arrangement, placement, dtype=dtype, cut=cut, files=files, header=documents(folder)[0])
 
 
-def _level_at(path: Path, url: str) -> Level | None:
+def _level_at(folder: Place, url: str) -> Level | None:
     """The level of an OME-Zarr image that lies in a folder above."""
-    for above in (path.parent, path.parent.parent):
-        attributes = attributes_of(above)
-        name = str(path.relative_to(above))
+    above = folder.parent
+    for image, name in ((above, folder.name), (above.parent, f"{above.name}/{folder.name}")):
+        attributes = attributes_of(image)
         if is_image(attributes) and name in level_paths(attributes, url):
             return level_of(attributes, name, url)
     return None
@@ -107,15 +107,14 @@ def _names(named: Any, attributes: Mapping[str, Any], count: int) -> tuple[str, 
     return usual_names(count)
 
 
-def _cut(array: Any, path: Path, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
-    absent = _absent(array, path, part)
+def _cut(array: Any, folder: Place, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
+    with readable(folder, "a whole zarr array", "copy its chunks again"):
+        voxels, absent = read_chunks(array, folder, part)
     if absent and not fill_missing:
         raise AbsentVoxelsError(
-            f"{path} must have every chunk, got none at {absent[0][0]}; "
+            f"{folder} must have every chunk, got none at {absent[0][0]}; "
             "set fill_missing where absent chunks mean black voxels"
         )
-    with readable(path, "a whole zarr array", "copy its chunks again"):
-        voxels = np.array(array[part])
     for _, box in absent:
         # what is absent is black, whatever the array's fill value
         inside = tuple(
@@ -126,55 +125,23 @@ def _cut(array: Any, path: Path, part: tuple[slice, ...], fill_missing: bool) ->
     return voxels
 
 
-def _absent(array: Any, path: Path, part: tuple[slice, ...]) -> list[tuple[str, tuple[slice, ...]]]:
-    """Keys and boxes of the chunk files of a part that are not there: zarr itself would read its fill value."""
-    sides = array.shards or array.chunks
-    places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, sides, strict=True)]
-    folder, blosc = str(path), _is_blosc(array)
-    absent: list[tuple[str, tuple[slice, ...]]] = []
-    for place in itertools.product(*places):
-        key = array.metadata.encode_chunk_key(place)
-        if not os.path.exists(f"{folder}/{key}"):
-            absent.append((key, tuple(slice(p * s, (p + 1) * s) for p, s in zip(place, sides, strict=True))))
-        else:
-            _check_length(f"{folder}/{key}", blosc)
-    return absent
-
-
-def _is_blosc(array: Any) -> bool:
-    """Whether a chunk file is packed by Blosc as a whole, which decodes a part of it without an error."""
-    codecs = array.compressors
-    return array.shards is None and bool(codecs) and "blosc" in type(codecs[-1]).__name__.lower()
-
-
-def _check_length(file: str, blosc: bool) -> None:
-    size = os.path.getsize(file)
-    wanted = size or 1
-    if blosc and size:
-        with open(file, "rb") as chunk:
-            wanted = blosc_length(chunk.read(16))
-    if size != wanted:
-        raise RefusedVolumeError(f"{file} must be a whole chunk of {wanted} bytes, got {size}; copy it again")
-
-
-def _chunk_files(array: Any, path: Path) -> list[Path]:
+def _chunk_files(array: Any, folder: Place) -> list[Place]:
     sides = array.shards or array.chunks
     counts = [-(-length // side) for length, side in zip(array.shape, sides, strict=True)]
     if math.prod(counts) > _FEW:
         return []
-    keys = (array.metadata.encode_chunk_key(place) for place in itertools.product(*map(range, counts)))
-    return [file for file in map(path.joinpath, keys) if file.exists()]
+    files = (folder / array.metadata.encode_chunk_key(place) for place in itertools.product(*map(range, counts)))
+    return [file for file in files if file.exists()]
 
 
-def _documents(path: Path) -> list[Path]:
+def _documents(folder: Place) -> list[Place]:
     """The metadata of an array and of the groups above it."""
-    folders = (path, path.parent, path.parent.parent)
-    return [folder / name for folder in folders for name in METADATA if (folder / name).exists()]
+    return [file for above in (folder, folder.parent, folder.parent.parent) for file in documents(above)]
 
 
-def _layer(url: str, path: Path, mip: int, options: Options) -> OpenedVolume:
-    with readable(path, "a whole layer of lchunk", "copy it again, or make it again"):
-        layer = open_layer(open_store(str(path.parent)), path.name, mip)
+def _layer(url: str, folder: Place, mip: int, options: Options) -> OpenedVolume:
+    with readable(folder, "a whole layer of lchunk", "copy it again, or make it again"):
+        layer = open_layer(open_store(str(folder.parent)), folder.name, mip)
     shape = (*([layer.channels] if layer.channels else []), *layer.bounds.shape)
     start = layer.bounds.start
 
@@ -190,7 +157,7 @@ def _layer(url: str, path: Path, mip: int, options: Options) -> OpenedVolume:
 
     placement = overruled(Placement(layer.voxel_size, start, placed=True), options)
     arrangement = arrange("czyx" if layer.channels else "zyx", shape, options, url)
-    documents = [path / "zarr.json", path / str(mip) / "zarr.json"]
+    files = [folder / "zarr.json", folder / str(mip) / "zarr.json"]
     return opened(
-        url, options, arrangement, placement, dtype=layer.dtype, cut=cut, files=lambda: documents, header=documents[1]
+        url, options, arrangement, placement, dtype=layer.dtype, cut=cut, files=lambda: files, header=files[1]
     )

@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
+from lchunk.volumes.place import Place
 
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
 
-def is_zarr(path: Path) -> bool:
+def is_zarr(folder: Place) -> bool:
     """Whether a folder is a zarr array or group."""
-    return any((path / name).exists() for name in METADATA[:3])
+    return any((folder / name).document() is not None for name in METADATA[:3])
 
 
-def is_array(path: Path) -> bool:
+def is_array(folder: Place) -> bool:
     """Whether a folder is a zarr array."""
-    if (path / "zarr.json").exists():
-        return document(path / "zarr.json").get("node_type") == "array"
-    return (path / ".zarray").exists()
+    found = document(folder / "zarr.json")
+    return (folder / ".zarray").document() is not None if found is None else found.get("node_type") == "array"
 
 
-def attributes_of(path: Path) -> dict[str, Any]:
+def attributes_of(folder: Place) -> dict[str, Any]:
     """The attributes of an array or group; nothing where the folder is none."""
-    if (path / "zarr.json").exists():
-        return _dictionary(document(path / "zarr.json").get("attributes", {}), path / "zarr.json")
-    return document(path / ".zattrs") if (path / ".zattrs").exists() else {}
+    found = document(folder / "zarr.json")
+    if found is not None:
+        return _dictionary(found.get("attributes", {}), folder / "zarr.json")
+    return document(folder / ".zattrs") or {}
 
 
-def children(path: Path) -> list[str]:
+def documents(folder: Place) -> list[Place]:
+    """The documents that a folder has."""
+    return [folder / name for name in METADATA if (folder / name).document() is not None]
+
+
+def children(folder: Place) -> list[str]:
     """Names of the arrays and groups in a group."""
-    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and is_zarr(entry))
+    return [name for name in folder.folders() if is_zarr(folder / name)]
 
 
-def document(path: Path) -> dict[str, Any]:
-    """A JSON document.
+def document(file: Place) -> dict[str, Any] | None:
+    """A JSON document; None where there is no such file.
 
     Raises:
         RefusedVolumeError: it is none.
     """
-    with readable(path, "a JSON document", "copy it again"):
-        return _dictionary(json.loads(path.read_bytes()), path)
+    with readable(file, "a JSON document", "copy it again"):
+        body = file.document()
+        return None if body is None else _dictionary(json.loads(body), file)
 
 
-def _dictionary(content: Any, path: Path) -> dict[str, Any]:
+def _dictionary(content: Any, file: Place) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise RefusedVolumeError(f"{path} must hold a JSON object, got {type(content).__name__}; copy it again")
+        raise RefusedVolumeError(f"{file} must hold a JSON object, got {type(content).__name__}; copy it again")
     return content

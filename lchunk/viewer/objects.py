@@ -1,0 +1,73 @@
+"""Files of a dataset in a bucket, handed on to the browser: it has neither the credentials nor the bucket's consent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import tornado.web
+
+from lchunk.volumes.place import Place
+from lchunk.volumes.store import Store
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_MARKS = ("0/zarr.json", "mesh/info")
+"""A folder that holds one of these is a layer's."""
+
+
+class DataObjects(tornado.web.RequestHandler):
+    """Objects of the dataset's layers, whole or in ranges; the client draws a 404 as nothing."""
+
+    def initialize(self, store: Store, readers: ThreadPoolExecutor) -> None:
+        self.store = store
+        self.readers = readers
+
+    async def get(self, key: str) -> None:
+        asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        start, stop = asked.groups() if asked else ("", "")
+        work = asyncio.get_running_loop().run_in_executor
+        size = await work(self.readers, self._size, key)
+        low, high = _limits(start, stop, size)
+        if asked and low >= high:
+            self.set_header("Content-Range", f"bytes */{size}")
+            raise tornado.web.HTTPError(416)
+        self.set_header("Content-Type", "application/json" if key.endswith(".json") else "application/octet-stream")
+        self.set_header("Cache-Control", "no-cache")
+        if asked:
+            self.set_status(206)
+            self.set_header("Content-Range", f"bytes {low}-{high - 1}/{size}")
+        if self.request.method == "HEAD":
+            self.set_header("Content-Length", str(high - low))
+            return
+        try:
+            self.write(await work(self.readers, self.store.get, key, low, high))
+        except FileNotFoundError as error:
+            raise tornado.web.HTTPError(404) from error
+
+    head = get
+
+    def compute_etag(self) -> str | None:
+        return None  # a hash of each part would cost more than it saves
+
+    def _size(self, key: str) -> int:
+        """Bytes of an object of a layer."""
+        layer, _, rest = key.partition("/")
+        hidden = any(part.startswith(".") or not part for part in key.split("/"))
+        found = None
+        if rest and not hidden and any((Place(self.store, layer) / mark).stamp() for mark in _MARKS):
+            found = Place(self.store, key).stamp()
+        if found is None:
+            raise tornado.web.HTTPError(404)
+        return found.size
+
+
+def _limits(start: str, stop: str, size: int) -> tuple[int, int]:
+    """First byte, and the byte after the last, of a range as a browser asks for it.
+
+    >>> _limits("", "", 100), _limits("10", "", 100), _limits("10", "19", 100), _limits("", "5", 100)
+    ((0, 100), (10, 100), (10, 20), (95, 100))
+    """
+    if not start:
+        return (max(0, size - int(stop)), size) if stop else (0, size)
+    return int(start), min(size, int(stop) + 1) if stop else size

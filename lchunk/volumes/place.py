@@ -1,0 +1,116 @@
+"""A file or a folder in a store: readers of chunked formats are given one, whatever the store is."""
+
+from __future__ import annotations
+
+import functools
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lchunk.volumes.stamp import Stamp
+from lchunk.volumes.store import Store, open_store, split_url
+
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+REMEMBERED_SECONDS = 10.0
+"""How long the stamps and documents of stores that are no disk are remembered: each look is a request."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key of a store, with the few operations of a path that every store has.
+
+    >>> str(on_disk(Path("/data/a.zarr")) / "0" / "zarr.json")
+    '/data/a.zarr/0/zarr.json'
+
+    Args:
+        store: where it is.
+        key: of the object, or of the folder; empty for the store itself.
+    """
+
+    store: Store
+    key: str
+
+    def __truediv__(self, name: str) -> Place:
+        return Place(self.store, "/".join(part for part in (self.key, name.strip("/")) if part))
+
+    def __str__(self) -> str:
+        return str(self.path or "/".join(part for part in (self.store.url, self.key) if part))
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def parent(self) -> Place:
+        """The folder that it is in; the store itself is its own."""
+        return Place(self.store, self.key.rpartition("/")[0])
+
+    @property
+    def path(self) -> Path | None:
+        """Its path on the disk; None where the store is none."""
+        return self.store.path(self.key)
+
+    def stamp(self) -> Stamp | None:
+        """Size and time of an object; None where there is none. In a bucket it may be some seconds old."""
+        return _stamp(self) if self.path is not None else _remembered_stamp(self, _tick())
+
+    def exists(self) -> bool:
+        """Whether there is an object."""
+        return self.stamp() is not None
+
+    def body(self) -> bytes | None:
+        """Bytes of an object; None where there is none."""
+        try:
+            return self.store.get(self.key)
+        except _ABSENT:
+            return None
+
+    def document(self) -> bytes | None:
+        """Bytes of a small object, as `body`. In a bucket they may be some seconds old."""
+        return self.body() if self.path is not None else _remembered_body(self, _tick())
+
+    def folders(self) -> tuple[str, ...]:
+        """Names of the folders directly in this one; none where the store cannot say, as a web server."""
+        try:
+            return self.store.folders(self.key)
+        except io.UnsupportedOperation:
+            return ()
+
+
+def place_of(url: str) -> Place:
+    """The place of a URL of a bucket or a web server.
+
+    Raises:
+        ValueError: the URL names no bucket or host, or more than a place in it.
+    """
+    top, key = split_url(url)
+    return Place(open_store(top), key)
+
+
+def on_disk(path: Path) -> Place:
+    """The place of a file or folder on a disk."""
+    root = Path(path.anchor)
+    return Place(open_store(str(root)), "" if path == root else str(path.relative_to(root)))
+
+
+def _stamp(place: Place) -> Stamp | None:
+    try:
+        return place.store.stamp(place.key)
+    except _ABSENT:
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered_stamp(place: Place, tick: int) -> Stamp | None:
+    return _stamp(place)
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered_body(place: Place, tick: int) -> bytes | None:
+    return place.body()
+
+
+def _tick() -> int:
+    return int(time.monotonic() // REMEMBERED_SECONDS)

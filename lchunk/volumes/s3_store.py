@@ -1,0 +1,235 @@
+"""A bucket of S3, or of a server that speaks its language (`[Store] s3_endpoint`, `AWS_ENDPOINT_URL_S3`).
+
+Conditional writes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lchunk.volumes.asking import ask
+from lchunk.volumes.aws_errors import error_code
+from lchunk.volumes.bucket_store import BucketError, Page
+from lchunk.volumes.parallel import parallel
+from lchunk.volumes.s3_errors import plain_error
+from lchunk.volumes.stamp import Stamp
+from lchunk.volumes.store_settings import StoreSettings
+
+PART_BYTES = 1 << 24
+"""Of an upload in parts; objects of two or more are uploaded so. S3 takes 10,000 parts."""
+PAGE = 1000
+"""Objects of a listing that S3 gives at one time."""
+WRITER = "lchunk-writer"
+"""Name of the metadata by which a writer knows its own object, when the answer to its request was lost."""
+
+
+class S3Bucket:
+    """The requests of one bucket; see `Bucket`.
+
+    Args:
+        name: of the bucket.
+        settings: of the service.
+    """
+
+    def __init__(self, name: str, settings: StoreSettings) -> None:
+        self.name = name
+        self.url = f"s3://{name}"
+        self.settings = settings
+        self._common: dict[str, Any] = {"Bucket": name}
+        if self.url in settings.requester_pays:
+            self._common["RequestPayer"] = "requester"
+
+    def get(self, name: str, start: int, stop: int | None) -> bytes:
+        part = {"Range": _range_header(start, stop)} if start or stop is not None else {}
+
+        def read(**arguments: Any) -> bytes:
+            body: bytes = self._client.get_object(**arguments)["Body"].read()
+            return body
+
+        try:
+            found: bytes = self._ask(read, name, **part)
+        except ClientError as error:
+            if error_code(error) == "InvalidRange":
+                return b""  # the object ends before
+            raise self._plain(error, name) from error
+        return found
+
+    def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:
+        writer = uuid.uuid4().hex
+        more: dict[str, Any] = {"Metadata": {WRITER: writer}}
+        if self.settings.s3_storage_class:
+            more["StorageClass"] = self.settings.s3_storage_class
+        condition = {} if version is None else {"IfMatch": version} if version else {"IfNoneMatch": "*"}
+        view = memoryview(body).cast("B")
+        try:
+            if len(view) >= 2 * PART_BYTES:
+                self._put_parts(name, view, more, condition)
+            else:
+                self._ask(self._client.put_object, name, Body=bytes(view), **more, **condition)
+        except ClientError as error:
+            lost = error_code(error) in ("PreconditionFailed", "NoSuchUpload", "412")
+            if lost and self._written_by(name) == writer:
+                return True  # by an attempt whose answer was lost
+            if error_code(error) in ("PreconditionFailed", "412") and condition:
+                return False
+            raise self._plain(error, name) from error
+        return True
+
+    def _put_parts(self, name: str, view: memoryview, more: dict[str, Any], condition: dict[str, Any]) -> None:
+        """Upload in parts, which become an object in the last request."""
+        upload = self._ask(self._client.create_multipart_upload, name, **more)["UploadId"]
+
+        def part(start: int) -> dict[str, Any]:
+            number, body = start // PART_BYTES + 1, bytes(view[start : start + PART_BYTES])
+            answer = self._ask(self._client.upload_part, name, UploadId=upload, PartNumber=number, Body=body)
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        try:
+            starts = range(0, len(view), PART_BYTES)
+            parts = {"Parts": list(parallel(part, starts, self.settings.connections, "parts"))}
+            self._ask(self._client.complete_multipart_upload, name, UploadId=upload, MultipartUpload=parts, **condition)
+        except BaseException:
+            with contextlib.suppress(ClientError, OSError, ValueError):
+                self._ask(self._client.abort_multipart_upload, name, UploadId=upload)
+            raise
+
+    def _written_by(self, name: str) -> str:
+        answer = self._ask(self._client.head_object, name)
+        return str(answer.get("Metadata", {}).get(WRITER, ""))
+
+    def stamp(self, name: str) -> Stamp:
+        try:
+            answer = self._ask(self._client.head_object, name)
+        except ClientError as error:
+            if error_code(error) == "404":
+                _require_bucket(os.getpid(), self)  # an answer without a body says not which of the two is absent
+            raise self._plain(error, name) from error
+        modified = round(answer["LastModified"].timestamp()) * 1_000_000_000
+        return Stamp(int(answer["ContentLength"]), modified, str(answer["ETag"]))
+
+    def remove(self, name: str) -> None:
+        with self._in_one_line(name):
+            self._ask(self._client.delete_object, name)
+
+    def page(self, prefix: str, *, after: str = "", following: str = "", folders: bool = False) -> Page:
+        more = {"ContinuationToken": following, "Delimiter": "/" if folders else "", "StartAfter": after}
+        with self._in_one_line(prefix):
+            answer = self._ask(
+                self._client.list_objects_v2,
+                "",
+                Prefix=prefix,
+                MaxKeys=PAGE,
+                **{key: text for key, text in more.items() if text},
+            )
+        return Page(
+            [(entry["Key"], entry["Size"]) for entry in answer.get("Contents", [])],
+            [entry["Prefix"] for entry in answer.get("CommonPrefixes", [])],
+            answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else "",
+        )
+
+    def sweep(self, prefix: str, older_than: float) -> None:
+        before = time.time() - older_than
+        more: dict[str, str] = {}
+        while True:
+            try:
+                answer = self._ask(self._client.list_multipart_uploads, "", Prefix=prefix, **more)
+            except ClientError as error:
+                if error_code(error) in ("AccessDenied", "NotImplemented"):
+                    return  # a rule of the bucket removes them, or nothing does
+                raise self._plain(error, prefix) from error
+            for upload in answer.get("Uploads", []):
+                if upload["Initiated"].timestamp() < before:
+                    with contextlib.suppress(ClientError):  # completed, or swept by another process
+                        self._ask(self._client.abort_multipart_upload, upload["Key"], UploadId=upload["UploadId"])
+            if not answer.get("IsTruncated"):
+                return
+            more = {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    @property
+    def _client(self) -> Any:
+        with self._in_one_line(""):
+            return _client_of(os.getpid(), self.settings, self.url in self.settings.anonymous)
+
+    def _ask(self, call: Callable[..., Any], name: str, **arguments: Any) -> Any:
+        """Make a request of an object, or of the bucket where the name is empty.
+
+        Raises:
+            ClientError: S3 has refused it for good.
+        """
+        key = {"Key": name} if name else {}
+
+        def request() -> Any:
+            try:
+                return call(**self._common, **key, **arguments)
+            except (BotoCoreError, ClientError) as error:
+                plain = self._plain(error, name)
+                if isinstance(error, ClientError) and not isinstance(plain, ConnectionError):
+                    raise
+                raise plain from error
+
+        return ask(request, self.settings)
+
+    def _plain(self, error: Exception, name: str) -> Exception:
+        return plain_error(error, f"{self.url}/{name}", self.url)
+
+    @contextlib.contextmanager
+    def _in_one_line(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (BotoCoreError, ClientError) as error:
+            raise self._plain(error, name) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _require_bucket(process: int, bucket: S3Bucket) -> None:
+    """Raise where there is no such bucket; asked once, as long as there is one."""
+    try:
+        bucket._ask(bucket._client.head_bucket, "")
+    except ClientError as error:
+        if error_code(error) in ("404", "NoSuchBucket"):
+            raise BucketError(
+                f"the bucket {bucket.url} must exist, and does not; create it, or correct the URL"
+            ) from error
+
+
+@functools.lru_cache(maxsize=16)
+def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
+    """The client of a process: one that a fork has inherited shares its parent's connections."""
+    endpoint = settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    config = Config(
+        connect_timeout=settings.connect_seconds,
+        read_timeout=settings.read_seconds,
+        max_pool_connections=settings.connections,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # a server of one's own has no name for each bucket
+        s3={"addressing_style": "path" if endpoint else "auto"},
+        # other servers do not know the checksums that S3 has added
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent="lchunk",
+        **({"signature_version": UNSIGNED} if anonymous else {}),
+    )
+    session = boto3.session.Session(profile_name=settings.s3_profile or None, region_name=settings.s3_region or None)
+    return session.client("s3", endpoint_url=settings.s3_endpoint or None, config=config)
+
+
+def _range_header(start: int, stop: int | None) -> str:
+    """The range of a request.
+
+    >>> _range_header(0, 10), _range_header(5, None), _range_header(-4, None)
+    ('bytes=0-9', 'bytes=5-', 'bytes=-4')
+    """
+    if start < 0:
+        return f"bytes={start}"
+    return f"bytes={start}-{'' if stop is None else stop - 1}"

@@ -1,0 +1,122 @@
+"""A proxy in front of a server of objects, that fails as networks and services do."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+Fault = Callable[[int, str], str]
+"""Gives the kind of failure of a request, by its number from 1 and its method; empty for none."""
+
+SLOW_DOWN = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
+
+
+def every(count: int, kind: str) -> Fault:
+    """One request in `count` fails."""
+    return lambda number, method: kind if number % count == 0 else ""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that hang up are no news."""
+
+
+@contextlib.contextmanager
+def proxy(upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0) -> Iterator[str]:
+    """A proxy on loopback; gives its URL.
+
+    Args:
+        upstream: `http://host:port` of the server.
+        fault: `500` and `503` answer so; `truncated` sends half of the answer; `slow` is silent for a while; `reset`
+            hangs up before the server has got the request, `lost` after that.
+        port: to listen on; 0 for any.
+        silence: seconds of `slow`.
+    """
+    host = urlsplit(upstream).netloc
+    numbers = itertools.count(1)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            self.onward = http.client.HTTPConnection(host, timeout=60)
+
+        def finish(self) -> None:
+            self.onward.close()
+            with contextlib.suppress(OSError):
+                super().finish()
+
+        def any_method(self) -> None:
+            kind = fault(next(numbers), self.command)
+            body = self._body()
+            if kind in ("500", "503"):
+                self._answer(int(kind), {"Content-Type": "application/xml"}, SLOW_DOWN)
+            elif kind == "reset":
+                self.close_connection = True
+            else:
+                if kind == "slow":
+                    time.sleep(silence)
+                self._forward(body, kind)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = do_PATCH = any_method  # noqa: N815
+
+        def _body(self) -> bytes:
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            parts = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(parts)
+
+        def _forward(self, body: bytes, kind: str) -> None:
+            dropped = ("connection", "content-length", "expect", "transfer-encoding")
+            headers = {name: text for name, text in self.headers.items() if name.lower() not in dropped}
+            self.onward.request(self.command, self.path, body, headers | {"Content-Length": str(len(body))})
+            answer = self.onward.getresponse()
+            content = answer.read()
+            if kind == "lost":
+                self.close_connection = True
+                return
+            self._answer(answer.status, dict(answer.getheaders()), content, torn=kind == "truncated")
+
+        def _answer(self, status: int, headers: dict[str, str], body: bytes, *, torn: bool = False) -> None:
+            self.send_response_only(status)
+            length = headers.get("Content-Length") if self.command == "HEAD" else str(len(body))
+            for name, text in headers.items():
+                if name.lower() not in ("connection", "content-length", "transfer-encoding", "keep-alive"):
+                    self.send_header(name, text)
+            if length is not None:
+                self.send_header("Content-Length", length)
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if torn else body)
+            self.close_connection = self.close_connection or torn
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = _Server(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
