@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
+
 from lchunk.tasks.parameters import Knob
 
 _ODD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
@@ -21,6 +23,9 @@ class RootParameter(Knob[str]):
             raise ValueError("root must be the dataset's folder, got nothing; name one, as root = out")
         if x.startswith("~"):
             raise ValueError(f"root must be a path without ~, got {x!r}; write ${{HOME}}{x[1:]} in a cfg")
+        parts = urlsplit(x)
+        if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+            raise ValueError(f"root must be a path, or file:// and an absolute path, got {x!r}; write file:///…")
         if _ODD_CHARACTERS.search(x) or any(len(part.encode()) > LONGEST_NAME for part in x.split("/")):
             raise ValueError(
                 f"root must be a path of printable names of at most {LONGEST_NAME} bytes, got {_short(x)}; rename it"
