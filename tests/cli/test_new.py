@@ -165,7 +165,7 @@ def test_what_has_no_percentiles_is_refused(tmp_path: Path, words: list[str], ru
         (["--model", __file__, "--weights", "net.pt"], "--weights must be a file, got net.pt, which is not there"),
         (["--weights", __file__], f"--weights must come with a net, got {__file__} alone"),
         (["--root", ""], "root must be the dataset's folder, got nothing"),
-        (["--root", "s3://mouse"], "a store must be a path or file://…, got 's3://mouse'"),
+        (["--root", "ftp://mouse"], "a store must be a path, file://…, s3://…, gs://… or https://…, got 'ftp://mouse'"),
         (["--root", '"out"'], "nor begin with a quote, got '\"out\"'"),
     ],
 )
