@@ -41,6 +41,11 @@ def fingerprint(files: Iterable[Path]) -> str:
     return f"{text}, names, sizes and times sha256 {_sha256(listed.encode())}"
 
 
+def content_fingerprint(name: str, body: bytes) -> str:
+    """What a small file is by its content, where that was read already."""
+    return f"{name}: {len(body)} bytes, sha256 {_sha256(body)}"
+
+
 def _name(paths: list[Path]) -> str:
     if not paths:
         return "no files"

@@ -43,8 +43,9 @@ class OpenedVolume:
         cut: takes a box inside the bounds, in voxels from their start.
         files: what the volume is made of.
         inspect: checks every file of a set; costs a look into each, so it is done once, before work.
-        header: the file that says how to read the others.
+        header: the file that says how to read the others; None where it is on no disk.
         stamp: its bytes and its time when it was opened.
+        identity: the fingerprint, where that is no matter of files on a disk.
     """
 
     url: str
@@ -58,16 +59,17 @@ class OpenedVolume:
     cut: Cut
     files: Callable[[], Sequence[Path]]
     inspect: Callable[[], None]
-    header: Path
+    header: Path | None
     stamp: tuple[int, int]
+    identity: Callable[[], str] | None = None
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         inside = bbox.clipped(self.bounds)
         if not inside.size:
             shape = (self.channels, *bbox.shape) if self.channels else bbox.shape
             return np.zeros(shape, self.dtype)
-        stamp = stamp_of(self.header)
-        if stamp == NO_FILE:
+        stamp = self.stamp if self.header is None else stamp_of(self.header)
+        if self.header is not None and stamp == NO_FILE:
             raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
         if stamp != self.stamp:
             raise RefusedVolumeError(
@@ -77,7 +79,7 @@ class OpenedVolume:
         return padded(voxels.astype(self.dtype, copy=False), inside, bbox)
 
     def fingerprint(self) -> str:
-        return fingerprint(self.files())
+        return fingerprint(self.files()) if self.identity is None else self.identity()
 
 
 NO_FILE = (-1, -1)
@@ -101,8 +103,9 @@ def opened(
     dtype: np.dtype[Any],
     cut: Cut,
     files: Callable[[], Sequence[Path]],
-    header: Path,
+    header: Path | None,
     inspect: Callable[[], None] = _nothing,
+    identity: Callable[[], str] | None = None,
 ) -> OpenedVolume:
     """A volume of an array whose axes are arranged.
 
@@ -129,5 +132,6 @@ def opened(
         files=files,
         inspect=inspect,
         header=header,
-        stamp=stamp_of(header),
+        stamp=NO_FILE if header is None else stamp_of(header),
+        identity=identity,
     )

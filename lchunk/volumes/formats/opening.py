@@ -14,32 +14,31 @@ from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeErro
 from lchunk.volumes.formats.zarr_metadata import is_zarr
 
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
-_KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
+_KNOWN = (
+    "zarr, OME-Zarr, N5, precomputed, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG "
+    "sections"
+)
 
 
 def open_volume(url: str, name: str = "image") -> OpenedVolume:
     """A volume to read, whatever its format.
 
     Args:
-        url: a path or `file://…`; `file.h5:/dataset` for HDF5; what the file does not say follows after `#`
-            (`lchunk.volumes.formats.options`).
+        url: a path or `file://…`; `file.h5:/dataset` for HDF5; `precomputed://…` for a precomputed volume, on a disk or
+            elsewhere; what the file does not say follows after `#` (`lchunk.volumes.formats.options`).
         name: what the person calls the volume, for messages.
 
     Raises:
         AbsentVoxelsError: there is no such file, or no such dataset in it.
         RefusedVolumeError: the format is not known, the file cannot be read, or it is ambiguous.
+        ImportError: the package that reads the format is not installed.
     """
     place, options = split_url(url)
     scheme = re.match(r"([a-z][a-z0-9+.-]*)://", place, re.IGNORECASE)
+    if scheme and scheme[1].lower() in ("precomputed", "graphene"):
+        return _open_precomputed(url, place, options, name)
     if scheme and scheme[1].lower() != "file":
-        raise RefusedVolumeError(
-            f"a volume must be a path or file://…, got {url}; "
-            + (
-                "save it as zarr, for instance with cloud-volume"
-                if scheme[1].lower() == "precomputed"
-                else "copy it to a disk first"
-            )
-        )
+        raise RefusedVolumeError(f"a volume must be a path or file://…, got {url}; copy it to a disk first")
     if scheme:
         place = unquote(place[len("file://") :])
     path = Path(place)
@@ -47,11 +46,14 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
     if hdf5_url and not path.is_dir():
         file = Path(hdf5_url["file"])
         _require(file, url, name)
-        _refuse_idle(options, url, "order", "gaps", "palette")
+        _refuse_idle(options, url, "order", "gaps", "palette", "mip")
         from lchunk.volumes.formats.hdf5 import open_hdf5  # noqa: PLC0415
 
         return open_hdf5(url, file, hdf5_url["dataset"] or "", options)
     _require(path, url, name)
+    if _is_precomputed(path):
+        return _open_precomputed(url, str(path), options, name)
+    _refuse_idle(options, url, "mip")
     with readable(url, "a volume that can be read", "copy or export it again"):
         return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
 
@@ -67,7 +69,7 @@ def _refuse_idle(options: Options, url: str, *names: str) -> None:
         if getattr(options, name):
             raise RefusedVolumeError(
                 f"{name} must be left out where it has no meaning, got it in {url}; "
-                "order and gaps are for folders of sections, palette for pictures"
+                "order and gaps are for folders of sections, palette for pictures, mip for precomputed volumes"
             )
 
 
@@ -85,11 +87,6 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
         from lchunk.volumes.formats.n5 import open_n5  # noqa: PLC0415
 
         return open_n5(url, path, options)
-    if (path / "info").exists():
-        raise RefusedVolumeError(
-            f"a volume must be {_KNOWN}, got a precomputed volume in {url}; "
-            "save it as zarr, for instance with cloud-volume"
-        )
     if suffixes.section_files(path):
         from lchunk.volumes.formats.sections import open_sections  # noqa: PLC0415
 
@@ -99,6 +96,17 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
         f"the folder {url} must hold TIFF, PNG or JPEG sections, a zarr or an N5 volume, got "
         f"{', '.join(inside[:8]) or 'nothing'}; correct its path"
     )
+
+
+def _is_precomputed(path: Path) -> bool:
+    return (path / "info").is_file() and not is_zarr(path) and not (path / suffixes.N5).exists()
+
+
+def _open_precomputed(url: str, place: str, options: Options, name: str) -> OpenedVolume:
+    from lchunk.volumes.formats.precomputed import open_precomputed  # noqa: PLC0415
+
+    _refuse_idle(options, url, "order", "gaps", "palette")
+    return open_precomputed(url, place, options, name)
 
 
 def _open_file(url: str, path: Path, options: Options) -> OpenedVolume:
