@@ -25,8 +25,8 @@ class Export(Stage):
     """Write a layer as a precomputed volume, for Neuroglancer, cloud-volume and igneous.
 
     Reads  the layer named by `of`, mip 0 and the coarser mips.
-    Writes `precomputed/<layer>`: files of `inner_chunk` voxels, raw, or `compressed_segmentation` for labels; after the
-           files of a chunk, the list of their checksums.
+    Writes `precomputed/<layer>`: a file for each inner chunk, raw, or packed where voxels are labels; after those of a
+           chunk, the list of their checksums.
 
     A segmentation names the folder of its meshes, `segmentation/mesh`, once there is one.
     """
