@@ -54,6 +54,8 @@ class Export(Stage):
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """The chunk's voxels at the mip that is read."""
+        if not reads.level:
+            return super().reach(reads, bbox)
         return self.exported.scales[reads.level].grid.chunk(self.grid.index_of(bbox))
 
     def ingredients(self) -> dict[str, str]:

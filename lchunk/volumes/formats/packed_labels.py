@@ -41,7 +41,17 @@ def check_compressed_labels(body: bytes, shape: tuple[int, ...], block: Triple, 
 
 
 def _check_channel(words: npt.NDArray[np.uint32], blocks: int, voxels: int, label: int) -> None:
-    """Args: words of the channel; number of blocks; voxels of a block; words of a label."""
+    """Raise where a block of a channel reaches beyond the end.
+
+    Args:
+        words: of the channel, up to the end of the chunk.
+        blocks: how many there are.
+        voxels: of a block.
+        label: words of a label.
+
+    Raises:
+        ValueError: it does.
+    """
     if len(words) < 2 * blocks:
         raise ValueError(f"it ends in the headers of its {blocks} blocks")
     headers = words[: 2 * blocks].reshape(-1, 2).astype(np.int64)
