@@ -278,6 +278,19 @@ def test_an_external_image_is_written_too(dataset: Callable[..., Path], configur
     )
 
 
+def test_a_mip_that_was_written_is_an_image_to_ingest(
+    dataset: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    root = dataset()
+    assert build(Export(of="image", mips=1))
+    wanted = layer(root, "image", 1)
+    configure("Dataset", root=root.parent / "again", image=f"precomputed://file://{root}/precomputed/image#mip=1")
+    assert build(Ingest())
+    assert np.array_equal(layer(root.parent / "again", "image"), wanted)
+    assert Ingest().geometry.bounds.start == (-3, 2, 3)
+    assert Ingest().geometry.voxel_size == (33.5, 8, 8)
+
+
 def test_verify_reads_every_file(dataset: Callable[..., Path], configure: Callable[..., None]) -> None:
     root = dataset()
     configure("Mesh", mip=1)

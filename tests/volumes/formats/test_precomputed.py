@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from cloudvolume import CloudVolume
+from cloudvolume.datasource.precomputed.common import compressed_morton_code
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.formats.packed_labels import check_compressed_labels
+from lchunk.volumes.formats.precomputed_scale import morton_code
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.precomputed import encode_labels
 from tests.volumes.formats.arrays import VOXELS, same
@@ -86,6 +90,20 @@ def test_shards_of_tensorstore(tmp_path: Path, encoding: str, data: str, index: 
     url = write_tensorstore(tmp_path / "a", LABELS, encoding, SHARDING | bits)
     assert len(list((tmp_path / "a/s0").glob("*.shard"))) > 1
     same(url, LABELS, **PLACE)
+
+
+@pytest.mark.parametrize("bits", [(0, 0, 5), (2, 3, 0), (4, 0, 9)])
+def test_shards_of_other_sizes(tmp_path: Path, bits: tuple[int, int, int]) -> None:
+    names = ("preshift_bits", "minishard_bits", "shard_bits")
+    sharding = SHARDING | dict(zip(names, bits, strict=True))
+    same(write_tensorstore(tmp_path / "a", LABELS, "raw", sharding), LABELS, **PLACE)
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.data())
+def test_chunks_are_numbered_as_cloud_volume_numbers_them(counts: tuple[int, int, int], data: st.DataObject) -> None:
+    index = data.draw(st.tuples(*(st.integers(0, count - 1) for count in counts)))
+    wanted = compressed_morton_code(np.array(index[::-1]), np.array(counts[::-1]))
+    assert morton_code(index, counts) == int(wanted)
 
 
 def test_channels_come_first_and_one_can_be_picked(tmp_path: Path) -> None:
