@@ -6,11 +6,14 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import compresso
+import crackle
 import numpy as np
+import numpy.typing as npt
 import pytest
 from cloudvolume import CloudVolume
 from cloudvolume.datasource.precomputed.common import compressed_morton_code
@@ -19,9 +22,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.grid import Grid
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.formats.packed_labels import check_compressed_labels
-from lchunk.volumes.formats.precomputed_scale import morton_code
+from lchunk.volumes.formats.precomputed_codecs import decode
+from lchunk.volumes.formats.precomputed_scale import Scale, morton_code
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.precomputed import encode_labels
 from tests.volumes.formats.arrays import VOXELS, same
@@ -218,6 +223,43 @@ def test_no_flipped_bit_of_packed_labels_leads_the_decoder_astray(tmp_path: Path
         file.write_bytes(flipped)
         with contextlib.suppress(RefusedVolumeError):
             assert open_volume(url).read(BOUNDS).shape == LABELS.shape
+
+
+def flipped_bits(body: bytes, places: range) -> Iterator[bytes]:
+    for place in places:
+        flipped = bytearray(body)
+        flipped[place // 8] ^= 1 << place % 8
+        yield bytes(flipped)
+
+
+def one_chunk(encoding: str) -> tuple[npt.NDArray[np.uint64], Scale]:
+    labels = np.random.default_rng(0).integers(0, 5, (2, 4, 4)).repeat(4, 1).repeat(4, 2).astype(np.uint64) + 2**40
+    grid = Grid(Bbox((0, 0, 0), labels.shape), labels.shape)
+    return labels, Scale("s0", grid, SIZE, labels.dtype, 1, encoding, (8, 8, 8), None)
+
+
+def test_a_flipped_bit_in_what_crackle_has_a_checksum_of_is_an_error() -> None:
+    labels, scale = one_chunk("crackle")
+    body = crackle.compress(np.asfortranarray(labels.T))
+    assert np.array_equal(decode(body, (1, *labels.shape), scale)[0], labels)
+    head = crackle.codec.header(body)
+    end = head.header_bytes + head.grid_index_bytes + head.num_label_bytes
+    for flipped in flipped_bits(body, range(8 * 5, 8 * end)):
+        with pytest.raises(Exception, match=r"CRC|crc32c|checksum|header says|index says"):
+            decode(flipped, (1, *labels.shape), scale)
+
+
+def test_a_flipped_bit_in_a_header_of_compresso_does_not_end_the_process() -> None:
+    labels, scale = one_chunk("compresso")
+    body = compresso.compress(np.asfortranarray(labels.T))
+    assert np.array_equal(decode(body, (1, *labels.shape), scale)[0], labels)
+    errors = 0
+    for flipped in flipped_bits(body, range(8 * 36)):
+        try:
+            assert decode(flipped, (1, *labels.shape), scale).shape == (1, *labels.shape)
+        except (ValueError, compresso.DecodeError, TypeError):
+            errors += 1
+    assert errors > 200
 
 
 @pytest.mark.parametrize("left", [0, 8, 30, 40, 0.5, -1])
