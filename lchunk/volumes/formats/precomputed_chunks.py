@@ -21,7 +21,7 @@ from lchunk.volumes.formats.precomputed_codecs import decode
 from lchunk.volumes.formats.precomputed_folder import Folder, LocalFolder, unpacked
 from lchunk.volumes.formats.precomputed_scale import Scale
 from lchunk.volumes.formats.precomputed_shards import Shards
-from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
+from lchunk.volumes.formats.refusals import AbsentVoxelsError, readable
 
 REQUESTS = 8
 """Chunks that are under way at one time where each is a request over the network."""
@@ -100,8 +100,6 @@ class Chunks:
                 f"{self.folder.url} must have every chunk, got none at {scale.key}/{box_name(bbox)}; "
                 "set fill_missing where absent chunks mean black voxels"
             )
-        if not stored.body:
-            raise RefusedVolumeError(f"{stored.name} must be a whole chunk, got an empty one; copy it again")
         shape = (scale.channels, *bbox.shape)
         with readable(stored.name, f"a whole {scale.encoding} chunk of {shape} voxels (c, z, y, x)", "copy it again"):
             return decode(unpacked(stored), shape, scale)
