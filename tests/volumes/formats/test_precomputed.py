@@ -242,7 +242,7 @@ def one_chunk(encoding: str) -> tuple[npt.NDArray[np.uint64], Scale]:
     return labels, scale_of(labels, encoding)
 
 
-@pytest.mark.parametrize("labels", [np.ones((16, 64, 64), np.uint8), VOXELS[:2, :9, :12].astype(np.uint32)])
+@pytest.mark.parametrize("labels", [np.ones((16, 64, 192), np.uint8), VOXELS[:2, :9, :12].astype(np.uint32)])
 @pytest.mark.parametrize("pack", [compresso.compress, crackle.compress])
 def test_no_length_of_compresso_or_crackle_leads_the_decoder_astray(
     labels: npt.NDArray[Any], pack: Callable[..., bytes]
