@@ -16,11 +16,13 @@ from typing import Any
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.recipe import FILES, digest, is_external
+from lchunk.volumes.checksum import refuse_damaged
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.layer_metadata import image_is_whole, rewrite_image
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.precomputed import VOLUME, read_checksums
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import DOCUMENT, TABLE
 
@@ -140,10 +142,13 @@ def _mixed(part: Part, digests: dict[str, str]) -> Iterator[Finding]:
         yield Finding(Fault.MIXED, part.path, "it has no recipe: another program, or an older lchunk, made it")
         return
     for source, made_from in part.recipe.get("reads", {}).items():
-        if source in digests and not is_external(made_from) and digests[source] != made_from:
+        # a stage that reads coarser mips keeps the digest of theirs
+        mips = re.compile(re.escape(source) + r"(/\d+)?")
+        now = [recipe for path, recipe in digests.items() if mips.fullmatch(path)]
+        if now and not is_external(made_from) and made_from not in now:
             yield Finding(
                 Fault.MIXED, part.path, f"it was made from another {source} than the one that is there now: "
-                f"recipe {made_from}, and now {digests[source]}"
+                f"recipe {made_from}, and now {' or '.join(now)}"
             )  # fmt: skip
 
 
@@ -154,7 +159,9 @@ def _parts(store: Store, keys: list[str]) -> Iterator[Part]:
         elif key.endswith("/layer.json"):
             yield _records(store, key.removesuffix("/layer.json"))
         elif key.endswith("/info"):
-            yield from _meshes(store, key.removesuffix("/info"), keys)
+            info = read_json(store, key) or {}
+            described = _exported if info.get("@type") == VOLUME else _meshes
+            yield from described(store, key.removesuffix("/info"), info, keys)
 
 
 def _voxels(store: Store, name: str, mip: int) -> Part:
@@ -224,8 +231,25 @@ def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
         raise FileNotFoundError(f"{len(absent)} files that it lists do not exist, the first {absent[0]}")
 
 
-def _meshes(store: Store, path: str, keys: list[str]) -> Iterator[Part]:
-    info = read_json(store, f"{path}/info") or {}
+def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
+    recipe = info.get("lchunk", {}).get("recipe", {})
+    grid = _grid(recipe)
+    if grid is None:
+        return
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        written = read_checksums(store, key)
+        yield from (f"{path}/{name}" for name in written)
+        for name, number in written.items():
+            refuse_damaged(store.get(f"{path}/{name}"), number)
+
+    def lists(index: Triple) -> list[str]:
+        return [f"{path}/index/c/{'/'.join(map(str, index))}.json"]
+
+    yield Part(path, recipe, grid, lists, read, frozenset({f"{path}/info"}))
+
+
+def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
     recipe = info.get("lchunk", {}).get("recipe", {})
     grid = _grid(recipe)
     if grid is None:

@@ -26,6 +26,7 @@ from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.meshes import Mesh, MeshManifest
+from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LocalLevels, SectionLevels
 
@@ -47,6 +48,7 @@ __all__ = [
     "Dataset",
     "Downsample",
     "Evaluation",
+    "Export",
     "FragmentContingency",
     "Inference",
     "Ingest",

@@ -30,8 +30,8 @@ class Dataset(luigi.Config):
     )
     image: str = TextParameter(
         default="",
-        description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, a TIFF stack, NRRD, NPY, or a folder of "
-        "TIFF, PNG or JPEG sections; docs/inputs.md has the options after #",
+        description="URL of the input: file.h5:/dataset, zarr, OME-Zarr, N5, precomputed://…, a TIFF stack, NRRD, NPY, "
+        "or a folder of TIFF, PNG or JPEG sections; docs/inputs.md has the options after #",
     )
     ground_truth: str = TextParameter(default="", description="URL of the true labels, for Evaluation")
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")

@@ -28,6 +28,16 @@ SOURCES: dict[str, type[Stage]] = {
 SOURCES["probability"] = Inference
 
 
+def refuse_other_layer(stage: Stage, of: str) -> None:
+    """Raise where a stage of `SOURCES` writes another layer: Inference makes affinities, or a probability.
+
+    Raises:
+        ValueError: it does; names the layer.
+    """
+    if stage.path != of and not stage.variant:
+        raise ValueError(f"of must be the layer that {type(stage).__name__} writes, {stage.path}, got {of}")
+
+
 class Downsample(Stage):
     """Make coarser mips of a layer: images by mean, labels by mode.
 
@@ -46,11 +56,7 @@ class Downsample(Stage):
         return (Reads(SOURCES[self.of]),)
 
     def validate(self) -> None:
-        upstream = self.upstream(self.reading()[0])
-        if upstream.path != self.of and not upstream.variant:
-            raise ValueError(
-                f"of must be the layer that {type(upstream).__name__} writes, {upstream.path}, got {self.of}"
-            )
+        refuse_other_layer(self.upstream(self.reading()[0]), self.of)
         self._check_factor()
 
     def _check_factor(self) -> None:

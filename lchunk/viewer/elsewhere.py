@@ -63,7 +63,7 @@ def open_elsewhere(
                 volume.labels, volume.stage, made=math.inf, hidden=volume.hidden, intensities=view.range(),
                 mesh=mesh_folder(store, volume.name) if volume.labels else "",
             )  # fmt: skip
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             logger.warning("%s is not shown: %s: %s", volume.name, volume.url, error)
             continue
         yield shown, view

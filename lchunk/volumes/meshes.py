@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.box_names import box_name
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import create_document, decode_document, encode_document, encode_json, read_json
@@ -92,8 +93,7 @@ class MeshFolder:
         refuse_damaged(self.store.get(self.fragment_key(label, bbox)), written)
 
     def fragment_name(self, label: int, bbox: Bbox) -> str:
-        sides = zip(bbox.start[::-1], bbox.stop[::-1], strict=True)
-        return f"{label}:0:" + "_".join(f"{start}-{stop}" for start, stop in sides)
+        return f"{label}:0:{box_name(bbox)}"
 
     def fragment_key(self, label: int, bbox: Bbox) -> str:
         return f"{self.path}/{self.fragment_name(label, bbox)}"

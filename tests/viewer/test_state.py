@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -196,6 +197,16 @@ def test_a_volume_that_cannot_be_read_is_left_out_with_the_reason(
     assert list(open_elsewhere([gone], FileStore(tmp_path))) == []
     assert "ground_truth is not shown" in caplog.text
     assert "gone.h5" in caplog.text
+
+
+def test_a_volume_whose_package_is_absent_is_left_out_with_the_way_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "lchunk.volumes.formats.cloud_files", raising=False)
+    monkeypatch.setitem(sys.modules, "cloudfiles", None)
+    write_layer(tmp_path, "image", "Ingest", "uint8")
+    assert list(open_elsewhere([Elsewhere("labels", "precomputed://gs://em/labels")], FileStore(tmp_path))) == []
+    assert "pip install 'lchunk[precomputed]'" in caplog.text
 
 
 def test_the_true_labels_are_those_that_a_table_was_made_with(tmp_path: Path) -> None:

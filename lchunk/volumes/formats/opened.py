@@ -43,8 +43,9 @@ class OpenedVolume:
         cut: reads a box inside the bounds, in voxels from their start.
         files: returns the files that hold the volume.
         inspect: checks every file of a set; costs a look into each, so it is done once, before work.
-        header: the file that says how to read the others.
+        header: the file that says how to read the others; None if no store of lchunk holds it.
         stamp: its size and its time when it was opened; None where it was not there.
+        identity: returns the fingerprint, where it is not made of `files`.
     """
 
     url: str
@@ -58,16 +59,17 @@ class OpenedVolume:
     cut: Cut
     files: Callable[[], Sequence[Place]]
     inspect: Callable[[], None]
-    header: Place
+    header: Place | None
     stamp: Stamp | None
+    identity: Callable[[], str] | None = None
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         inside = bbox.clipped(self.bounds)
         if not inside.size:
             shape = (self.channels, *bbox.shape) if self.channels else bbox.shape
             return np.zeros(shape, self.dtype)
-        stamp = self.header.stamp()
-        if stamp is None:
+        stamp = self.stamp if self.header is None else self.header.stamp()
+        if self.header is not None and stamp is None:
             raise AbsentVoxelsError(f"{self.header} must stay while it is read, got none: it was removed; put it back")
         if stamp != self.stamp:
             raise RefusedVolumeError(
@@ -77,7 +79,7 @@ class OpenedVolume:
         return padded(voxels.astype(self.dtype, copy=False), inside, bbox)
 
     def fingerprint(self) -> str:
-        return fingerprint(self.files())
+        return fingerprint(self.files()) if self.identity is None else self.identity()
 
 
 def opened(
@@ -89,8 +91,9 @@ def opened(
     dtype: np.dtype[Any],
     cut: Cut,
     files: Callable[[], Sequence[Place]],
-    header: Place,
+    header: Place | None,
     inspect: Callable[[], None] = _nothing,
+    identity: Callable[[], str] | None = None,
 ) -> OpenedVolume:
     """Make a volume of an array and the arrangement of its axes.
 
@@ -117,5 +120,6 @@ def opened(
         files=files,
         inspect=inspect,
         header=header,
-        stamp=header.stamp(),
+        stamp=None if header is None else header.stamp(),
+        identity=identity,
     )

@@ -17,33 +17,35 @@ from lchunk.volumes.store import SCHEMES, scheme_of
 
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5|he5|ims|mat|nc))(?::(?P<dataset>.*))?", re.IGNORECASE)
 _ON_DISK = (*suffixes.TIFF, *suffixes.PNG, *suffixes.JPEG, *suffixes.NPY, *suffixes.NRRD)
-_KNOWN = "zarr, OME-Zarr, N5, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG sections"
+_KNOWN = (
+    "zarr, OME-Zarr, N5, precomputed, HDF5 (file.h5:/dataset), TIFF, NRRD, NPY, or a folder of TIFF, PNG or JPEG "
+    "sections"
+)
 
 
 def open_volume(url: str, name: str = "image") -> OpenedVolume:
     """A volume to read, whatever its format.
 
     Args:
-        url: a path or `file://…`; `file.h5:/dataset` for HDF5; for zarr, OME-Zarr and N5 also `s3://…`, `gs://…` and
-            `https://…`; what the file does not say follows after `#` (`lchunk.volumes.formats.options`).
+        url: a path or `file://…`; `file.h5:/dataset` for HDF5; for zarr, OME-Zarr, N5 and precomputed volumes also
+            `s3://…`, `gs://…` and `https://…`, which `precomputed://` may precede; what the file does not say follows
+            after `#` (`lchunk.volumes.formats.options`).
         name: what the person calls the volume, for messages.
 
     Raises:
         AbsentVoxelsError: there is no such file, or no such dataset in it.
         RefusedVolumeError: the format is not known, the file cannot be read, or it is ambiguous.
+        ImportError: the package that reads the format is not installed.
     """
     place, options = split_url(url)
     scheme = scheme_of(place)
+    if scheme in ("precomputed", "graphene"):
+        return _open_precomputed(url, place, options, name)
     if scheme in SCHEMES:
         return _open_elsewhere(url, place, options, name)
     if scheme not in ("", "file"):
         raise RefusedVolumeError(
-            f"a volume must be a path, file://…, s3://…, gs://… or https://…, got {url}; "
-            + (
-                "save it as zarr, for instance with cloud-volume"
-                if scheme == "precomputed"
-                else "copy it to a disk first"
-            )
+            f"a volume must be a path, file://…, s3://…, gs://… or https://…, got {url}; copy it to a disk first"
         )
     if scheme:
         place = unquote(place[len("file://") :])
@@ -52,11 +54,14 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
     if hdf5_url and not path.is_dir():
         file = Path(hdf5_url["file"])
         _require(file, url, name)
-        _refuse_idle(options, url, "order", "gaps", "palette")
+        _refuse_idle(options, url, "order", "gaps", "palette", "mip")
         from lchunk.volumes.formats.hdf5 import open_hdf5  # noqa: PLC0415
 
         return open_hdf5(url, file, hdf5_url["dataset"] or "", options)
     _require(path, url, name)
+    if _is_precomputed(path):
+        return _open_precomputed(url, str(path), options, name)
+    _refuse_idle(options, url, "mip")
     with readable(url, "a volume that can be read", "copy or export it again"):
         return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
 
@@ -76,21 +81,17 @@ def _open_elsewhere(url: str, place: str, options: Options, name: str) -> Opened
         chunked = open_chunked(url, folder, options)
         if chunked is not None:
             return chunked
-        if (folder / "info").exists():
-            raise _precomputed(url)
+        described = (folder / "info").exists()
+    if described:
+        return _open_precomputed(url, place, options, name)
     if _HDF5.fullmatch(place) or place.lower().endswith(_ON_DISK):
         raise RefusedVolumeError(
-            f"{name} must be zarr, OME-Zarr or N5 where it is not on a disk, got {url}; copy it to a disk first"
+            f"{name} must be zarr, OME-Zarr, N5 or precomputed where it is not on a disk, got {url}; "
+            "copy it to a disk first"
         )
     raise AbsentVoxelsError(
-        f"{name} must be zarr, OME-Zarr or N5 where it is not on a disk, got no zarr.json, .zarray, .zgroup or "
-        f"{suffixes.N5} in {url}; correct its URL, or copy it to a disk first"
-    )
-
-
-def _precomputed(url: str) -> RefusedVolumeError:
-    return RefusedVolumeError(
-        f"a volume must be {_KNOWN}, got a precomputed volume in {url}; save it as zarr, for instance with cloud-volume"
+        f"{name} must be zarr, OME-Zarr, N5 or precomputed where it is not on a disk, got no zarr.json, .zarray, "
+        f".zgroup, info or {suffixes.N5} in {url}; correct its URL, or copy it to a disk first"
     )
 
 
@@ -100,7 +101,7 @@ def _refuse_idle(options: Options, url: str, *names: str) -> None:
         if getattr(options, name):
             raise RefusedVolumeError(
                 f"{name} must be left out where it has no meaning, got it in {url}; "
-                "order and gaps are for folders of sections, palette for pictures"
+                "order and gaps are for folders of sections, palette for pictures, mip for precomputed volumes"
             )
 
 
@@ -126,8 +127,6 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
     chunked = open_chunked(url, on_disk(path), options)
     if chunked is not None:
         return chunked
-    if (path / "info").exists():
-        raise _precomputed(url)
     if suffixes.section_files(path):
         from lchunk.volumes.formats.sections import open_sections  # noqa: PLC0415
 
@@ -137,6 +136,17 @@ def _open_folder(url: str, path: Path, options: Options) -> OpenedVolume:
         f"the folder {url} must hold TIFF, PNG or JPEG sections, a zarr or an N5 volume, got "
         f"{', '.join(inside[:8]) or 'nothing'}; correct its path"
     )
+
+
+def _is_precomputed(path: Path) -> bool:
+    return (path / "info").is_file() and not is_zarr(on_disk(path)) and not (path / suffixes.N5).exists()
+
+
+def _open_precomputed(url: str, place: str, options: Options, name: str) -> OpenedVolume:
+    from lchunk.volumes.formats.precomputed import open_precomputed  # noqa: PLC0415
+
+    _refuse_idle(options, url, "order", "gaps", "palette")
+    return open_precomputed(url, place, options, name)
 
 
 def _open_file(url: str, path: Path, options: Options) -> OpenedVolume:

@@ -28,6 +28,7 @@ class Options:
     Args:
         channel: position on the channel axis.
         t: position on the time axis.
+        mip: level of a pyramid, 0 for the finest.
         axes: one letter for each axis of the array, in its order, such as `czyx`.
         voxel_size: nanometres zyx, in place of the file's.
         offset: first voxel zyx, in place of the file's.
@@ -39,6 +40,7 @@ class Options:
 
     channel: int | None = None
     t: int | None = None
+    mip: int | None = None
     axes: str = ""
     voxel_size: VoxelSize | None = None
     offset: Triple | None = None
@@ -115,6 +117,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
 _KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "channel": ("a position from 0", _count),
     "t": ("a position from 0", _count),
+    "mip": ("a level from 0, the finest", _count),
     "axes": ("one letter for each axis, all different, such as czyx", _letters),
     "voxel_size": ("three numbers above 0, nanometres z,y,x", _sizes),
     "offset": ("three whole numbers, voxels z,y,x", _offset),

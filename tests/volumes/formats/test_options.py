@@ -29,6 +29,8 @@ from tests.volumes.formats.arrays import VOXELS, same
         ("#offset=1.5,0,0", "offset must be three whole numbers"),
         ("#order=size", "order must be name, or which number"),
         ("#gaps=fill", "gaps must be close or black"),
+        ("#mip=1", "mip must be left out where it has no meaning"),
+        ("#mip=-1", "mip must be a level from 0, the finest, got '-1'"),
         ("#order=name", "order must be left out where it has no meaning"),
         ("#gaps=close", "gaps must be left out where it has no meaning"),
         ("#palette=indices", "palette must be left out where it has no meaning"),

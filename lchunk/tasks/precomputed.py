@@ -1,0 +1,150 @@
+"""Layers as Neuroglancer precomputed volumes."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import luigi
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox, triple
+from lchunk.tasks.downsample import SOURCES, Downsample, refuse_other_layer
+from lchunk.tasks.external_values import Kind
+from lchunk.tasks.parameters import CountParameter
+from lchunk.tasks.reads import Reads
+from lchunk.tasks.stage import Stage
+from lchunk.volumes.chunk_files import Records
+from lchunk.volumes.precomputed import MOST_VOXELS, ExportedScale, ExportedVolume, require_packing
+from lchunk.volumes.volume import Volume
+
+
+class Export(Stage):
+    """Write a layer as a precomputed volume, for Neuroglancer, cloud-volume and igneous.
+
+    Reads  the layer named by `of`, mip 0 and the coarser mips.
+    Writes `precomputed/<layer>`: a file for each inner chunk, raw, or packed where voxels are labels; after those of a
+           chunk, the list of their checksums.
+
+    A segmentation names the folder of its meshes, `segmentation/mesh`, once there is one.
+    """
+
+    layer = "precomputed"
+    same_grid = True
+
+    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to write")
+    mips: int = CountParameter(
+        default=-1,
+        least=-1,
+        description="number of coarser mips to write, which Downsample makes where they are missing; -1: those that "
+        "exist",
+    )
+
+    def reading(self) -> tuple[Reads, ...]:
+        coarser = (Reads(Downsample, waits_for_all=True, level=mip) for mip in range(1, self.levels + 1))
+        return (Reads(SOURCES[self.of]), *coarser)
+
+    def connect(self, reads: Reads) -> Stage:
+        return self._downsample if reads.level else super().connect(reads)
+
+    def source(self, reads: Reads) -> Volume | Records:
+        return self._downsample.files().mips[reads.level - 1] if reads.level else super().source(reads)
+
+    def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
+        """The chunk's voxels at the mip that is read."""
+        if not reads.level:
+            return super().reach(reads, bbox)
+        return self.exported.scales[reads.level].grid.chunk(self.grid.index_of(bbox))
+
+    def ingredients(self) -> dict[str, str]:
+        return {"the number of mips": str(self.levels)}
+
+    def validate(self) -> None:
+        refuse_other_layer(self._finest, self.of)
+        if self.levels > self._downsample.mips:
+            raise ValueError(f"mips must be at most Downsample-mips, {self._downsample.mips}, got {self.levels}")
+        if any(c % i for c, i in zip(self._finest.grid.chunk_shape, self.inner_chunk, strict=True)):
+            raise ValueError(
+                f"inner_chunk must divide the chunk_shape of {self.of}, {self._finest.grid.chunk_shape} (zyx), got "
+                f"{self.inner_chunk}; set Export-inner-chunk"
+            )
+        if not self._finest.labels:
+            return
+        require_packing()
+        largest = max((scale.chunk_shape for scale in self.exported.scales), key=math.prod)
+        if math.prod(largest) > MOST_VOXELS:
+            raise ValueError(
+                f"inner_chunk must hold at most {MOST_VOXELS:,} voxels of labels, got {largest}; set Export-inner-chunk"
+            )
+
+    @cached_property
+    def levels(self) -> int:
+        """Number of coarser mips; looked up once."""
+        if self.region is not None:
+            return self.for_volume.levels  # type: ignore[attr-defined, no-any-return]
+        if self.mips >= 0:
+            return self.mips
+        exist = not self._finest.external and self.store.exists(f"{self._finest.path}/1/zarr.json")
+        return self._downsample.mips if exist else 0
+
+    @property
+    def _finest(self) -> Stage:
+        return self.upstream(Reads(SOURCES[self.of]))
+
+    @property
+    def _downsample(self) -> Downsample:
+        return Downsample(root=self.root, of=self.of)
+
+    @property
+    def path(self) -> str:
+        return self.layer_name or f"{self.layer}/{self._finest.path}"
+
+    @property
+    def bounds(self) -> Bbox:
+        return self._finest.bounds
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.exported.dtype
+
+    @property
+    def channels(self) -> int:  # type: ignore[override]
+        return self.exported.channels
+
+    @property
+    def external_kind(self) -> Kind | None:
+        return None
+
+    @cached_property
+    def exported(self) -> ExportedVolume:
+        """The volume that is written."""
+        if self.region is not None:
+            return self.for_volume.exported  # type: ignore[attr-defined, no-any-return]
+        finest = self._finest
+        grids = [(finest.grid, finest.voxels.voxel_size)]
+        if self.levels:
+            grids += [(mip.grid, mip.voxel_size) for mip in self._downsample.files().mips[: self.levels]]
+        scales = []
+        for grid, size in grids:
+            sides = zip(grid.chunk_shape, self.inner_chunk, strict=True)
+            scales.append(ExportedScale(grid, size, triple(i if c % i == 0 else c for c, i in sides)))
+        voxels: Any = super().source(Reads(SOURCES[self.of]))
+        return ExportedVolume(
+            self.store, self.path, tuple(scales), voxels.dtype, voxels.channels, finest.labels, finest.path
+        )
+
+    def files(self) -> ExportedVolume:
+        return self.exported
+
+    def compute(self, *mips: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        return list(mips)
+
+    def complete(self) -> bool:
+        return super().complete() and not (self.region is None and self.exported.lacks_mesh)
+
+    def run(self) -> None:
+        if self.region is None:
+            self.exported.link_mesh()
+        super().run()

@@ -1,0 +1,196 @@
+"""Neuroglancer's precomputed volumes, on a disk, in a bucket or behind a web server.
+
+The format: https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/volume.md. An `info` file
+lists the scales (mips); the chunks of a scale are files of their own, or lie in shards. Axes are x, y, z there, and
+z, y, x from here on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.grid import Grid
+from lchunk.volumes.formats.axes import arrange
+from lchunk.volumes.formats.fingerprints import content_fingerprint
+from lchunk.volumes.formats.opened import OpenedVolume, opened
+from lchunk.volumes.formats.options import Options
+from lchunk.volumes.formats.placing import Placement, overruled, size_of, start_of
+from lchunk.volumes.formats.precomputed_chunks import Chunks
+from lchunk.volumes.formats.precomputed_codecs import ENCODINGS, require_codec
+from lchunk.volumes.formats.precomputed_folder import Folder, LocalFolder, unpacked
+from lchunk.volumes.formats.precomputed_scale import Scale, Sharding
+from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
+from lchunk.volumes.optional_packages import precomputed_extra
+from lchunk.volumes.place import on_disk
+
+INFO = "info"
+_REMOTE = ("gs", "s3", "http", "https")
+_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+_SHARDED = "neuroglancer_uint64_sharded_v1"
+_HASHES = ("identity", "murmurhash3_x86_128")
+_PACKINGS = {"raw": "", "gzip": "gzip"}
+_VOLUME = "neuroglancer_multiscale_volume"
+
+
+def open_precomputed(url: str, place: str, options: Options, name: str) -> OpenedVolume:
+    """One mip of a precomputed volume: the first scale of its `info`, or the one that `#mip=N` counts from 0.
+
+    Args:
+        url: as the person wrote it.
+        place: the URL without its options: a folder, or `precomputed://` before a folder, `file://`, `gs://`, `s3://`,
+            `http://` or `https://`.
+        options: of the URL.
+        name: what the person calls the volume, for messages.
+
+    Raises:
+        AbsentVoxelsError: there is no such folder, or no info in it.
+        RefusedVolumeError: the info is not that of a volume, or of one that cannot be read here.
+        ImportError: the package of the encoding, or of the bucket, is not installed.
+    """
+    folder = _folder(url, place, name)
+    info = _info(folder, url, name)
+    with readable(f"{url}/{INFO}", "a whole info of a precomputed volume", "correct it"):
+        scale = _scale(info, _chosen(info, options, url), url)
+    if scale.encoding not in ENCODINGS:
+        raise RefusedVolumeError(
+            f"the encoding of {url} must be one of {', '.join(ENCODINGS)}, got {scale.encoding}; "
+            "write the volume again in one of them"
+        )
+    require_codec(scale.encoding)
+    chunks = Chunks(folder, scale)
+    local = folder.find(INFO) if isinstance(folder, LocalFolder) else None
+    return opened(
+        url,
+        options,
+        arrange("czyx", (scale.channels, *scale.grid.bounds.shape), options, url),
+        overruled(Placement(scale.voxel_size, scale.grid.bounds.start, placed=True), options),
+        dtype=scale.dtype,
+        cut=chunks.cut,
+        files=lambda: [] if local is None else [on_disk(path) for path in (local, *chunks.local_files())],
+        header=None if local is None else on_disk(local),
+        identity=None if local is not None else lambda: content_fingerprint(INFO, _info_body(folder, url, name)),
+    )
+
+
+def _folder(url: str, place: str, name: str) -> Folder:
+    """The folder that a URL names, on a disk or elsewhere."""
+    inner = re.sub(r"precomputed://", "", place, count=1, flags=re.IGNORECASE).rstrip("/")
+    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", inner, re.IGNORECASE)
+    kind = scheme[1].lower() if scheme else "file"
+    if kind in _REMOTE:
+        with precomputed_extra(f"read {url}"):
+            from lchunk.volumes.formats.cloud_files import CloudFolder  # noqa: PLC0415 - optional, and slow to import
+
+            return CloudFolder(inner)
+    if kind != "file":
+        graphene = "a graphene volume changes while people edit it: save the segmentation at one time, as precomputed"
+        places = ", ".join(f"{each}://…" for each in ("file", *_REMOTE))
+        raise RefusedVolumeError(
+            f"a precomputed volume must be a path or {places}, got {url}; "
+            + (graphene if "graphene" in kind else "copy it to a disk first")
+        )
+    path = Path(unquote(inner[len("file://") :]) if scheme else inner)
+    if not path.is_dir():
+        raise AbsentVoxelsError(f"{name} must be a folder that is there, got {url}; correct its path")
+    return LocalFolder(path)
+
+
+def _info_body(folder: Folder, url: str, name: str) -> bytes:
+    stored = folder.get(INFO)
+    if stored is None:
+        raise AbsentVoxelsError(f"{name} must be a precomputed volume with an info file, got none in {url}; correct it")
+    with readable(stored.name, "a whole file", "copy it again"):
+        return unpacked(stored)
+
+
+def _info(folder: Folder, url: str, name: str) -> Mapping[str, Any]:
+    """The info of a volume, which is neither of meshes, skeletons nor annotations, nor of a volume elsewhere."""
+    body = _info_body(folder, url, name)
+    with readable(f"{url}/{INFO}", "a JSON object", "copy it again"):
+        info = json.loads(body)
+        if not isinstance(info, dict):
+            raise RefusedVolumeError(f"{url}/{INFO} must be a JSON object, got {type(info).__name__}; copy it again")
+    if info.get("redirect"):
+        raise RefusedVolumeError(
+            f"{url} must be the volume itself, got a redirect; open precomputed://{info['redirect']}"
+        )
+    if "app" in info or "graph" in info or "data_dir" in info:
+        raise RefusedVolumeError(
+            f"{url} must be a precomputed volume, got a graphene one, which changes while people edit it; save the "
+            "segmentation at one time, as precomputed"
+        )
+    if info.get("@type", _VOLUME) != _VOLUME or not info.get("scales"):
+        raise RefusedVolumeError(
+            f"{url}/{INFO} must be that of a volume, got {info.get('@type', 'one without scales')}; give the folder of "
+            "an image or of a segmentation"
+        )
+    return info
+
+
+def _chosen(info: Mapping[str, Any], options: Options, url: str) -> Mapping[str, Any]:
+    scales, mip = info["scales"], options.mip or 0
+    if mip >= len(scales):
+        listed = ", ".join(f"{n}: {each.get('size')} of {each.get('resolution')} nm" for n, each in enumerate(scales))
+        raise RefusedVolumeError(
+            f"mip must be below the {len(scales)} of {url}, got {mip}; it has, x, y, z, {listed[:300]}"
+        )
+    scale: Mapping[str, Any] = scales[mip]
+    return scale
+
+
+def _scale(info: Mapping[str, Any], scale: Mapping[str, Any], url: str) -> Scale:
+    if str(info.get("data_type")).lower() not in _TYPES:
+        raise RefusedVolumeError(
+            f"the type of {url} must be one of {', '.join(_TYPES)}, got {info.get('data_type')}; convert it"
+        )
+    shape, chunk = _zyx(scale["size"]), _zyx(scale["chunk_sizes"][0])
+    channels = int(info.get("num_channels", 1))
+    if min(*shape, *chunk, channels) < 1:
+        raise RefusedVolumeError(
+            f"{url} must have voxels along each axis of the volume and of its chunks, got size {scale['size']}, chunk "
+            f"{scale['chunk_sizes'][0]} and {channels} channels; correct its info"
+        )
+    start = start_of(list(reversed(scale.get("voxel_offset", (0, 0, 0)))), url)
+    block = _zyx(scale.get("compressed_segmentation_block_size", (8, 8, 8)))
+    sharding = scale.get("sharding")
+    return Scale(
+        key=str(scale["key"]).strip("/"),
+        grid=Grid(Bbox.of(start, shape), chunk),
+        voxel_size=size_of(list(reversed(scale["resolution"])), 1.0, url),
+        dtype=np.dtype(str(info["data_type"]).lower()),
+        channels=channels,
+        encoding=str(scale["encoding"]).lower(),
+        block=block,
+        sharding=None if sharding is None else _sharding(sharding, url),
+    )
+
+
+def _sharding(sharding: Mapping[str, Any], url: str) -> Sharding:
+    kind, hashing = sharding.get("@type"), sharding["hash"]
+    packings = [sharding.get(name, "raw") for name in ("minishard_index_encoding", "data_encoding")]
+    if kind != _SHARDED or hashing not in _HASHES or not set(packings) <= set(_PACKINGS):
+        raise RefusedVolumeError(
+            f"the shards of {url} must be {_SHARDED}, chosen by {' or '.join(_HASHES)} and packed as "
+            f"{' or '.join(_PACKINGS)}, got {', '.join(map(str, [kind, hashing, *packings]))}; write the volume again"
+        )
+    index, data = (_PACKINGS[packing] for packing in packings)
+    return Sharding(
+        preshift_bits=int(sharding["preshift_bits"]),
+        minishard_bits=int(sharding["minishard_bits"]),
+        shard_bits=int(sharding["shard_bits"]),
+        hashed=hashing != _HASHES[0],
+        index_packing=index,
+        data_packing=data,
+    )
+
+
+def _zyx(xyz: Any) -> Triple:
+    return triple(int(number) for number in reversed(xyz))

@@ -1,0 +1,123 @@
+"""The chunks of a precomputed volume's scale: found, read, checked and decoded; those of a box put together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.volumes.box_names import box_name
+from lchunk.volumes.formats.pieces import PIECES
+from lchunk.volumes.formats.precomputed_codecs import decode
+from lchunk.volumes.formats.precomputed_folder import Folder, LocalFolder, unpacked
+from lchunk.volumes.formats.precomputed_scale import Scale
+from lchunk.volumes.formats.precomputed_shards import Shards
+from lchunk.volumes.formats.refusals import AbsentVoxelsError, readable
+
+REQUESTS = 8
+"""Chunks that are under way at one time where each is a request over the network."""
+_FEW = 256
+"""Chunk files whose sizes and times go into the fingerprint."""
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The chunks of a scale in a folder."""
+
+    folder: Folder
+    scale: Scale
+
+    def cut(self, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
+        """A box of voxels, of the chunks that it touches; in memory are the box and a few chunks.
+
+        Args:
+            part: slices of channel, z, y and x, from the volume's first voxel.
+            fill_missing: absent chunks are 0.
+
+        Raises:
+            AbsentVoxelsError: a chunk is absent.
+            RefusedVolumeError: a chunk is damaged.
+        """
+        grid = self.scale.grid
+        channels, *zyx = part
+        voxels: npt.NDArray[Any] = np.zeros([s.stop - s.start for s in part], self.scale.dtype)
+        start = triple(s.start + first for s, first in zip(zyx, grid.bounds.start, strict=True))
+        box = Bbox.of(start, voxels.shape[1:])
+
+        def fill(index: Triple) -> None:
+            chunk = grid.chunk(index)
+            found = self._chunk(index, fill_missing)
+            if found is not None:
+                here = chunk.clipped(box)
+                voxels[(slice(None), *here.slices(box.start))] = found[(channels, *here.slices(chunk.start))]
+
+        places = list(grid.meeting(box))
+        if self.folder.remote and len(places) > 1:
+            with ThreadPoolExecutor(min(REQUESTS, len(places)), "precomputed") as pool:
+                for _ in pool.map(fill, places):
+                    pass
+        else:
+            for place in places:
+                fill(place)
+        return voxels
+
+    @property
+    def _shards(self) -> Shards | None:
+        sharding = self.scale.sharding
+        return None if sharding is None else Shards(self.folder, self.scale, sharding)
+
+    def _chunk(self, index: Triple, fill_missing: bool) -> npt.NDArray[Any] | None:
+        """The voxels of a chunk, (channel, z, y, x); None where it is absent and that is allowed."""
+        key = self._key(index)
+        stamp = self.folder.stamp(key)
+        try:
+            return PIECES.get((Chunks, stamp, index, self.scale), lambda: self._decoded(index))
+        except AbsentVoxelsError:
+            if fill_missing:
+                return None
+            raise
+
+    def _key(self, index: Triple) -> str:
+        """The file of a chunk: its own, or its shard's."""
+        if self._shards is not None:
+            return self._shards.key(index)
+        return f"{self.scale.key}/{box_name(self.scale.grid.chunk(index))}"
+
+    def _decoded(self, index: Triple) -> npt.NDArray[Any]:
+        bbox, scale = self.scale.grid.chunk(index), self.scale
+        stored = self.folder.get(self._key(index)) if self._shards is None else self._shards.get(index)
+        if stored is None:
+            raise AbsentVoxelsError(
+                f"{self.folder.url} must have every chunk, got none at {scale.key}/{box_name(bbox)}; "
+                "set fill_missing where absent chunks mean black voxels"
+            )
+        shape = (scale.channels, *bbox.shape)
+        with readable(stored.name, f"a whole {scale.encoding} chunk of {shape} voxels (c, z, y, x)", "copy it again"):
+            return decode(unpacked(stored), shape, scale)
+
+    def local_files(self) -> list[Path]:
+        """The files of the chunks, where they are on a disk and few."""
+        folder, counts = self.folder, self.scale.grid.counts
+        if not isinstance(folder, LocalFolder):
+            return []
+        if self._shards is not None:
+            shards = sorted(_shard_files(folder.path / self.scale.key))
+            return shards if len(shards) <= _FEW else []
+        if math.prod(counts) > _FEW:
+            return []
+        found = (folder.find(self._key(triple(index))) for index in itertools.product(*map(range, counts)))
+        return [path for path in found if path is not None]
+
+
+def _shard_files(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from (folder / name for name in os.listdir(folder) if name.endswith(".shard"))

@@ -1,0 +1,95 @@
+"""Shards of a precomputed volume: many chunks in one file, found by way of two indexes.
+
+The format: https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/sharded.md. A shard begins
+with the place of each of its minishards' indexes; an index lists the numbers, places and bytes of its chunks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.geometry.bbox import Triple
+from lchunk.volumes.formats.pieces import PIECES
+from lchunk.volumes.formats.precomputed_folder import Folder, Stored, unpacked
+from lchunk.volumes.formats.precomputed_scale import Scale, Sharding, morton_code
+from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
+from lchunk.volumes.optional_packages import precomputed_extra
+
+_ENTRY = 16
+"""Bytes of the place of a minishard's index: where it begins and ends."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The shards of a scale in a folder.
+
+    Args:
+        folder: of the volume.
+        scale: of which the shards hold the chunks.
+        sharding: how.
+    """
+
+    folder: Folder
+    scale: Scale
+    sharding: Sharding
+
+    def key(self, index: Triple) -> str:
+        """The shard of a chunk."""
+        return self._location(index)[0]
+
+    def get(self, index: Triple) -> Stored | None:
+        """The bytes of a chunk; None where its shard is absent, or does not list it."""
+        key, minishard, code = self._location(index)
+        listed = PIECES.get((Shards, self.folder.stamp(key), key, minishard), lambda: self._minishard(key, minishard))
+        (places,) = np.nonzero(listed[0] == code)
+        if not len(places):
+            return None
+        start, size = (int(number) for number in listed[1:, places[0]])
+        found = self._range(key, start, start + size)
+        return None if found is None else Stored(found.name, found.body, self.sharding.data_packing)
+
+    def _location(self, index: Triple) -> tuple[str, int, int]:
+        """The shard and the minishard of a chunk, and its number."""
+        code = morton_code(index, self.scale.grid.counts)
+        number = code >> self.sharding.preshift_bits
+        if self.sharding.hashed:
+            with precomputed_extra("read shards that a hash chooses"):
+                from lchunk.volumes.formats.cloud_files import murmur_hash  # noqa: PLC0415 - optional
+
+                number = murmur_hash(number)
+        minishard = number & ((1 << self.sharding.minishard_bits) - 1)
+        shard = number >> self.sharding.minishard_bits & ((1 << self.sharding.shard_bits) - 1)
+        digits = max(1, -(-self.sharding.shard_bits // 4))
+        return f"{self.scale.key}/{shard:0{digits}x}.shard", minishard, code
+
+    def _minishard(self, key: str, minishard: int) -> npt.NDArray[np.uint64]:
+        """Rows of the chunks' numbers, of their first bytes in the file, and of how many there are."""
+        nothing = np.zeros((3, 0), np.uint64)
+        entry = self._range(key, _ENTRY * minishard, _ENTRY * (minishard + 1))
+        if entry is None:
+            return nothing
+        base = _ENTRY << self.sharding.minishard_bits
+        first, last = (base + int(place) for place in np.frombuffer(entry.body, "<u8"))
+        if first == last:
+            return nothing
+        found = self._range(key, first, last)
+        if found is None:
+            return nothing
+        packed = Stored(found.name, found.body, self.sharding.index_packing)
+        with readable(found.name, "a whole shard", "copy it again"):
+            rows = np.frombuffer(unpacked(packed), "<u8").reshape(3, -1)
+        sizes = rows[2]
+        # each begins so many bytes after the end of the one before it
+        starts = np.cumsum(rows[1]) + np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.uint64) + np.uint64(base)
+        return np.stack([np.cumsum(rows[0]), starts, sizes])
+
+    def _range(self, key: str, start: int, stop: int) -> Stored | None:
+        found = self.folder.get(key, start, stop)
+        if found is not None and len(found.body) != stop - start:
+            raise RefusedVolumeError(
+                f"{found.name} must hold {stop - start} bytes at {start}, got {len(found.body)}; copy it again"
+            )
+        return found
