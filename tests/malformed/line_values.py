@@ -56,7 +56,7 @@ POSITIONALS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("new", ("absent.tif", "folder", "notes.txt", "a.h5", "a.h5:/absent", "fake.tif", "fake.npy", "fake.h5:/raw",
              "a.zarr", "s3://b/a", "http://127.0.0.1:9/a.zarr",
              "a.h5:/empty", "a.h5:/complex", "sizeless.tif", "a.h5:raw", "*.tif", "", "a.h5:/raw#no_such=1",
-             "a.h5:/raw#", "~/a.tif", ".", "/dev/null"), ()),
+             "~/a.tif", ".", "/dev/null"), ()),
     ("status", ("absent", "a.h5", "folder", "s3://b/out", "ftp://h/out", "out/image", "ou", "~/out", "",
                 "/dev/null"), ("Dataset", "layer", "folder")),
     ("verify", ("absent", "a.h5", "folder", "s3://b/out", "out/", "ou", "/dev/null"), ("layer", "folder")),

@@ -38,6 +38,8 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
         ImportError: the package that reads the format is not installed.
     """
     place, options = split_url(url)
+    if not place:
+        raise RefusedVolumeError(f"{name} must be the path or the URL of a volume, got {url!r}; name one")
     scheme = scheme_of(place)
     if scheme in ("precomputed", "graphene"):
         return _open_precomputed(url, place, options, name)

@@ -271,6 +271,12 @@ def test_layers_of_ours_open_at_every_mip(tmp_path: Path) -> None:
     assert same(f"{tmp_path}/seg/1", small, voxel_size=(40, 16, 8), placed=True).bounds == coarser.bounds
 
 
+@pytest.mark.parametrize("url", ["", "#voxel_size=4,4,4"])
+def test_no_path_is_not_the_current_folder(url: str) -> None:
+    with pytest.raises(ValueError, match="a mask must be the path or the URL of a volume, got"):
+        open_volume(url, "a mask")
+
+
 def test_other_schemes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must be a path, file://…, .*, got ftp://b/a\.zarr; copy it"):
         open_volume("ftp://b/a.zarr")
