@@ -83,7 +83,7 @@ class Downsample(Stage):
 
     @property
     def path(self) -> str:
-        return self._source.name
+        return self.upstream(self.reading()[0]).path
 
     @property
     def log_folder(self) -> str:

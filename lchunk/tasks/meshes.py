@@ -78,7 +78,8 @@ class Mesh(Stage):
 
     @property
     def path(self) -> str:
-        return f"{self._segmentation.name}/{self.layer_name or self.layer}"
+        segmentation = self.upstream(self.reading()[0])
+        return f"{segmentation.path}/{self.layer_name or self.layer}"
 
     @property
     def bounds(self) -> Bbox:

@@ -43,7 +43,7 @@ VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "--voxel-size": ("new sizeless.tif", KINDS["sizes"]),
     "--patch": ("new a.h5:/raw", (*KINDS["shape"][1:], "10,12", "20,0,256", "10x12x14", "10.5,12,14")),
     "--intensity-range": ("new a.h5:/raw", (*KINDS["two"], "5%", "1%,200%", "-1%,99%", "1%,99", "a%,b%", "50%,50%")),
-    "--model": ("new a.h5:/raw", ("absent.py", "folder", "a # b", "")),
+    "--model": ("new a.h5:/raw", ("absent.py", "folder", "a # b")),
     "--weights": ("new a.h5:/raw --model empty.py", ("absent.pt", "folder", "a ; b")),
     "--cfg": ("new a.h5:/raw", ("absent/new.cfg", "folder", "luigi.cfg", "a.h5/new.cfg")),
     "--root": ("new a.h5:/raw --cfg new.cfg", ("s3://bucket/out", "a # b", "a\nb", "", '"out"')),

@@ -160,3 +160,16 @@ def test_labels_that_an_external_segmentation_does_not_have_are_refused_by_the_m
     with pytest.raises(ValueError, match="Mesh-ids must be labels of the segmentation, got 3, of which no chunk has"):
         MeshManifest().run()
     assert build(MeshManifest(prefix="2"))
+
+
+def test_meshes_have_a_name_where_their_mip_is_refused(tmp_path: Path, configure: Callable[..., None]) -> None:
+    dataset(tmp_path, configure, size=(4, 4, 4), start=(0, 0, 0), grid="8,16,16", simplification=0)
+    configure("Mesh", mip=2)
+    with pytest.raises(ValueError, match="mip must be at most Downsample-mips, 1, got 2"):
+        Mesh().check()
+    assert repr(Mesh()).endswith("/segmentation/mesh")  # Luigi prints it with the error
+    configure("Mesh", mip=1)
+    configure("Segmentation", external=write_hdf5(tmp_path / "s.h5", "s", two_bodies(), (4, 4, 4), (0, 0, 0)))
+    with pytest.raises(ValueError, match="segmentation must be a layer of lchunk to get mips"):
+        Mesh().check()
+    assert repr(MeshManifest()).endswith("/segmentation/mesh/manifest")
