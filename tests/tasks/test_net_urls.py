@@ -318,6 +318,7 @@ def test_an_onnx_file_comes_with_the_tensors_beside_it_and_nothing_else(elsewher
     assert sorted(str(file.relative_to(path.parent)) for file in path.parent.rglob("*") if file.is_file()) == [
         "beside.bin", "deep/more.bin", "net.onnx",
     ]  # fmt: skip
+    assert not (path.parent.parent / "weights").exists()  # nothing is written outside the copies
 
 
 @only_s3

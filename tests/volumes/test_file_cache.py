@@ -91,6 +91,18 @@ def test_what_changes_while_it_is_fetched_is_no_copy(cache: Path, bucket: Memory
     assert (copied(place, {"net.py": Stamp(18, 1, "1")}) / "net.py").read_bytes() == OBJECTS["nets/net.py"]
 
 
+def test_a_body_that_is_too_short_is_no_copy(cache: Path) -> None:
+    class Torn(MemoryBucket):
+        def get(self, name: str, start: int, stop: int | None) -> bytes:
+            return super().get(name, start, stop)[:-1]
+
+    bucket = Torn()
+    bucket.objects.update(OBJECTS)
+    with pytest.raises(ConnectionError, match="must not change while it is fetched"):
+        copy(bucket)
+    assert [path.suffix for path in cache.iterdir()] == [".lock"]
+
+
 def test_of_several_at_the_same_time_one_fetches(cache: Path) -> None:
     class Slow(MemoryBucket):
         def get(self, name: str, start: int, stop: int | None) -> bytes:
