@@ -117,6 +117,12 @@ def _filled(elsewhere: Elsewhere) -> Elsewhere:
     return elsewhere
 
 
+@pytest.fixture
+def net(request: pytest.FixtureRequest) -> str:
+    """The net that a kind of store can serve."""
+    return NETS[request.node.callspec.params["elsewhere"]]
+
+
 only_s3 = pytest.mark.parametrize("elsewhere", ["s3"], indirect=True)
 
 
@@ -146,9 +152,8 @@ def use(configure: Callable[..., None], folder: str | Path, net: str, **more: ob
 
 
 def test_a_net_from_elsewhere_computes_the_bytes_of_one_on_a_disk_and_is_fetched_once(
-    root: Path, elsewhere: Elsewhere, configure: Callable[..., None], request: pytest.FixtureRequest
+    root: Path, elsewhere: Elsewhere, configure: Callable[..., None], net: str
 ) -> None:
-    net = NETS[request.node.callspec.params["elsewhere"]]
     use(configure, root.parent, net, layer_name="disk")
     assert build(Inference())
     wanted, recipe = files_of(root / "disk"), Inference().recipe()
@@ -187,12 +192,11 @@ def test_a_changed_object_is_another_recipe(  # noqa: PLR0917
     root: Path,
     elsewhere: Elsewhere,
     configure: Callable[..., None],
-    request: pytest.FixtureRequest,
+    net: str,
     changed: str | int,
     text: str,
     named: str,
 ) -> None:
-    net = NETS[request.node.callspec.params["elsewhere"]]
     if changed == "nets/package/shares.py" and "package" not in net:
         pytest.skip("a net on a web server is one file")
     use(configure, elsewhere.url, net)

@@ -73,7 +73,9 @@ class TestHttp(OnHttp):
                 ValueError, match=rf"must be zarr, OME-Zarr, N5 or precomputed .*, got {url}/{name}; copy it to a disk"
             ):
                 open_volume(f"{url}/{name}")
-        with pytest.raises(FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup, info or attributes\.json in"):
+        with pytest.raises(
+            FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup, info or attributes\.json in"
+        ):
             open_volume(f"{url}/nothing")
 
 
