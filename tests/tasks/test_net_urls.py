@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +17,6 @@ from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
 from lchunk.volumes import place
 from lchunk.volumes.store import StoreSettings, open_store
 from lchunk.volumes.store import configure as configure_stores
-from tests.cli.commands import REPOSITORY
 from tests.conftest import build, files_of, write_hdf5
 from tests.servers import AWS, sqs_server
 from tests.volumes.conftest import make_bucket
@@ -233,28 +230,6 @@ def test_the_identity_net_fetches_nothing(root: Path, elsewhere: Elsewhere, conf
     use(configure, elsewhere.url, "nets/alone.py", framework="identity", input_patch="6,10,10")
     assert Inference().complete() is False
     assert elsewhere.asked == []
-
-
-CALL = "import sys; from lchunk.tasks.net_urls import weights_on_disk; print(weights_on_disk(sys.argv[1]))"
-
-
-def test_two_processes_that_fetch_at_once_fetch_once(tmp_path: Path) -> None:
-    (tmp_path / "served").mkdir()
-    (tmp_path / "served/net.pt").write_bytes(bytes(range(256)))
-    asked: list[str] = []
-    slow_bodies = lambda number, method: "slow" if method == "GET" else ""  # noqa: E731
-    with file_server(tmp_path / "served") as upstream, proxy(upstream, slow_bodies, silence=2.0, asked=asked) as url:
-        command = [sys.executable, "-c", CALL, f"{url}/net.pt"]
-        processes = [
-            subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        said = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    paths = {out.strip() for out, _ in said}
-    assert len(paths) == 1
-    assert Path(paths.pop()).read_bytes() == bytes(range(256))
-    assert asked.count("GET /net.pt") == 1
 
 
 @pytest.mark.parametrize("knob", ["model", "weights"])

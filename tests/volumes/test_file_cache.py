@@ -16,6 +16,9 @@ from lchunk.volumes.bucket_store import BucketStore
 from lchunk.volumes.file_cache import copied
 from lchunk.volumes.place import Place
 from lchunk.volumes.stamp import Stamp
+from tests.cli.commands import REPOSITORY
+from tests.volumes.faulty_proxy import proxy
+from tests.volumes.file_server import file_server
 from tests.volumes.test_bucket_store import MemoryBucket
 
 OBJECTS = {"nets/net.py": b"import deep.helper", "nets/deep/helper.py": b"X = 1", "nets/deep/__init__.py": b""}
@@ -119,6 +122,34 @@ def test_of_several_at_the_same_time_one_fetches(cache: Path) -> None:
     assert len(found) == 4
     assert len(set(found)) == 1
     assert len(bodies(bucket)) == 2
+
+
+CALL = """
+import sys
+from lchunk.volumes.file_cache import copied
+from lchunk.volumes.place import place_of
+folder = place_of(sys.argv[1])
+print(copied(folder, {"net.pt": (folder / "net.pt").stamp()}) / "net.pt")
+"""
+
+
+def test_two_processes_that_fetch_at_once_fetch_once(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served/net.pt").write_bytes(bytes(range(256)))
+    asked: list[str] = []
+    slow_bodies = lambda number, method: "slow" if method == "GET" else ""  # noqa: E731
+    with file_server(tmp_path / "served") as upstream, proxy(upstream, slow_bodies, silence=2.0, asked=asked) as url:
+        command = [sys.executable, "-c", CALL, url]
+        processes = [
+            subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    paths = {out.strip() for out, _ in said}
+    assert len(paths) == 1
+    assert Path(paths.pop()).read_bytes() == bytes(range(256))
+    assert asked.count("GET /net.pt") == 1
 
 
 KILLED = """
