@@ -217,7 +217,7 @@ def add_commands(commands: Any) -> None:
         "voxels, which reads the whole volume",
     )  # fmt: skip
     command.add_argument("--root", default="out", metavar="FOLDER", help="where everything goes; default: out")
-    command.add_argument("--model", default="", metavar="FILE", help="your net; default: none yet")
+    command.add_argument("--model", default="", metavar="FILE", help="your net, a path or URL; default: none yet")
     command.add_argument("--weights", default="", metavar="FILE", help="its weights")
     command.add_argument("--patch", default="", metavar="Z,Y,X", help="voxels that the net sees; default: as it fits")
     command.add_argument(

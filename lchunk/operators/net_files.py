@@ -55,7 +55,7 @@ def net_files(framework: str, model: str, weights: str) -> NetFiles:
 def _model(model: Path, weights: Path | None) -> Iterator[tuple[str, str]]:
     if model.suffix != ".py":
         yield "model_file", file_digest(model)
-        for name in _external(model) if model.suffix == ".onnx" else ():
+        for name in external_tensors(model) if model.suffix == ".onnx" else ():
             if (model.parent / name).is_file():  # ONNX Runtime refuses a missing one
                 yield f"model_folder:{name}", file_digest(model.parent / name)
         return
@@ -65,13 +65,14 @@ def _model(model: Path, weights: Path | None) -> Iterator[tuple[str, str]]:
     yield from sorted((f"model_folder:{os.path.relpath(file, folder)}", digest) for file, digest in others)
 
 
-def _external_tensors(model: Path) -> tuple[str, ...]:
+def _read_external(model: Path) -> tuple[str, ...]:
     content = model.read_bytes()
     starts = ((found.end(), found[1][0]) for found in _LOCATION.finditer(content))
     return tuple(sorted({content[start : start + length].decode(errors="replace") for start, length in starts}))
 
 
-_external = Remembered(_external_tensors)
+external_tensors = Remembered(_read_external)
+"""Names of the files beside an ONNX file that it keeps tensors in."""
 
 
 def refuse_changed(wanted: NetFiles, found: NetFiles) -> None:

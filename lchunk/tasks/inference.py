@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import luigi
@@ -25,13 +24,8 @@ from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
 from lchunk.tasks.memory import free_memory, memory_taken
-from lchunk.tasks.parameters import (
-    CountParameter,
-    RangeParameter,
-    TextParameter,
-    TupleParameter,
-    WordsParameter,
-)  # fmt: skip
+from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
+from lchunk.tasks.parameters import CountParameter, RangeParameter, TextParameter, TupleParameter, WordsParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.stage import Stage
@@ -65,9 +59,9 @@ class Inference(Stage):
     )
     model: str = TextParameter(
         default="",
-        description="Python file with InstantiatedModel, pre_process, post_process, load_model; or TorchScript, ONNX …",
+        description="path or URL of a Python file with InstantiatedModel, pre_process, …; or of TorchScript, ONNX …",
     )
-    weights: str = TextParameter(default="", description="the net's weights, a state dict written by torch.save")
+    weights: str = TextParameter(default="", description="path or URL of its weights, a state dict of torch.save")
     trust_weights: bool = luigi.BoolParameter(
         default=False, significant=False, description="load weights that run code; only if you trust who wrote them"
     )
@@ -205,12 +199,19 @@ class Inference(Stage):
             Mask(self.output_mask, self.output_mask_inverse, self.geometry) if self.output_mask else None,
         )
 
+    @property
+    def on_disk(self) -> tuple[str, str]:
+        """Paths of the model and its weights; what a URL names is fetched first, and again when it has changed."""
+        if self.framework == "identity":
+            return "", ""
+        return model_on_disk(self.model), weights_on_disk(self.weights)
+
     @functools.cached_property
     def net_files(self) -> NetFiles:
         """The files that the net is made from, as they are when the recipe is made."""
         if self.region is not None:
             return self.for_volume.net_files  # type: ignore[attr-defined, no-any-return]
-        return net_files(self.framework, self.model, self.weights)
+        return net_files(self.framework, *self.on_disk)
 
     def ingredients(self) -> dict[str, str]:
         masks = {
@@ -219,7 +220,7 @@ class Inference(Stage):
             if mask is not None
         }
         # read again, because a long-running process must notice when a file changes
-        return masks | dict(net_files(self.framework, self.model, self.weights))
+        return masks | dict(net_files(self.framework, *self.on_disk))
 
     # ---- what cannot work
 
@@ -248,9 +249,7 @@ class Inference(Stage):
                 f"autocast must be {' or '.join(used)} where framework is {self.framework}, got {self.autocast}; "
                 "the model itself says in which type it computes"
             )
-        for name, file in (("model", self.model), ("weights", self.weights)):
-            if file and not Path(file).is_file():
-                raise FileNotFoundError(f"{name} must be a file, got {file}, which does not exist")
+        self.on_disk  # noqa: B018 - its files must be there
 
     def rehearse(self) -> None:
         """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""
@@ -289,7 +288,7 @@ class Inference(Stage):
     def net_file(self) -> NetFile:
         """The net that the knobs name, made from the files that the recipe names."""
         return NetFile(
-            self.framework, self.model, self.weights, self.device, self.autocast, self.augment,
+            self.framework, *self.on_disk, self.device, self.autocast, self.augment,
             self.predicts == "affinities", self.trust_weights, self.net_files,
         )  # fmt: skip
 

@@ -145,10 +145,10 @@ class BucketStore:
     def remove(self, key: str) -> None:
         self.bucket.remove(self._name(key))
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
         cut = len(self._folder(""))
         for page in self._pages(self._folder(prefix)):
-            yield from (name[cut:] for name, size in page.objects if size and not name.endswith("/"))
+            yield from (name[cut:] for name, size in page.objects if (size or empty) and not name.endswith("/"))
 
     def _pages(self, prefix: str) -> Iterator[Page]:
         """All pages of a folder: where one does not hold it, its folders are listed side by side."""

@@ -111,10 +111,10 @@ class FileStore:
     def remove(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)
 
-    def list(self, prefix: str) -> Iterator[str]:
+    def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
         before = len(os.path.join(self.root, ""))
         for entry in self._walk(os.path.join(self.root, prefix)):
-            if not entry.name.endswith(PARTIAL) and _holds_bytes(entry):
+            if not entry.name.endswith(PARTIAL) and (empty or _holds_bytes(entry)):
                 yield entry.path[before:]
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Place:
 
     def stamp(self) -> Stamp | None:
         """Size and time of an object; None where there is none. In a bucket it may be some seconds old."""
-        return _stamp(self) if self.path is not None else _remembered_stamp(self, _tick())
+        return _stamp(self) if self.path is not None else _remembered_stamp(self, tick())
 
     def exists(self) -> bool:
         """Whether there is an object."""
@@ -69,7 +69,7 @@ class Place:
 
     def document(self) -> bytes | None:
         """Bytes of a small object, as `body`. In a bucket they may be some seconds old."""
-        return self.body() if self.path is not None else _remembered_body(self, _tick())
+        return self.body() if self.path is not None else _remembered_body(self, tick())
 
     def folders(self) -> tuple[str, ...]:
         """Names of the folders directly in this one; none where the store cannot say, as a web server."""
@@ -112,5 +112,6 @@ def _remembered_body(place: Place, tick: int) -> bytes | None:
     return place.body()
 
 
-def _tick() -> int:
+def tick() -> int:
+    """A number that changes when what is remembered must be asked for again."""
     return int(time.monotonic() // REMEMBERED_SECONDS)

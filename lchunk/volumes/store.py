@@ -81,8 +81,8 @@ class Store(Protocol):
     def remove(self, key: str) -> None:
         """Remove an object. Removing an object that does not exist is not an error."""
 
-    def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects in the folder `prefix` and below, in no order, without empty objects."""
+    def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
+        """Keys of all objects in the folder `prefix` and below, in no order; those of empty objects if `empty`."""
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Names of the folders directly in the folder `prefix`, sorted."""

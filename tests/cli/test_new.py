@@ -12,6 +12,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from luigi.configuration import LuigiConfigParser
 
 from lchunk.cli.plan import mip_factor, plan
 from lchunk.geometry.bbox import Bbox
@@ -174,6 +175,17 @@ def test_what_cannot_run_is_written_into_no_cfg(tmp_path: Path, words: list[str]
     assert said.code == 1
     assert rule in said.last
     assert not list(tmp_path.glob("*.cfg"))
+
+
+def test_a_net_in_a_bucket_is_written_as_it_is(tmp_path: Path) -> None:
+    words = ("--voxel-size", "8,8,8", "--model", "s3://nets/100%/net.py", "--weights", "gs://nets/last.pt")
+    said = lchunk(tmp_path, "new", without_voxel_size(tmp_path), *words)
+    assert said.code == 0, said.err
+    cfg = LuigiConfigParser()
+    cfg.read(tmp_path / "luigi.cfg")
+    assert cfg.get("Inference", "model") == "s3://nets/100%/net.py"
+    assert cfg.get("Inference", "weights") == "gs://nets/last.pt"
+    assert not cfg.has_option("Inference", "framework")
 
 
 SIDES = st.tuples(*[st.integers(1, 100_000)] * 3)

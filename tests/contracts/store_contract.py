@@ -139,6 +139,7 @@ class StoreContract(ReadingContract):
         store.put("a/empty", b"")
         store.put("a/full", b"x")
         assert list(store.list("a")) == ["a/full"]
+        assert sorted(store.list("a", empty=True)) == ["a/empty", "a/full"]
 
     def test_a_listing_is_of_one_folder_and_below(self, store: Store) -> None:
         for key in ("a/1", "a/b/2", "ab/3", "4", "a/b/c/5"):

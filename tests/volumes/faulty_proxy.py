@@ -34,7 +34,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def proxy(upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0) -> Iterator[str]:
+def proxy(
+    upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0, asked: list[str] | None = None
+) -> Iterator[str]:
     """A proxy on loopback; gives its URL.
 
     Args:
@@ -43,6 +45,7 @@ def proxy(upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0) -
             hangs up before the server has got the request, `lost` after that.
         port: to listen on; 0 for any.
         silence: seconds of `slow`.
+        asked: to which each request is added, as `GET /path`.
     """
     host = urlsplit(upstream).netloc
     numbers = itertools.count(1)
@@ -61,6 +64,8 @@ def proxy(upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0) -
 
         def any_method(self) -> None:
             kind = fault(next(numbers), self.command)
+            if asked is not None:
+                asked.append(f"{self.command} {self.path}")
             body = self._body()
             if kind in ("500", "503"):
                 self._answer(int(kind), {"Content-Type": "application/xml"}, SLOW_DOWN)
