@@ -1,4 +1,4 @@
-"""Web servers: the reading half of the contract, on servers that know ranges and on those that do not."""
+"""Web servers: the reading part of the contract, on servers with and without support for ranges and HEAD."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -70,10 +70,10 @@ class TestHttp(OnHttp):
         (tmp_path / "a.tif").write_bytes(b"x")
         for name in ("a.tif", "a.h5:/raw", "a.npy"):
             with pytest.raises(
-                ValueError, match=rf"must be zarr, OME-Zarr or N5 .*, got {url}/{name}; copy it to a disk"
+                ValueError, match=rf"must be zarr, OME-Zarr, N5 or precomputed .*, got {url}/{name}; copy it to a disk"
             ):
                 open_volume(f"{url}/{name}")
-        with pytest.raises(FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup or attributes\.json in"):
+        with pytest.raises(FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup, info or attributes"):
             open_volume(f"{url}/nothing")
 
 
