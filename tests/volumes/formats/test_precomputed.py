@@ -129,7 +129,7 @@ def test_mips_are_counted_from_the_finest(tmp_path: Path) -> None:
     assert found.bounds.start == (-10, 1, 35)
     with pytest.raises(
         ValueError,
-        match=r"mip must be below the number of mips of .*, 2, got 2; its mips are \(x, y, z\) 0: \[37, 40, 6\] of",
+        match=r"mips of .*, 2, got 2; its mips are \(x, y, z\) 0: \[37, 40, 6\] of",
     ):
         open_volume(f"{url}#mip=2")
 
