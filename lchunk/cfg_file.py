@@ -1,6 +1,6 @@
-"""Reads a cfg file: sections, keys, values without comments, and the line of each key.
+"""Read a cfg file: its sections, keys, values without comments, and the line of each key.
 
-This needs no Luigi, so that commands that only look up the dataset's folder start at once.
+This module does not import Luigi, so that commands that only look up the dataset's folder start fast.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
-"""A comment behind a value: a sign between blanks, so that `run #3/raw.h5` stays a path."""
+"""A comment after a value: a sign between spaces, so that `run #3/raw.h5` stays a path."""
 _BEHIND_HEADER = re.compile(r"^(\[.+\])(?!\s*$|\s+[#;])(.*)$", re.MULTILINE)
-"""What follows a section's header on its line, which ConfigParser drops."""
+"""Text after a section's header on the same line, which ConfigParser drops."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class CfgFile:
 
     Args:
         path: absolute path.
-        sections: for each section, its values by key.
-        lines: the line of each (section, key).
+        sections: the values of each section, by key.
+        lines: the line number of each (section, key).
     """
 
     path: Path
@@ -38,7 +38,7 @@ def read_cfg(path: Path) -> CfgFile:
     """Read one file.
 
     Raises:
-        ValueError: it cannot be read as a cfg.
+        ValueError: the file cannot be read as a cfg.
     """
     parser = configparser.RawConfigParser(default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -63,11 +63,11 @@ def without_comment(value: str) -> str:
 
 
 def _refuse_lost_words(text: str, path: Path, parser: configparser.RawConfigParser) -> None:
-    """Raise where ConfigParser would drop words, or take a line for the end of the value above it."""
+    """Raise an error if ConfigParser would drop words, or would append a line to the value above it."""
     if behind := _BEHIND_HEADER.search(text):
         number = text.count("\n", 0, behind.start()) + 1
         raise configparser.Error(
-            f"{behind[2].strip()!r} behind {behind[1]} in line {number}; write it on a line of its own"
+            f"{behind[2].strip()!r} after {behind[1]} in line {number}; write it on a separate line"
         )
     for section in parser.sections():
         for key, value in parser.items(section):
@@ -107,7 +107,7 @@ def refuse_unreadable_cfg() -> None:
     for path in filter(None, ("/etc/luigi/luigi.cfg", "luigi.cfg", os.environ.get("LUIGI_CONFIG_PATH"))):
         if Path(path).is_file():
             file = read_cfg(Path(path))
-            # Luigi reads this one while it is imported, and names neither the key nor the file
+            # Luigi reads this value during its import, and its error names neither the key nor the file
             value = file.sections.get("core", {}).get("autoload_range", "false")
             if value.lower() not in configparser.RawConfigParser.BOOLEAN_STATES and not set("%$") & set(value):
                 where = place(file, "core", "autoload_range")

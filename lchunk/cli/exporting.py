@@ -1,4 +1,4 @@
-"""`lchunk export`: a layer, or a table of its segments, as files of other programs."""
+"""`lchunk export`: write a layer, or a table of its segments, as files for other programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lchunk.exports.source import Source
 
 SEGMENTS = "segments"
-"""In place of a layer: the table of the layer `segmentation`."""
+"""Given instead of a layer, this name means the table of the layer `segmentation`."""
 TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
 EXAMPLES = """\
 examples:
@@ -30,27 +30,27 @@ examples:
   lchunk export affinities x.nrrd --channel 0 --box 0-48_0-80_0-80
   lchunk export segments segments.csv                size, box and centre of mass of each segment
 
-docs/export.md says what each format keeps."""
+docs/export.md explains what each format can store."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a box of a layer, or a table of its segments, as a file of another program.
+    """Write a box of a layer, or a table of its segments, as a file for another program.
 
-    The output appears under its name when it is whole. Memory holds a part of the box, whatever its size. Voxel size
-    and offset are kept where the format can hold them; where not, a line says so.
+    The output appears under its name when it is complete. A box of any size can be exported, because memory holds only
+    a part of it. Voxel size and offset are stored if the format can hold them; otherwise a line reports it.
     """
     target = parse_target(arguments.out, arguments.format)
     source = _source(arguments, target)
     try:
         _export(arguments, source, target)
     except KeyboardInterrupt:
-        print("lchunk: interrupted; nothing was written, and the same command starts anew", file=sys.stderr)
+        print("lchunk: interrupted; nothing was written, and the same command starts again", file=sys.stderr)
         return codes.INTERRUPTED
     return codes.DONE
 
 
 def _source(arguments: argparse.Namespace, target: Target) -> Source:
-    """What the command line asks for, checked."""
+    """Check the command line, and return the voxels that it selects."""
     import numpy as np  # noqa: PLC0415
 
     from lchunk.exports.source import Source  # noqa: PLC0415 - imports zarr
@@ -64,7 +64,7 @@ def _source(arguments: argparse.Namespace, target: Target) -> Source:
     layer = open_layer(open_store(root_of(arguments)), name, arguments.mip)
     box = checked_box(layer, Bbox.parse(arguments.box) if arguments.box else None)
     if arguments.channel is not None and not 0 <= arguments.channel < layer.channels:
-        rule = f"in 0 to {layer.channels - 1}" if layer.channels else "left out where a layer has no channels"
+        rule = f"in 0 to {layer.channels - 1}" if layer.channels else "left out for a layer without channels"
         raise ValueError(f"--channel must be {rule}, got {arguments.channel} for {name}; correct it")
     if target.format.table:
         _refuse_no_labels(arguments, layer)
@@ -79,11 +79,11 @@ def _refuse_no_labels(arguments: argparse.Namespace, layer: Any) -> None:
     if not layer.labels:
         raise ValueError(f"a table of segments must be of labels, got {layer.name}; export a segmentation")
     if idle:
-        raise ValueError(f"--{idle[0]} must be left out for a table of segments, got it; leave it out")
+        raise ValueError(f"a table of segments must be exported without --{idle[0]}, got it; leave it out")
 
 
 def _making(arguments: argparse.Namespace, layer: Any) -> str:
-    """The command that makes what is absent in a layer."""
+    """The command that makes the missing chunks of a layer."""
     stage = (layer.recipe() or {}).get("stage", "STAGE")
     words = ["lchunk", "run", stage, *(["--of", layer.name] if stage == "Downsample" else [])]
     return shlex.join([*words, *(["--root", arguments.root] if arguments.root else [])])
@@ -96,13 +96,13 @@ def _export(arguments: argparse.Namespace, source: Source, target: Target) -> No
     layer, box = source.layer, source.box
     what = f"{layer.name} mip {layer.mip}, {box}"
     if target.format.table:
-        with _progress("segments", box.size) as told:
-            rows = export_segments(replace(source, told=told), target, overwrite=arguments.overwrite)
+        with _progress("segments", box.size) as report:
+            rows = export_segments(replace(source, report=report), target, overwrite=arguments.overwrite)
         print(f"wrote {target.path}: {rows} segments of {what}")
         return
     check_volume(source, target, overwrite=arguments.overwrite, numbered=arguments.relabel)
-    with _progress(target.format.name, box.size * (2 if arguments.relabel else 1)) as told:
-        source = replace(source, told=told)
+    with _progress(target.format.name, box.size * (2 if arguments.relabel else 1)) as report:
+        source = replace(source, report=report)
         if arguments.relabel:
             source = relabelled(source, target, source.dtype if arguments.dtype else None)
         url = export_volume(source, target, overwrite=arguments.overwrite)
@@ -110,17 +110,17 @@ def _export(arguments: argparse.Namespace, source: Source, target: Target) -> No
     print(f"wrote {url.partition('#')[0]}: {what}, {source.dtype}, {size} nm (z, y, x)")
     if "#" in url:
         lost = "no offset" if target.format.voxel_size else "neither voxel size nor offset"
-        print(f"{target.format.name} keeps {lost}; to read it at its place with lchunk, write {url}")
+        print(f"{target.format.name} stores {lost}; to read the file at its position in lchunk, use {url}")
 
 
 @contextlib.contextmanager
 def _progress(title: str, voxels: int) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal; what is yielded is told of voxels that were read."""
+    """Show progress on a terminal. Yields a function to call with the number of voxels of each piece."""
     if sys.stderr.isatty():
         from lchunk.cli.progress import voxel_progress  # noqa: PLC0415 - imports rich
 
-        with voxel_progress(title, voxels) as told:
-            yield told
+        with voxel_progress(title, voxels) as report:
+            yield report
     else:
         yield lambda voxels: None
 
@@ -131,21 +131,21 @@ def add_commands(commands: Any) -> None:
         "export", description=run.__doc__, allow_abbrev=False, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    command._negative_number_matcher = re.compile(r"-\d")  # --box -10-… is a value, and no option
-    command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, or {SEGMENTS}, for a table of them")
+    command._negative_number_matcher = re.compile(r"-\d")  # --box -10-… is a value, not an option
+    command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, or {SEGMENTS}: a table of segments")
     command.add_argument("out", metavar="OUT", help="file or folder to write, or file.h5:/dataset")
     command.add_argument("--root", default="", metavar="FOLDER", help="the dataset's folder; default: [Dataset] root")
     command.add_argument("--mip", type=int, default=0, metavar="N", help="default: 0, the finest")
     command.add_argument(
         "--box", default="", metavar="z0-z1_y0-y1_x0-x1", help="voxels of this mip; default: the whole layer"
     )
-    command.add_argument("--format", default="", choices=FORMATS, help="default: that of the suffix of OUT")
+    command.add_argument("--format", default="", choices=FORMATS, help="default: by the suffix of OUT")
     command.add_argument("--channel", type=int, metavar="N", help="write one channel, from 0; default: all")
-    command.add_argument("--dtype", choices=TYPES, help="write another type; a value that it does not hold is an error")
+    command.add_argument("--dtype", choices=TYPES, help="write another type; a value that does not fit is an error")
     command.add_argument(
         "--relabel", action="store_true",
-        help="number labels 1, 2, 3 … in their order, which is that of the rows of the table of segments",
+        help="number labels 1, 2, 3 … in their order, like the rows of the table of segments",
     )  # fmt: skip
     command.add_argument("--fill-missing", action="store_true", help="write 0 where chunks are missing")
-    command.add_argument("--overwrite", action="store_true", help="replace an export that is there")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing export")
     command.set_defaults(run=run)

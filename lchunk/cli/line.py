@@ -1,4 +1,4 @@
-"""The command line. Only the command that runs is imported, so that `lchunk --help` starts at once."""
+"""The command line. Only the command that runs is imported, so that `lchunk --help` starts fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lchunk.cfg_file import refuse_unreadable_cfg
 from lchunk.cli import codes
 
 COMMANDS = {
-    "new": ("making", "write a cfg for an image of yours"),
+    "new": ("making", "write a cfg for your image"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
@@ -25,18 +25,18 @@ COMMANDS = {
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "view": ("looking", "show a dataset in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
-    "export": ("exporting", "write a layer, or a table, for other programs"),
+    "export": ("exporting", "write a layer, or a table of segments, for other programs"),
     "curve": ("reporting", "print and draw scores by threshold"),
     "enqueue": ("queues", "send what can be done now to a queue"),
     "work": ("queues", "make tasks from a queue"),
-    "queue": ("queues", "make, look at, empty a queue"),
+    "queue": ("queues", "create, inspect or empty a queue"),
     "completion": ("completing", "print the completion script of a shell"),
 }
-"""By name: the module that adds it, and what it does."""
+"""For each command, the module that adds it, and its line of help."""
 NO_DATASET = ("", "new", "intensity", "completion")
-"""Commands that read no cfg."""
+"""Commands that do not read a cfg."""
 WITH_A_STAGE = ("run", "enqueue")
-"""Commands whose line goes on with what Luigi takes."""
+"""Commands that accept Luigi's options after their own."""
 DEBUG = "LCHUNK_DEBUG"
 
 ABOUT = """\
@@ -46,22 +46,22 @@ first steps:
   lchunk new IMAGE            write luigi.cfg for your image
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
-  lchunk run MeshManifest     make the segmentation and its meshes, and all that they need
-  lchunk status               see what is there
+  lchunk run MeshManifest     make the segmentation and its meshes, and everything that they need
+  lchunk status               see what the dataset holds
   lchunk view                 look at it
 
-The dataset is that of ./luigi.cfg, or of the file that the variable LUIGI_CONFIG_PATH names.
+The dataset is described by ./luigi.cfg, or by the file that the variable LUIGI_CONFIG_PATH names.
 `luigi --module lchunk.tasks STAGE` runs the same stages with Luigi's own command."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, with the nearest right option. The beginning of an option is no option."""
+    """A parser that prints errors in one line, with the nearest known option. Options cannot be abbreviated."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        """End with one line."""
+        """Print one line and exit."""
         options = [option for action in self._actions for option in action.option_strings]
         unknown = [word for word in message.partition("unrecognized arguments: ")[2].split() if word.startswith("--")]
         wrong, known = (unknown[0].partition("=")[0], options) if unknown else ("", [])
@@ -76,7 +76,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     """The command line.
 
     Args:
-        only: the command that will run; the others get their line of help alone. None: all commands are whole.
+        only: the command that will run; the others only get their line of help. None: all commands are complete.
     """
     top = Parser(
         prog="lchunk", description=ABOUT, epilog=STEPS,
@@ -94,7 +94,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 class _Described:
-    """Takes the commands that a module adds; by default, their lines of help are those of COMMANDS."""
+    """Adds the commands of a module, with the lines of help in COMMANDS as default."""
 
     def __init__(self, commands: Any) -> None:
         self.commands = commands
@@ -120,7 +120,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def ending(run: Callable[[], int | str | None], refused: int = codes.REFUSED) -> int | str | None:
-    """Run a function; an error that its message explains becomes one line and an exit code."""
+    """Run a function, and turn an error with a clear message into one line and an exit code."""
     try:
         return run()
     except KeyboardInterrupt:
@@ -176,7 +176,7 @@ def _run(command: str, words: Sequence[str]) -> int | str | None:
     if rest and command not in WITH_A_STAGE:
         _of_command(line, command).error(f"unrecognized arguments: {' '.join(rest)}")
     if command == "work":
-        importlib.import_module("lchunk.tasks.cfg_check").check_cfg()  # rather than fail with each message
+        importlib.import_module("lchunk.tasks.cfg_check").check_cfg()  # otherwise every message would fail
     arguments.rest = rest
     if command == "enqueue":
         importlib.import_module("lchunk.cli.lines").refuse_wrong_stage(arguments)
@@ -185,7 +185,7 @@ def _run(command: str, words: Sequence[str]) -> int | str | None:
 
 
 def _of_command(line: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
-    """The parser of a command, which knows its options."""
+    """The parser of a command."""
     choices: Any = next(action.choices for action in line._actions if action.choices)
     found: argparse.ArgumentParser = choices[command]
     return found

@@ -30,10 +30,10 @@ def usage_error(text: str) -> SystemExit:
 
 
 def load_module(name: str) -> None:
-    """Import the module of a stage; one in the current folder is found too, as by `python -m`.
+    """Import the module of a stage. Modules in the current folder are found too, as with `python -m`.
 
     Raises:
-        SystemExit: there is none of that name, or it cannot be imported.
+        SystemExit: there is no module of this name, or it cannot be imported.
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -49,7 +49,7 @@ def load_module(name: str) -> None:
             raise
         raise usage_error(
             f"--module must be a Python module, got {name!r}, and there is no {error.name}; "
-            "it is looked for in the current folder and in PYTHONPATH"
+            "modules are searched for in the current folder and in PYTHONPATH"
         ) from error
     except (OSError, ValueError, ImportError, KeyboardInterrupt):
         raise
@@ -58,12 +58,12 @@ def load_module(name: str) -> None:
             traceback.print_exc()
         raise usage_error(
             f"--module must be a module that can be imported, got {type(error).__name__} in {name}: {error}; "
-            "correct it, or see where with --debug"
+            "correct it, or add --debug to see where"
         ) from error
 
 
 def runnable() -> dict[str, Any]:
-    """Stages and pipelines that are loaded, by name; of lchunk's own classes only those that lchunk.tasks exports."""
+    """Loaded stages and pipelines by name; of lchunk's own classes, only those that lchunk.tasks exports."""
     found = {name: task for name, task in families().items() if not issubclass(task, luigi.Config)}
     own = importlib.import_module(STAGES).__all__
     return {
@@ -77,7 +77,7 @@ def find_task(name: str) -> Any:
     """The class of a stage.
 
     Raises:
-        SystemExit: there is none of that name.
+        SystemExit: there is no stage of this name.
     """
     tasks = runnable()
     if name not in tasks:
@@ -91,7 +91,7 @@ def check_words(task: Any, words: Sequence[str]) -> None:
     """Refuse an option that no stage has.
 
     Raises:
-        SystemExit: an option is unknown; the message names the nearest right one.
+        SystemExit: an option is unknown; the message names the nearest known one.
     """
     known = {f"--{name}".replace("_", "-"): "" for name, _ in task.get_params()}
     for family, no_section, name, _ in Register.get_all_params():
@@ -108,7 +108,7 @@ def refuse_wrong_stage(arguments: argparse.Namespace) -> None:
     """Refuse a module, a stage or an option that does not exist.
 
     Raises:
-        SystemExit: a name is unknown; the message names the nearest right one.
+        SystemExit: a name is unknown; the message names the nearest known one.
     """
     load_module(arguments.module)
     check_words(find_task(arguments.stage), arguments.rest)
@@ -116,7 +116,7 @@ def refuse_wrong_stage(arguments: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def parsed_line(words: list[str]) -> Iterator[CmdlineParser]:
-    """Luigi's command line, which is in force in the context.
+    """Luigi's command line, which is active inside the `with` block.
 
     Raises:
         SystemExit: a word is wrong.

@@ -1,4 +1,4 @@
-"""`lchunk new`: looks at an image, and writes a cfg for it."""
+"""`lchunk new`: look at an image, and write a cfg for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lchunk.volumes.volume import Volume, VoxelSize
 CFG = "luigi.cfg"
 """The cfg that Luigi finds in the current folder."""
 MOST_MEMORY = 4 << 30
-"""Most bytes for which a chunk of inference is planned, because several processes may share the machine."""
+"""Most memory in bytes for a chunk of inference, because several processes may share the machine."""
 
 TEXT = """\
 # A dataset of lchunk. `lchunk run STAGE --help` explains every knob; each stage has a section of its own.
@@ -48,7 +48,7 @@ input_patch = {input_patch}
 output_patch = {output_patch}
 # voxels that neighbouring output patches share
 overlap = {overlap}
-# larger chunks compute fewer patches twice; this one takes about {memory} without the net
+# with larger chunks, fewer patches are computed twice; a chunk of this shape takes about {memory} without the net
 chunk_shape = {inference_chunk}
 device = auto
 
@@ -63,22 +63,22 @@ factor = {factor}
 mips = {mips}
 """
 IDENTITY = """\
-# your net: set `model` and `weights`, and remove `framework`. Until then the image itself is used as affinities:
-# everything runs, but the segmentation is bad
+# your net: set `model` and `weights`, and remove `framework`. Until then, the image itself is used as affinities:
+# all stages run, but the segmentation is bad
 framework = identity
 # model = net.py
 # weights = net.pt"""
 NET = """\
-# the net: a Python file with InstantiatedModel, TorchScript, ONNX; and its weights, if the file has none
+# the net: a Python file with InstantiatedModel, TorchScript or ONNX; and its weights, if the file has none
 model = {model}
 {weights}"""
 
 
 def new(arguments: argparse.Namespace) -> None:
-    """Look at an image and write a cfg for it into the current folder, which runs as it is.
+    """Look at an image, and write a cfg for it into the current folder. You can run the cfg without changes.
 
-    The cfg is luigi.cfg, which `lchunk` finds by itself, or, where there is one already, a file named after the image.
-    Nothing is overwritten.
+    The cfg is luigi.cfg, which `lchunk` finds by itself. If this file exists, the cfg is named after the image. Nothing
+    is overwritten.
     """
     volume = open_volume(_in_place(arguments.image))
     if not volume.bounds.size:
@@ -106,7 +106,7 @@ def new(arguments: argparse.Namespace) -> None:
 
 
 def cfg_text(arguments: argparse.Namespace, volume: Volume, voxel_size: VoxelSize, note: str, planned: Plan) -> str:
-    """The cfg's text."""
+    """The text of the cfg."""
     intensity = intensity_section(volume, arguments.intensity_range)
     net = IDENTITY
     if arguments.model:
@@ -132,7 +132,7 @@ def _voxel_size(volume: Volume, given: str) -> tuple[VoxelSize, str]:
         return (z, y, x), note
     if own is None:
         raise ValueError(
-            f"the voxel size must be given where the image has none, as {volume.url}; "
+            f"the voxel size must be given if the image has none, got none for {volume.url}; "
             "add --voxel-size Z,Y,X in nanometres, such as --voxel-size 40,4,4"
         )
     return own, "; those of the image"
@@ -149,15 +149,15 @@ def _patch(text: str) -> Triple:
 
 
 def refuse_wrong_files(arguments: argparse.Namespace) -> None:
-    """Raise where the net, its weights or the folder of the results cannot be.
+    """Raise an error if the net, its weights or the folder of the results cannot be used.
 
     Raises:
-        FileNotFoundError: the net or its weights are absent.
-        ValueError: weights have no net, or the folder is no path.
+        FileNotFoundError: the net or its weights do not exist.
+        ValueError: weights are given without a net, or the folder is not a path.
     """
     for option, path in (("--model", arguments.model), ("--weights", arguments.weights)):
         if path and "://" not in path and not Path(path).expanduser().is_file():
-            raise FileNotFoundError(f"{option} must be a file, got {path}, which is not there; correct its path")
+            raise FileNotFoundError(f"{option} must be a file, got {path}, which does not exist; correct its path")
     if arguments.weights and not arguments.model:
         raise ValueError(f"--weights must come with a net, got {arguments.weights} alone; add --model FILE")
     open_store(RootParameter().parse(arguments.root))
@@ -173,17 +173,18 @@ def _sizes(text: str) -> tuple[float, ...]:
 
 
 def _in_place(url: str) -> str:
-    """An absolute path, which is also right in other folders; a URL stays as it is."""
+    """An absolute path, which is valid in every folder; a URL is not changed."""
     if "://" in url or not url:
         return url
     return os.path.abspath(os.path.expanduser(url)) + ("/" if url.endswith("/") else "")
 
 
 def _value(text: str) -> str:
-    """A text as a cfg takes it."""
+    """A text as a value in a cfg."""
     if "\n" in text or re.search(r"\s[#;](\s|$)|^[\"'`“]", text):
         raise ValueError(
-            f"a path in a cfg must hold no line's end, no lone # or ;, nor begin with a quote, got {text!r}; rename it"
+            f"a path in a cfg must have no line break, no separate # or ;, and no quote at its start, got {text!r}; "
+            "rename it"
         )
     return text.replace("%", "%%")
 
@@ -216,11 +217,11 @@ def add_commands(commands: Any) -> None:
         help="the intensities that become 0 and 255, for images that are not uint8: 1000,5000, or 0.1%%,99.9%% of all "
         "voxels, which reads the whole volume",
     )  # fmt: skip
-    command.add_argument("--root", default="out", metavar="FOLDER", help="where everything goes; default: out")
+    command.add_argument("--root", default="out", metavar="FOLDER", help="folder for all results; default: out")
     command.add_argument("--model", default="", metavar="FILE", help="your net, a path or URL; default: none yet")
     command.add_argument("--weights", default="", metavar="FILE", help="its weights")
-    command.add_argument("--patch", default="", metavar="Z,Y,X", help="voxels that the net sees; default: as it fits")
+    command.add_argument("--patch", default="", metavar="Z,Y,X", help="voxels that the net sees; default: the best fit")
     command.add_argument(
-        "--cfg", default="", metavar="FILE", help="name of the cfg; default: luigi.cfg where that is free"
+        "--cfg", default="", metavar="FILE", help="name of the cfg; default: luigi.cfg, if it does not exist"
     )
     command.set_defaults(run=new)

@@ -1,4 +1,4 @@
-"""The formats that an export can write, and what each can hold. Importing this is quick, for the command line."""
+"""The formats that an export can write, and what each can hold. The import is fast, for the command line."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _is_zarr_array(folder: Path) -> bool:
 
 
 def _is_ome_zarr(folder: Path) -> bool:
-    """Whether a folder is an image of one level and nothing else: labels, or other levels, are no exports."""
+    """Whether a folder is an image of one level and nothing else. An export has no labels and no other levels."""
     return {entry.name for entry in folder.iterdir()} == {".zgroup", ".zattrs", "0"} and _is_zarr_array(folder / "0")
 
 
 def _only_sections(suffix: str) -> Callable[[Path], bool]:
-    """A check that a folder holds sections of one kind, and nothing else."""
+    """Return a check that a folder holds only sections with this suffix."""
     return lambda folder: all(entry.suffix == suffix and entry.is_file() for entry in folder.iterdir())
 
 
@@ -41,15 +41,15 @@ class Format:
     """What a format can hold.
 
     Args:
-        name: for `--format`.
-        suffixes: of the output's name; none where only `--format` selects the format.
-        dtypes: types of voxels that the programs of the field read in it; None for every type.
-        channels: whether it holds volumes with channels.
-        voxel_size: whether it keeps the voxel size.
-        offset: whether it keeps the position of the first voxel.
-        table: whether it holds a row per segment, and no voxels.
+        name: value of `--format`.
+        suffixes: suffixes of the output's name; empty if only `--format` selects the format.
+        dtypes: voxel types that other programs read from this format; None for every type.
+        channels: whether it can hold volumes with channels.
+        voxel_size: whether it stores the voxel size.
+        offset: whether it stores the position of the first voxel.
+        table: whether it is a table with a row per segment, instead of voxels.
         replaceable: whether a folder looks like an export of this format, so that `--overwrite` may remove it; None
-            for formats of one file.
+            for formats that are a single file.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Format:
     replaceable: Callable[[Path], bool] | None = None
 
     def can_hold(self, dtype: np.dtype[np.generic]) -> bool:
-        """Whether voxels of a type can be written."""
+        """Whether voxels of this type can be written."""
         return self.dtypes is None or dtype.name in self.dtypes
 
 
@@ -82,16 +82,16 @@ FORMATS = {
         Format("nrrd", (".nrrd",)),
         Format("npy", (".npy",), voxel_size=False, offset=False),
         Format("n5", (".n5",), replaceable=_is_n5_dataset),
-        # before zarr, whose suffix its own ends with
+        # before zarr, because .ome.zarr also ends with .zarr
         Format("ome-zarr", (".ome.zarr",), replaceable=_is_ome_zarr),
         Format("zarr", (".zarr",), replaceable=_is_zarr_array),
         Format("csv", (".csv",), table=True),
         Format("parquet", (".parquet",), table=True),
     )
 }  # fmt: skip
-"""By name."""
+"""The formats by name."""
 CONTAINERS = ("n5", "ome-zarr", "zarr")
-"""Formats whose volumes may lie inside a folder of several: `a.zarr/volumes/raw`."""
+"""Formats whose volumes can be inside a container of several volumes: `a.zarr/volumes/raw`."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class Target:
 
     Args:
         path: the file or folder.
-        format: of it.
-        dataset: its path in an HDF5 file; empty: that of `default_dataset`.
-        groups: folders above `path` that are groups of the same zarr or N5 container, the outermost first.
+        format: the format of the output.
+        dataset: path of the dataset in an HDF5 file; empty for `default_dataset`.
+        groups: folders above `path` that are groups of the same zarr or N5 container, outermost first.
     """
 
     path: Path
@@ -112,14 +112,14 @@ class Target:
 
 
 def parse_target(out: str, format_name: str = "") -> Target:
-    """The target that a person wrote.
+    """Parse an output as the user wrote it.
 
     Args:
         out: a path, or `file.h5:/dataset`.
-        format_name: a name of `FORMATS`; empty: the suffix of `out` decides.
+        format_name: a key of `FORMATS`; if empty, the suffix of `out` selects the format.
 
     Raises:
-        ValueError: `out` is not on a disk, or its suffix says nothing and no format is given.
+        ValueError: `out` is not on a disk, or its suffix is unknown and no format is given.
 
     >>> parse_target("a.h5:/volumes/raw").dataset, parse_target("a.zarr/raw").groups
     ('/volumes/raw', (PosixPath('a.zarr'),))
@@ -163,7 +163,7 @@ def _groups(path: Path) -> tuple[Path, ...]:
 
 
 def default_dataset(layer: Layer) -> str:
-    """The HDF5 dataset that CREMI's files keep such a layer in."""
+    """The HDF5 dataset in which CREMI's files store such a layer."""
     if layer.labels:
         return "/volumes/labels/" + ("neuron_ids" if layer.name == "segmentation" else layer.name)
     return "/volumes/" + ("raw" if layer.name == "image" else layer.name)

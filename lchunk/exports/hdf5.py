@@ -1,4 +1,4 @@
-"""HDF5 as CREMI's files: chunked, packed by gzip, with `resolution` and `offset` in nanometres zyx."""
+"""HDF5 in the layout of CREMI: chunked, compressed with gzip, with `resolution` and `offset` in nanometres zyx."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import h5py
 from lchunk.exports.source import Source
 
 LEVEL = 4
-"""Of gzip: higher levels take far longer and save little."""
+"""Compression level of gzip: higher levels take far longer and save little."""
 
 
 def holds(path: Path, dataset: str) -> bool:
-    """Whether a file has such a dataset.
+    """Whether a file has a dataset of this name.
 
     Raises:
-        ValueError: the file is no HDF5 file, or has a group of this name.
+        ValueError: the file is not an HDF5 file, or has a group of this name.
     """
     if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} must be an HDF5 file, or absent, got another file; write to another name")
+        raise ValueError(f"{path} must be an HDF5 file or a new name, got another file; write to another name")
     with h5py.File(path) as file:
         node = file.get(dataset)
         if isinstance(node, h5py.Group):
             raise ValueError(
-                f"{path}:{dataset} must be a dataset, or absent, got a group of {', '.join(node) or 'nothing'}; "
+                f"{path}:{dataset} must be a dataset or a new name, got a group of {', '.join(node) or 'nothing'}; "
                 f"write to {path}:{dataset}/NAME"
             )
         return node is not None
@@ -35,17 +35,17 @@ def write_hdf5(source: Source, path: Path, dataset: str, beside: Path) -> None:
     """Write one dataset.
 
     Args:
-        source: the voxels.
+        source: the voxels to write.
         path: the new file.
-        dataset: its path in the file.
-        beside: a file whose other datasets are copied first, where there is one.
+        dataset: path of the dataset in the file.
+        beside: a file whose other datasets are copied first, if it exists.
     """
     if beside.exists():
         shutil.copyfile(beside, path)
     channels = (source.channels,) if source.channels else ()
     with h5py.File(path, "a") as file:
         if dataset in file:
-            del file[dataset]  # the space is used again below
+            del file[dataset]  # the space is reused below
         node = file.create_dataset(
             dataset, shape=source.shape, dtype=source.dtype, chunks=(*channels, *source.block), compression="gzip",
             compression_opts=LEVEL,

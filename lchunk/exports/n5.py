@@ -1,6 +1,6 @@
-"""N5 datasets (https://github.com/saalfeldlab/n5#file-system-specification), packed by gzip.
+"""N5 datasets (https://github.com/saalfeldlab/n5#file-system-specification), compressed with gzip.
 
-N5 counts axes from the fastest one: x, y, z, channel. Attributes follow that order.
+N5 lists axes from the fastest one: x, y, z, channel. Its attributes use the same order.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from lchunk.exports.source import Source
 
 VERSION = "2.5.1"
 LEVEL = 4
-"""Of gzip."""
+"""Compression level of gzip."""
 
 
 def write_n5(source: Source, path: Path) -> None:
-    """Write `attributes.json`, and every block, those of zeros too: an absent block would be unknown."""
+    """Write `attributes.json` and all blocks, also blocks of zeros: a reader could not know why a block is missing."""
     path.mkdir()
     channels = (source.channels,) if source.channels else ()
     block = (*channels, *source.block)
     (path / "attributes.json").write_text(json.dumps(_attributes(source, block), indent=1))
     for place, voxels in source.pieces():
-        # a piece begins at a block, and holds whole blocks or those at the end of the volume
+        # a piece begins at a block, and consists of whole blocks, except at the end of the volume
         first = (*(0 for _ in channels), *(s.start // side for s, side in zip(place[1:], source.block, strict=True)))
         counts = [-(-length // side) for length, side in zip(voxels.shape, block, strict=True)]
         for index in product(*map(range, counts)):
@@ -40,16 +40,16 @@ def write_n5(source: Source, path: Path) -> None:
 
 
 def write_n5_group(path: Path) -> None:
-    """Write the attributes of a folder that holds datasets, where it has none.
+    """Write the attributes of a folder that holds datasets, unless it already has attributes.
 
     Raises:
-        ValueError: it is a dataset itself.
+        ValueError: the folder is a dataset itself.
     """
     file = path / "attributes.json"
     if not file.exists():
         file.write_text(json.dumps({"n5": VERSION}))
     elif "dimensions" in json.loads(file.read_text()):
-        raise ValueError(f"datasets of N5 must lie in a group, got a dataset in {path}; write to another folder")
+        raise ValueError(f"an N5 dataset must be inside a group, got a dataset in {path}; write to another folder")
 
 
 def _attributes(source: Source, block: tuple[int, ...]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def _attributes(source: Source, block: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _block(voxels: npt.NDArray[Any]) -> bytes:
-    """The file of a block: mode 0, the axes and their lengths from the fastest, then big-endian voxels."""
+    """Bytes of a block's file: mode 0, the number of axes, their lengths from the fastest, then big-endian voxels."""
     shape = voxels.shape[::-1]
     header = struct.pack(f">HH{len(shape)}I", 0, len(shape), *shape)
     body = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder(">")).tobytes()

@@ -8,7 +8,7 @@ from lchunk.exports.source import Source, new_array
 
 
 def write_npy(source: Source, path: Path) -> None:
-    """Write the voxels where they belong in the file, a piece after the other."""
+    """Write the pieces one by one, each to its place in the file."""
     array = new_array(path, source.dtype, source.shape)
     for place, voxels in source.pieces():
         array[place] = voxels

@@ -1,4 +1,4 @@
-"""NRRD packed by gzip (https://teem.sourceforge.net/nrrd/format.html): axes from the fastest, [channel], x, y, z."""
+"""NRRD with gzip (https://teem.sourceforge.net/nrrd/format.html): axes from the fastest, [channel], x, y, z."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lchunk.exports.source import Source
 
 _TYPES = {"float32": "float", "float64": "double"}
 LEVEL = 4
-"""Of gzip."""
+"""Compression level of gzip."""
 
 
 def write_nrrd(source: Source, path: Path) -> None:
-    """Write the header, then section after section."""
+    """Write the header, then the sections one by one."""
     with open(path, "wb") as file:
         file.write(_header(source).encode("ascii"))
         with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=file, mtime=0) as packed:
@@ -25,7 +25,7 @@ def write_nrrd(source: Source, path: Path) -> None:
 
 
 def _header(source: Source) -> str:
-    """Sizes, directions, and as origin the centre of the first voxel, as the format has it."""
+    """Sizes, directions and origin. The format defines the origin as the centre of the first voxel."""
     (dz, dy, dx), corner = source.voxel_size, source.offset
     centre = [low + size / 2 for low, size in zip(corner, source.voxel_size, strict=True)]
     channels = [source.channels] if source.channels else []

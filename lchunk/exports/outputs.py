@@ -1,7 +1,7 @@
-"""Outputs that are whole or absent: written in a folder beside them, and moved to their name at the end.
+"""Outputs that are complete or absent: each is written in a folder next to its final place, and moved at the end.
 
-out.h5                    appears at once, when it is whole
-.out.h5.partial/out.h5    what is being written; the next export to the same name removes what a kill left
+out.h5                    appears in one step, when it is complete
+.out.h5.partial/out.h5    is being written; the next export to the same name removes what a killed process left
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from lchunk.volumes.store import PARTIAL
 
 @contextlib.contextmanager
 def whole_or_nothing(path: Path, *, replace: bool) -> Iterator[Path]:
-    """Write a file or a folder inside; it gets its name when the block ends without an error.
+    """Write a file or a folder in a `with` block; it gets its final name when the block ends without an error.
 
-    The folder in which it is written is locked until the process ends, so that the remains of a killed process differ
-    from the work of a running one. A file replaces an older one in one step. A folder cannot: the older one is moved
-    into that folder first. If the process is killed in between, the next export to the same name moves it back.
+    The partial folder is locked until the process ends, to tell the remains of a killed process from the work of a
+    running one. A new file replaces an older file in one step. This is not possible for folders: the older folder is
+    first moved into the partial folder. If the process is killed in between, the next export to the same name moves it
+    back.
 
     Args:
-        path: the final name. The folders above are created.
-        replace: whether what has this name may be replaced.
+        path: the final name. Missing folders above it are created.
+        replace: whether an existing file or folder of this name may be replaced.
 
     Yields:
-        Where to write. Other names in the same folder are free for scratch files.
+        The path to write to. Other names in the same folder are free for scratch files.
 
     Raises:
-        BlockingIOError: another process writes the same output.
-        FileExistsError: there is such a file or folder, and `replace` is off.
+        BlockingIOError: another process is writing the same output.
+        FileExistsError: the file or folder exists, and `replace` is off.
     """
     _refuse_existing(path, replace)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,12 +62,12 @@ def whole_or_nothing(path: Path, *, replace: bool) -> Iterator[Path]:
 def _refuse_existing(path: Path, replace: bool) -> None:
     if os.path.lexists(path) and not replace:
         raise FileExistsError(
-            f"the output must be new, got {path}, which is there already; remove it, or add --overwrite"
+            f"the output must be new, got {path}, which already exists; remove it, or add --overwrite"
         )
 
 
 def _claimed(partial: Path, path: Path) -> int:
-    """Create a folder, or take over one whose process is gone. Returns the descriptor that holds its lock."""
+    """Create a partial folder, or take over one whose process has ended. Return the descriptor that holds its lock."""
     while True:
         partial.mkdir(exist_ok=True)
         number = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
@@ -77,9 +78,9 @@ def _claimed(partial: Path, path: Path) -> int:
         except BlockingIOError as error:
             os.close(number)
             raise BlockingIOError(
-                f"{path} must be written by one process at a time, got another that writes it now; wait until it ends"
+                f"{path} must be written by one process at a time, got a second one; wait until the other process ends"
             ) from error
-        os.close(number)  # its owner removed the folder meanwhile
+        os.close(number)  # in the meantime, the owner has removed the folder
 
 
 def _remove(path: Path) -> None:
@@ -90,7 +91,7 @@ def _remove(path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or a folder with all below, to the disk: a rename may else survive a power cut alone."""
+    """Flush a file, or a folder and all its content, to the disk; otherwise a power cut may leave the name alone."""
     if path.is_dir():
         for entry in path.iterdir():
             _flush(entry)

@@ -1,4 +1,4 @@
-"""A table of segments: a row per label, computed from the voxels chunk by chunk."""
+"""A table of segments: a row per label, computed from the voxels, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ COLUMNS = (
     "label", "voxels", "z0", "y0", "x0", "z1", "y1", "x1", "centre_z", "centre_y", "centre_x", "centre_z_nm",
     "centre_y_nm", "centre_x_nm",
 )  # fmt: skip
-"""The box is half-open; a centre is the mean of coordinates, in nanometres of voxels' centres."""
+"""The box is half-open. A centre is the mean of the voxels' coordinates; in nanometres, of the voxels' centres."""
 BLOCK = 1 << 16
-"""Rows that are written at once."""
+"""Number of rows that are written in one call."""
 FEW = 1 << 20
-"""Rows of parts that are kept before they are merged."""
+"""Number of rows of parts that are kept before they are merged."""
 
 Columns = dict[str, list[int] | list[float]]
 
 
 def export_segments(source: Source, target: Target, *, overwrite: bool = False) -> int:
-    """Write a row per label of a box, sorted by label.
+    """Write one row per label of a box, sorted by label.
 
-    Memory holds a piece of voxels, and some 500 bytes per label.
+    This takes the memory of one piece of voxels, and about 500 bytes per label.
 
     Returns:
         The number of rows.
 
     Raises:
         ModuleNotFoundError: the table is Parquet, and pyarrow is not installed.
-        FileExistsError: the target is there, and `overwrite` is off.
+        FileExistsError: the target exists, and `overwrite` is off.
     """
     parquet = target.format.name == "parquet"
     if parquet and importlib.util.find_spec("pyarrow") is None:
@@ -54,7 +54,7 @@ def export_segments(source: Source, target: Target, *, overwrite: bool = False) 
 
 
 def sums_of(source: Source) -> SegmentSums:
-    """The sums of each label of a box. Parts are merged whenever they have more rows than what is known so far."""
+    """The sums of each label of a box. Parts are merged whenever they have more rows than the result so far."""
     known = segment_sums(np.zeros((1, 1, 1), np.uint64), start=(0, 0, 0))
     parts: list[SegmentSums] = []
     start = source.box.start
@@ -67,8 +67,8 @@ def sums_of(source: Source) -> SegmentSums:
 
 
 def _blocks(sums: SegmentSums, source: Source) -> Iterator[Columns]:
-    """The columns of some rows at a time."""
-    # nanometres of a voxel's centre = first + coordinate · size
+    """The columns, a block of rows at a time."""
+    # a voxel's centre in nanometres = first + coordinate · size
     size = source.voxel_size
     first = [low + (0.5 - start) * side for low, start, side in zip(source.offset, source.box.start, size, strict=True)]
     for begin in range(0, max(len(sums), 1), BLOCK):

@@ -19,25 +19,25 @@ from lchunk.volumes.layer import Layer
 from lchunk.volumes.volume import VoxelSize
 
 MOST_BYTES = 1 << 27
-"""Bytes of voxels that are read at once, unless one block of the output is larger."""
+"""Most bytes of voxels that are read in one piece, unless one block of the output is larger."""
 
 
-def _untold(voxels: int) -> None:
-    """Progress that nobody asked for."""
+def _no_report(voxels: int) -> None:
+    """Report no progress."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A box of a layer as it will be written.
+    """A box of a layer, and how its voxels are written.
 
     Args:
-        layer: a mip of a layer.
+        layer: one mip of a layer.
         box: in voxels of this mip, inside its bounds.
-        dtype: of the voxels that are written.
-        channel: the one that is written, from 0; None: all.
-        fill_missing: absent chunks are written as 0.
-        numbers: labels, ascending and without 0; label `numbers[i]` is written as i + 1. None: labels stay.
-        told: is called with the number of voxels of each piece that was read.
+        dtype: type of the voxels that are written.
+        channel: the channel to write, from 0; None for all channels.
+        fill_missing: write missing chunks as 0.
+        numbers: labels in ascending order, without 0; label `numbers[i]` is written as i + 1. None keeps the labels.
+        report: is called after each piece is read, with its number of voxels.
     """
 
     layer: Layer
@@ -46,7 +46,7 @@ class Source:
     channel: int | None = None
     fill_missing: bool = False
     numbers: npt.NDArray[np.uint64] | None = None
-    told: Callable[[int], None] = _untold
+    report: Callable[[int], None] = _no_report
 
     @property
     def channels(self) -> int:
@@ -60,7 +60,7 @@ class Source:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all voxels as they are written."""
+        """Number of bytes of all voxels, in the type that is written."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -78,31 +78,31 @@ class Source:
 
     @property
     def block(self) -> Triple:
-        """Voxels of a block of a chunked output: the inner chunk of the layer, or the box where that is smaller."""
+        """Shape of a block of a chunked output: the layer's inner chunk, limited to the shape of the box."""
         return triple(map(min, self.layer.inner_chunk, self.box.shape))
 
     def read(self, box: Bbox) -> npt.NDArray[Any]:
-        """Voxels of a part of the box, (z, y, x) or (channel, z, y, x), as they are written.
+        """Read a part of the box: (z, y, x) or (channel, z, y, x) voxels, converted for the output.
 
         Raises:
-            ValueError: a value does not fit `dtype`.
+            ValueError: `dtype` cannot hold one of the values.
         """
         voxels = self.layer.read(box, fill_missing=self.fill_missing)
         if self.channel is not None:
             voxels = voxels[self.channel]
         if self.numbers is not None:
             voxels = renumbered(voxels, self.numbers)
-        self.told(box.size)
+        self.report(box.size)
         return exactly(voxels, self.dtype, f"voxels of {self.layer.name} in {box}")
 
     def pieces(self, within: Bbox | None = None) -> Iterator[tuple[tuple[slice, ...], npt.NDArray[Any]]]:
-        """All voxels, a piece after the other, z-major. Each piece is made of whole blocks of the output.
+        """Read all voxels, one piece after the other, z-major. Each piece consists of whole blocks of the output.
 
         Args:
-            within: a part of the box; None: the whole box.
+            within: a part of the box; None for the whole box.
 
         Yields:
-            Where the piece lies in an array of the part, and its voxels.
+            The slices of the piece in an array of the part, and its voxels.
         """
         part = self.box if within is None else within
         grid = Grid(part, self._piece_shape())
@@ -111,7 +111,7 @@ class Source:
             yield (..., *box.slices(part.start)), self.read(box)  # type: ignore[misc]
 
     def _piece_shape(self) -> Triple:
-        """As many blocks as fit into memory, of those of one chunk file, the longest along x."""
+        """The largest piece inside one chunk file that fits into memory: whole blocks, extended along x first."""
         voxel_bytes = max(self.layer.channels, 1) * max(self.layer.dtype.itemsize, self.dtype.itemsize)
         shape = list(self.block)
         for axis in (2, 1, 0):
@@ -121,16 +121,16 @@ class Source:
         return triple(shape)
 
     def sections(self, scratch: Path) -> Iterator[npt.NDArray[Any]]:
-        """The sections of the box, z ascending, for formats that are written from their start to their end.
+        """Read the sections of the box in ascending z, for formats that are written from start to end.
 
-        A row of inner chunks is read at once into a file, from which sections are taken one by one: each chunk is
-        unpacked once, and one section is in memory however large it is.
+        A row of inner chunks is first read into a scratch file, and the sections are then taken from this file one by
+        one. Each chunk is decoded once, and memory holds one section.
 
         Args:
-            scratch: folder for that file.
+            scratch: folder of the scratch file.
 
         Yields:
-            (y, x) or (channel, y, x): an array of its own.
+            (y, x) or (channel, y, x), each a new array.
         """
         depth, first = self.layer.inner_chunk[0], self.layer.bounds.start[0]
         (z, y0, x0), (end, y1, x1) = self.box.start, self.box.stop
@@ -146,7 +146,7 @@ class Source:
 
 
 def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """A new `.npy` file, mapped into memory. Its bytes are reserved: a full disk is an error now, not a crash later."""
+    """Create a `.npy` file, mapped into memory. Its bytes are reserved, so that a full disk is an error here."""
     array: npt.NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with open(path, "r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

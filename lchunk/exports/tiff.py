@@ -1,7 +1,7 @@
-"""TIFF stacks, packed by zlib, with the metadata of ImageJ where it knows the type and the size, else of OME.
+"""TIFF stacks, compressed with zlib, with ImageJ's metadata if it supports the type and the size, otherwise OME's.
 
 ImageJ reads 8 and 16 bit integers and float32, in files below 4 GB. OME-TIFF has all types up to 32 bit and float64,
-and as BigTIFF any size; Fiji opens it with Bio-Formats.
+and any size as BigTIFF; Fiji opens it with Bio-Formats.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from lchunk.exports.source import Source
 
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 CLASSIC_BYTES = 4_000_000_000
-"""Largest volume for a classic TIFF file, whose offsets have 32 bits: packing may make it a little larger."""
+"""Largest volume for a classic TIFF file. Its offsets have 32 bits, and compression may make it a little larger."""
 
 
 def write_tiff(source: Source, path: Path) -> None:
-    """Write the sections of a volume, of channels one after the other within each section."""
+    """Write the sections of a volume; within each section, the channels follow each other."""
     big = source.nbytes > CLASSIC_BYTES
     depth, *plane = source.box.shape
-    # tifffile takes the columns of an ImageJ image that has one for samples
+    # in an ImageJ image with one column, tifffile would mistake columns for samples
     imagej = source.dtype.name in IMAGEJ_TYPES and not big and plane[1] > 1 and ".ome." not in path.name.lower()
     channels = (source.channels,) if source.channels else ()
     dz, dy, dx = source.voxel_size

@@ -1,4 +1,4 @@
-"""Values of voxels in another type: exactly, or not at all."""
+"""Convert voxels to another type without changing a value."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 NUMBERED = ("uint16", "uint32", "uint64")
-"""Types for labels that are numbered anew, the smallest first."""
+"""Types for renumbered labels, smallest first."""
 
 
 def exactly(voxels: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> npt.NDArray[Any]:
-    """The same values in another type.
+    """Convert values to another type, and raise an error if a value would change.
 
     Args:
-        voxels: numbers.
-        dtype: the other type.
-        what: the voxels, for the message.
+        voxels: an array of numbers.
+        dtype: the new type.
+        what: name of the voxels, for the message.
 
     Raises:
-        ValueError: the type does not hold one of the values.
+        ValueError: the type cannot hold one of the values.
 
     >>> exactly(np.array([1, 70000]), np.dtype("uint32"), "labels")
     array([    1, 70000], dtype=uint32)
     >>> exactly(np.array([1, 70000]), np.dtype("uint16"), "labels")
     Traceback (most recent call last):
-    ValueError: labels must fit uint16, got 70000; give a wider --dtype, or --relabel where they are labels
+    ValueError: labels must fit uint16, got 70000; give a wider --dtype, or --relabel if they are labels
     """
     if voxels.dtype == dtype:
         return voxels
@@ -37,17 +37,17 @@ def exactly(voxels: npt.NDArray[Any], dtype: np.dtype[Any], what: str) -> npt.ND
         with np.errstate(over="ignore"):
             fits = (voxels.astype(dtype) == voxels) | np.isnan(voxels)
     else:
-        # `high` itself may not be a float of this type, but the power of two behind it is
+        # `high` itself may not exist as a float of this type, but the next power of two does
         fits = (voxels == np.trunc(voxels)) & (voxels >= low) & (voxels < float(high + 1))
     if not fits.all():
         raise ValueError(
-            f"{what} must fit {dtype}, got {voxels[~fits][0]}; give a wider --dtype, or --relabel where they are labels"
+            f"{what} must fit {dtype}, got {voxels[~fits][0]}; give a wider --dtype, or --relabel if they are labels"
         )
     return voxels.astype(dtype)
 
 
 def limits(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The smallest and the largest of the whole numbers that a type holds without gaps."""
+    """The smallest and the largest whole number between which the type holds every whole number."""
     if dtype.kind == "f":
         most = 2 ** (np.finfo(dtype).nmant + 1)
         return -most, most
@@ -55,11 +55,11 @@ def limits(dtype: np.dtype[Any]) -> tuple[int, int]:
 
 
 def renumbered(labels: npt.NDArray[Any], numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Labels by their place in a list, from 1; 0 stays 0.
+    """Replace each label by its position in a list, counted from 1; 0 stays 0.
 
     Args:
-        labels: all of them in `numbers`, or 0.
-        numbers: ascending, without 0.
+        labels: each is in `numbers`, or 0.
+        numbers: in ascending order, without 0.
 
     >>> renumbered(np.array([0, 70, 9]), np.array([9, 70], np.uint64))
     array([0, 2, 1], dtype=uint64)

@@ -1,4 +1,4 @@
-"""Exports of voxels: what is checked before work, and which writer writes."""
+"""Exports of voxels: the checks before work starts, and the choice of the writer."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _WRITERS = {
     "ome-zarr": write_ome_zarr,
 }
 FEW = 1 << 20
-"""Labels of pieces that are kept before they are merged."""
-_WAY_OUT = "give a --dtype that holds every value, or --relabel where they are labels"
+"""Number of labels of pieces that are kept before they are merged."""
+_WAY_OUT = "give a --dtype that holds every value, or --relabel if they are labels"
 
 
 def export_volume(source: Source, target: Target, *, overwrite: bool = False) -> str:
     """Write the voxels of a source.
 
     Args:
-        source: what is written.
-        target: where.
-        overwrite: whether what is there is replaced; other datasets of an HDF5 file are kept in any case.
+        source: the voxels to write.
+        target: the file or folder to write to.
+        overwrite: replace an existing export; other datasets of an HDF5 file are always kept.
 
     Returns:
-        The URL under which `open_volume` reads it at its place, with what the format does not keep.
+        The URL by which `open_volume` reads the export at its position. It includes what the format cannot store.
 
     Raises:
-        FileExistsError: the target is there, and `overwrite` is off.
-        ValueError: the format does not hold such voxels, or `overwrite` would remove something else.
+        FileExistsError: the target exists, and `overwrite` is off.
+        ValueError: the format cannot hold such voxels, or `overwrite` would remove something that is not an export.
     """
     refuse_unfit(source.dtype, source.channels, target)
     dataset = _dataset(source.layer, target)
@@ -69,7 +69,7 @@ def export_volume(source: Source, target: Target, *, overwrite: bool = False) ->
 
 
 def _dataset(layer: Layer, target: Target) -> str:
-    """The path in an HDF5 file; empty for other formats."""
+    """The path of the dataset in an HDF5 file; empty for other formats."""
     return target.dataset or default_dataset(layer) if target.format.name == "hdf5" else ""
 
 
@@ -81,14 +81,14 @@ def _url(source: Source, target: Target, dataset: str) -> str:
 
 
 def check_volume(source: Source, target: Target, *, overwrite: bool, numbered: bool) -> None:
-    """Raise where an export cannot be written, before any voxel is read.
+    """Raise an error if an export cannot be written, before any voxel is read.
 
     Args:
-        source: what will be written.
-        target: where.
-        overwrite: whether what is there may be replaced.
-        numbered: whether labels will be numbered anew; unless `dtype` is another than the layer's, their number
-            decides the type then.
+        source: the voxels to write.
+        target: the file or folder to write to.
+        overwrite: whether an existing export may be replaced.
+        numbered: whether labels will be renumbered. In that case their count selects the type, unless `dtype` differs
+            from the layer's type.
 
     Raises:
         ValueError, FileExistsError: as `export_volume` does.
@@ -101,10 +101,10 @@ def check_volume(source: Source, target: Target, *, overwrite: bool, numbered: b
 
 
 def refuse_unfit(dtype: npt.DTypeLike, channels: int, target: Target) -> None:
-    """Raise where a format does not hold such voxels.
+    """Raise an error if a format cannot hold such voxels.
 
     Raises:
-        ValueError: naming the ways out.
+        ValueError: the type or the channels do not fit; the message says what to do.
     """
     form = target.format
     if not form.can_hold(np.dtype(dtype)):
@@ -119,19 +119,19 @@ def refuse_unfit(dtype: npt.DTypeLike, channels: int, target: Target) -> None:
 
 
 def refuse_existing(target: Target, dataset: str = "", *, overwrite: bool) -> bool:
-    """Raise where a target is there and may not be replaced.
+    """Raise an error if a target exists and may not be replaced.
 
     Args:
-        target: where an export will be written.
-        dataset: in an HDF5 file, to which it is added where the file has none of this name.
-        overwrite: whether what is there may be replaced.
+        target: the file or folder to write to.
+        dataset: path in an HDF5 file; it is added to an existing file that has no dataset of this name.
+        overwrite: whether an existing export may be replaced.
 
     Returns:
         Whether a file or folder of this name may be replaced.
 
     Raises:
-        FileExistsError: it is there.
-        ValueError: it is there and must not be overwritten, as it is not such an export.
+        FileExistsError: the target exists.
+        ValueError: the target exists and must not be overwritten, because it is not an export of this format.
     """
     path, form = target.path, target.format
     if not os.path.lexists(path):
@@ -145,16 +145,16 @@ def refuse_existing(target: Target, dataset: str = "", *, overwrite: bool) -> bo
     added = bool(dataset) and not path.is_dir() and not holds(path, dataset)
     if not overwrite and not added:
         raise FileExistsError(
-            f"the output must be new, got {shown}, which is there already; remove it, or add --overwrite"
+            f"the output must be new, got {shown}, which already exists; remove it, or add --overwrite"
         )
     return True
 
 
 def checked_box(layer: Layer, box: Bbox | None) -> Bbox:
-    """The box to export: the whole layer where none is given.
+    """The box to export; the whole layer if none is given.
 
     Raises:
-        ValueError: it is empty, or reaches out of the layer.
+        ValueError: the box is empty, or not inside the layer.
     """
     if box is None:
         return layer.bounds
@@ -167,15 +167,15 @@ def checked_box(layer: Layer, box: Bbox | None) -> Bbox:
 
 
 def refuse_missing(layer: Layer, box: Bbox, again: str) -> None:
-    """Raise where chunk files of a box are absent.
+    """Raise an error if chunk files of a box are missing.
 
     Args:
-        layer: a mip of a layer.
-        box: inside its bounds.
-        again: the command that makes them.
+        layer: one mip of a layer.
+        box: a box inside its bounds.
+        again: the command that makes the missing chunks.
 
     Raises:
-        FileNotFoundError: with their number.
+        FileNotFoundError: chunk files are missing; the message gives their number.
     """
     absent = missing(layer, box)
     for first in islice(absent, 1):
@@ -188,29 +188,30 @@ def refuse_missing(layer: Layer, box: Bbox, again: str) -> None:
 
 
 def relabelled(source: Source, target: Target, dtype: np.dtype[np.generic] | None) -> Source:
-    """The same box with its labels numbered from 1 in their order; this reads the whole box once.
+    """Number the labels of a box from 1, in their order. This reads the whole box once.
 
     Args:
-        source: of labels.
-        target: where they will be written.
-        dtype: of what is written; None: the smallest of `NUMBERED` that holds them, and that the format holds.
+        source: a box of labels.
+        target: the file or folder to write to.
+        dtype: the type to write; None for the smallest type of `NUMBERED` that can hold the numbers and that the format
+            supports.
 
     Raises:
-        ValueError: no such type holds them.
+        ValueError: no such type can hold the numbers.
     """
     numbers = _distinct(replace(source, dtype=source.layer.dtype))
     types = [np.dtype(name) for name in NUMBERED] if dtype is None else [dtype]
     found = next((t for t in types if limits(t)[1] >= len(numbers) and target.format.can_hold(t)), None)
     if found is None:
         raise ValueError(
-            f"voxels of {target.format.name} must hold each label, got {len(numbers)} labels in {source.box}; "
-            "export a smaller --box, or to another format"
+            f"a type of {target.format.name} must hold the number of labels, got {len(numbers)} labels in "
+            f"{source.box}; export a smaller --box, or use another format"
         )
     return replace(source, dtype=found, numbers=numbers)
 
 
 def _distinct(source: Source) -> npt.NDArray[np.uint64]:
-    """Every label of a box, ascending, without 0."""
+    """Every label of a box, in ascending order, without 0."""
     known: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
     parts = [known]
     for _, voxels in source.pieces():

@@ -12,7 +12,7 @@ from lchunk.exports.source import Source
 
 
 def write_zarr(source: Source, path: Path) -> None:
-    """Write an array whose attributes are in nanometres zyx."""
+    """Write an array with its voxel size and offset as attributes, in nanometres zyx."""
     names = ["c^", "z", "y", "x"] if source.channels else ["z", "y", "x"]
     _write(source, path, {
         "resolution": list(source.voxel_size),
@@ -24,7 +24,7 @@ def write_zarr(source: Source, path: Path) -> None:
 
 
 def write_ome_zarr(source: Source, path: Path) -> None:
-    """Write an image of one level (https://ngff.openmicroscopy.org/0.4); it is placed by voxels' centres."""
+    """Write an image of one level (https://ngff.openmicroscopy.org/0.4), positioned by the centre of its voxels."""
     centre = [low + size / 2 for low, size in zip(source.offset, source.voxel_size, strict=True)]
     channel = [{"name": "c", "type": "channel"}] if source.channels else []
     scale, translation = [1.0] * len(channel), [0.0] * len(channel)
@@ -43,14 +43,14 @@ def write_ome_zarr(source: Source, path: Path) -> None:
 
 
 def write_zarr_group(path: Path) -> None:
-    """Make a folder that holds arrays a group, where it is none.
+    """Make a folder a group, unless it is one already.
 
     Raises:
-        ValueError: it is an array, or a group of zarr v3.
+        ValueError: the folder is an array, or a group of zarr v3.
     """
     if (path / "zarr.json").exists() or (path / ".zarray").exists():
         found = "an array" if (path / ".zarray").exists() else "one of v3"
-        raise ValueError(f"arrays must lie in a group of zarr v2, got {found} in {path}; write to another folder")
+        raise ValueError(f"an array must be inside a zarr v2 group, got {found} in {path}; write to another folder")
     if not (path / ".zgroup").exists():
         zarr.create_group(path, zarr_format=2)
 
@@ -62,13 +62,13 @@ def _write(source: Source, path: Path, attributes: dict[str, Any]) -> None:
         shape=source.shape,
         chunks=(*channels, *source.block),
         dtype=source.dtype,
-        # Blosc is what every reader of version 2 has
+        # every reader of version 2 supports Blosc
         compressors=numcodecs.Blosc("zstd", clevel=3, shuffle=numcodecs.Blosc.NOSHUFFLE),
         fill_value=0,
         attributes=attributes,
         chunk_key_encoding={"name": "v2", "separator": "/"},
         zarr_format=2,
-        # chunks of zeros too: an absent chunk would be unknown
+        # also write chunks of zeros: a reader could not know why a chunk is missing
         config={"write_empty_chunks": True},
     )
     for place, voxels in source.pieces():

@@ -1,4 +1,4 @@
-"""Size, box and centre of mass of each segment, in parts that add up exactly."""
+"""Size, box and centre of mass of each segment, from parts of a volume whose sums add up exactly."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 _BITS = 32
-"""Sums of coordinates are kept as two numbers, the lower of which has this many bits."""
+"""A sum of coordinates is stored as two numbers; the lower one has this many bits."""
 
 
 @dataclass(frozen=True)
 class SegmentSums:
-    """What is known of each segment after a part of a volume.
+    """Sums over the voxels of each segment, in a part of a volume.
 
     Args:
-        labels: (n,) ascending, without 0.
+        labels: (n,) in ascending order, without 0.
         voxels: (n,) number of voxels.
-        low: (n, 3) the smallest z, y and x of its voxels.
-        high: (n, 3) the largest, plus 1.
+        low: (n, 3) smallest z, y and x of its voxels.
+        high: (n, 3) largest z, y and x of its voxels, plus 1.
         upper: (n, 3) sums of z, y and x over its voxels, divided by 2³² and rounded down.
-        lower: (n, 3) what is left of these sums, so that no sum overflows in a volume of any size.
+        lower: (n, 3) remainders of these divisions. With two numbers per sum, no volume is large enough to overflow.
     """
 
     labels: npt.NDArray[np.uint64]
@@ -37,7 +37,7 @@ class SegmentSums:
         return len(self.labels)
 
     def centre(self, place: int) -> tuple[float, float, float]:
-        """The mean z, y and x of the voxels of a segment, rounded once.
+        """The mean z, y and x of the voxels of the segment in row `place`, rounded once.
 
         >>> segment_sums(np.array([[[7, 7, 0, 7]]]), start=(-4, 0, 10)).centre(0)
         (-4.0, 0.0, 11.333333333333334)
@@ -49,11 +49,11 @@ class SegmentSums:
 
 
 def segment_sums(labels: npt.NDArray[Any], *, start: tuple[int, int, int]) -> SegmentSums:
-    """Sums over the voxels of each label, of runs of equal labels along x.
+    """Sum over the voxels of each label. The sums are computed from runs of equal labels along x.
 
     Args:
         labels: (z, y, x), 0 is background.
-        start: first voxel, zyx.
+        start: position of the first voxel, zyx.
 
     >>> sums = segment_sums(np.array([[[5, 5, 0], [9, 5, 9]]]), start=(0, 10, 20))
     >>> sums.labels.tolist(), sums.voxels.tolist(), sums.low.tolist(), sums.high.tolist()
@@ -75,7 +75,7 @@ def segment_sums(labels: npt.NDArray[Any], *, start: tuple[int, int, int]) -> Se
 
 
 def merged(parts: Sequence[SegmentSums]) -> SegmentSums:
-    """The sums of several parts of a volume.
+    """Add the sums of several parts of a volume.
 
     >>> part = segment_sums(np.array([[[5, 5, 0]]]), start=(0, 0, 0))
     >>> merged([part, segment_sums(np.array([[[3, 5]]]), start=(0, 0, 3))]).voxels.tolist()
@@ -86,7 +86,7 @@ def merged(parts: Sequence[SegmentSums]) -> SegmentSums:
 
 
 def _grouped(rows: SegmentSums) -> SegmentSums:
-    """One row per label of any number of rows."""
+    """Combine all rows with the same label into one row."""
     order = np.argsort(rows.labels, kind="stable")
     labels = rows.labels[order]
     firsts = np.flatnonzero(np.diff(labels, prepend=labels[:1] + np.uint64(1)))

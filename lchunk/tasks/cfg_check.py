@@ -43,12 +43,12 @@ _PORTS = (1, 65535)
 _LIMITS: dict[str, tuple[float, float]] = {
     "workers": (1, math.inf), "lock_size": (1, math.inf), "scheduler_port": _PORTS, "default_scheduler_port": _PORTS,
 }  # fmt: skip
-"""The least and the largest value of options of Luigi, which takes any number."""
+"""Smallest and largest values of options for which Luigi itself accepts any number."""
 NEAR = 0.75
-"""How alike two names are, by difflib's ratio, that one may be a slip of the other."""
+"""How similar two names must be, by difflib's ratio, to suggest one as the correct spelling of the other."""
 
 QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`"))
-"""A cfg takes the signs around a value for a part of it."""
+"""Quotes around a value, which a cfg treats as a part of the value."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -83,7 +83,7 @@ def check_cfg(*, strict: bool = False) -> None:
     if file_of_dataset is not None:
         _check_keys(file_of_dataset)
         _check_values(file_of_dataset)
-    check_line()  # `luigi` itself takes an empty value for none
+    check_line()  # `luigi` itself ignores an empty value
     set_checked()
 
 
@@ -154,7 +154,7 @@ def _check_luigi_keys(file: CfgFile) -> None:
 
 
 def _refuse_no_logging(path: str, where: str) -> None:
-    """Raise where a file does not say how to log: Python names neither it nor what is wrong."""
+    """Raise an error if a file does not configure logging. Python's own error names neither the file nor the cause."""
     parser = configparser.RawConfigParser()
     with contextlib.suppress(OSError, ValueError, configparser.Error):
         parser.read(path)

@@ -22,7 +22,7 @@ from lchunk.volumes.volume import VoxelSize
 
 
 class Dataset(luigi.Config):
-    """What every stage shares; each value can be given as `--Dataset-…` too."""
+    """Values that all stages share. Each value can also be given as `--Dataset-…`."""
 
     root: str = RootParameter(
         default="data/lchunk",
@@ -43,12 +43,12 @@ class Dataset(luigi.Config):
         default=(64, 64, 64), description="z,y,x voxels that a viewer reads at once; divides chunk_shape"
     )
     viewer: str = TextParameter(
-        default="", description="address of `lchunk view`, to which the scheduler's web view links each task"
+        default="", description="address of `lchunk view`, which the scheduler's web page links for each task"
     )
     max_blocks: int = CountParameter(
         default=250,
         least=1,
-        description="most regions that a stage hands to one scheduler, which is quick up to some 2,000 for all stages",
+        description="most regions per stage that a scheduler gets; it is fast up to about 2,000 for all stages",
     )
 
     @classmethod
@@ -66,7 +66,7 @@ class Geometry:
     Args:
         bounds: voxels that are processed.
         voxel_size: nanometres zyx.
-        image: voxels of the whole image, of which `bounds` may be a part.
+        image: voxels of the whole image; `bounds` may be a part of it.
     """
 
     bounds: Bbox
@@ -77,17 +77,17 @@ class Geometry:
 def geometry(root: str, image_layer: str) -> Geometry:
     """Bounds and voxel size of the dataset in a folder.
 
-    They are those of the image that stages read: the volume that `Ingest-external` names; else the layer that `Ingest`
-    wrote, if it was made from the image in the cfg; else that image. `[Dataset] bounds` selects a part of it, and
-    `[Dataset] voxel_size` takes precedence over its voxel size.
+    They are taken from the image that stages read: the volume that `Ingest-external` names; otherwise the layer that
+    `Ingest` wrote, if it was made from the image in the cfg; otherwise that image. `[Dataset] bounds` selects a part of
+    it, and `[Dataset] voxel_size` takes precedence over its voxel size.
 
     Args:
         root: the dataset's folder.
-        image_layer: name of the image's layer, unless `Ingest-layer-name` gives another.
+        image_layer: name of the image's layer, unless `Ingest-layer-name` gives another one.
 
     Raises:
-        FileNotFoundError: the image is absent.
-        ValueError: it cannot be read, has no voxel size, or does not hold the bounds of the cfg.
+        FileNotFoundError: the image does not exist.
+        ValueError: the image cannot be read, has no voxel size, or does not contain the bounds of the cfg.
     """
     dataset = Dataset()
     layer, external = _ingested(root)
@@ -96,10 +96,10 @@ def geometry(root: str, image_layer: str) -> Geometry:
 
 
 def _ingested(root: str) -> tuple[str, str]:
-    """The layer name and the external volume of `Ingest`, as its cfg section and the command line give them."""
+    """The layer name and the external volume of `Ingest`, from its cfg section and the command line."""
     try:
         ingest: Any = Register.get_task_cls("Ingest")
-    except TaskClassException:  # a library that imports only this module
+    except TaskClassException:  # a program that imports only this module has no `Ingest`
         return "", ""
     stage = ingest(root=root)
     return stage.layer_name, stage.external
@@ -120,7 +120,7 @@ def _geometry(root: str, layer: str, image: str, bounds: Bbox | None, voxel_size
     if size is None:
         why = f": {volume.note}" if volume.note else ""
         raise ValueError(
-            f"voxel_size must be given where the image has none, got none for {image}{why}; "
+            f"voxel_size must be given if the image has none, got none for {image}{why}; "
             "set it in [Dataset], nanometres z,y,x"
         )
     if bounds is not None and not volume.bounds.contains(bounds):

@@ -1,4 +1,4 @@
-"""Parameters that say where a stage writes: the dataset's folder, and a layer's folder inside it."""
+"""Parameters for where a stage writes: the dataset's folder, and a layer's folder inside it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lchunk.tasks.parameters import Knob
 
 _ODD_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 LONGEST_NAME = 200
-"""Bytes of a folder's name: file systems take 255, of which a file that is being written needs some more."""
+"""Most bytes in a folder's name. File systems allow 255, and files that are being written have longer names."""
 
 
 class RootParameter(Knob[str]):
-    """The dataset's folder: a path, `file://…`, or a folder in a bucket."""
+    """The dataset's folder: a path, `file://…`, or the URL of a folder in a bucket."""
 
     def parse(self, x: str) -> str:
         return self.normalize(x)
@@ -34,7 +34,7 @@ class RootParameter(Knob[str]):
 
 
 class LayerNameParameter(Knob[str]):
-    """The folder of a layer inside the dataset's folder, or nothing: the usual one."""
+    """The folder of a layer inside the dataset's folder; empty for the default one."""
 
     def parse(self, x: str) -> str:
         return self.normalize(x)
@@ -48,7 +48,7 @@ class LayerNameParameter(Knob[str]):
 
 
 def is_inside(name: str) -> bool:
-    """Whether the name of a layer is that of a folder inside the root.
+    """Whether the name of a layer is a path inside the root.
 
     >>> is_inside("segmentation-2"), is_inside("tries/first"), is_inside("../other"), is_inside("/data/other")
     (True, True, False, False)

@@ -1,4 +1,4 @@
-"""Layers as Neuroglancer precomputed volumes."""
+"""The stage that writes layers as Neuroglancer precomputed volumes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Export(Stage):
     """Write a layer as a precomputed volume, for Neuroglancer, cloud-volume and igneous.
 
     Reads  the layer named by `of`, mip 0 and the coarser mips.
-    Writes `precomputed/<layer>`: a file for each inner chunk, raw, or packed where voxels are labels; after those of a
-           chunk, the list of their checksums.
+    Writes `precomputed/<layer>`: a file per inner chunk, raw, or compressed for labels; and for each chunk, finally a
+           file of their checksums.
 
-    A segmentation names the folder of its meshes, `segmentation/mesh`, once there is one.
+    The info of a segmentation names the folder of its meshes, `segmentation/mesh`, once meshes exist.
     """
 
     layer = "precomputed"
@@ -38,8 +38,7 @@ class Export(Stage):
     mips: int = CountParameter(
         default=-1,
         least=-1,
-        description="number of coarser mips to write, which Downsample makes where they are missing; -1: those that "
-        "exist",
+        description="number of coarser mips to write; Downsample makes those that are missing; -1: those that exist",
     )
 
     def reading(self) -> tuple[Reads, ...]:
@@ -53,7 +52,7 @@ class Export(Stage):
         return self._downsample.files().mips[reads.level - 1] if reads.level else super().source(reads)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
-        """The chunk's voxels at the mip that is read."""
+        """The box of the chunk at the mip that is read."""
         if not reads.level:
             return super().reach(reads, bbox)
         return self.exported.scales[reads.level].grid.chunk(self.grid.index_of(bbox))
@@ -81,7 +80,7 @@ class Export(Stage):
 
     @cached_property
     def levels(self) -> int:
-        """Number of coarser mips; looked up once."""
+        """Number of coarser mips. It is determined once."""
         if self.region is not None:
             return self.for_volume.levels  # type: ignore[attr-defined, no-any-return]
         if self.mips >= 0:

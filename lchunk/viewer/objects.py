@@ -1,4 +1,4 @@
-"""Files of a dataset in a bucket, handed on to the browser: it has neither the credentials nor the bucket's consent."""
+"""Serve a dataset in a bucket to the browser, which has no credentials and may not be allowed to read the bucket."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lchunk.volumes.store import Store
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _MARKS = ("0/zarr.json", "mesh/info")
-"""A folder that holds one of these is a layer's."""
+"""A folder that contains one of these files belongs to a layer."""
 
 
 class DataObjects(tornado.web.RequestHandler):
-    """Objects of the dataset's layers, whole or in ranges; the client draws a 404 as nothing."""
+    """Serves objects of the dataset's layers, whole or in ranges. Neuroglancer shows nothing for a 404."""
 
     def initialize(self, store: Store, readers: ThreadPoolExecutor) -> None:
         self.store = store
@@ -48,10 +48,10 @@ class DataObjects(tornado.web.RequestHandler):
     head = get
 
     def compute_etag(self) -> str | None:
-        return None  # a hash of each part would cost more than it saves
+        return None  # hashing each answer would cost more than it saves
 
     def _size(self, key: str) -> int:
-        """Bytes of an object of a layer."""
+        """Size of an object of a layer in bytes."""
         layer, _, rest = key.partition("/")
         hidden = any(part.startswith(".") or not part for part in key.split("/"))
         found = None
@@ -63,7 +63,7 @@ class DataObjects(tornado.web.RequestHandler):
 
 
 def _limits(start: str, stop: str, size: int) -> tuple[int, int]:
-    """First byte, and the byte after the last, of a range as a browser asks for it.
+    """First byte, and the byte after the last one, of a range that a browser asks for.
 
     >>> _limits("", "", 100), _limits("10", "", 100), _limits("10", "19", 100), _limits("", "5", 100)
     ((0, 100), (10, 100), (10, 20), (95, 100))

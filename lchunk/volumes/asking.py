@@ -1,4 +1,4 @@
-"""Requests to a server: few at one time, and made again while the server fails."""
+"""Requests to a server: a limited number in parallel, and repeated while the server fails."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 FIRST_WAIT, LONGEST_WAIT = 0.1, 8.0
-"""Seconds before a request is made again, doubled each time."""
+"""Seconds before a request is repeated. The wait doubles after each attempt."""
 LEAST_ATTEMPTS = 3
-"""Also where each attempt waits longer for the server than the patience lasts."""
+"""Least number of attempts, even if one attempt takes longer than the patience lasts."""
 QUIET_ATTEMPTS = 4
-"""After which a warning says what is waited for."""
+"""Number of failed attempts after which a warning is logged."""
 
 
 def ask(request: Callable[[], Answer], settings: StoreSettings) -> Answer:
-    """Make a request, again and again while it fails for reasons that may pass.
+    """Make a request, and repeat it while it fails with an error that may be temporary.
 
     Args:
-        request: raises ConnectionError or TimeoutError where another attempt may succeed.
-        settings: how many requests this process makes at one time, and how patient it is.
+        request: raises ConnectionError or TimeoutError if another attempt may succeed.
+        settings: how many requests this process makes in parallel, and for how long it repeats a request.
 
     Raises:
-        ConnectionError, TimeoutError: the last attempt's, when the patience is over.
+        ConnectionError, TimeoutError: the error of the last attempt, after `patience_seconds`.
     """
     began, attempts = time.monotonic(), 0
     while True:
@@ -46,11 +46,11 @@ def ask(request: Callable[[], Answer], settings: StoreSettings) -> Answer:
             if over and attempts >= LEAST_ATTEMPTS:
                 raise
             if attempts == QUIET_ATTEMPTS:
-                logger.warning("a request is made again until it succeeds: %s", error)
+                logger.warning("a request failed and is repeated: %s", error)
             time.sleep(wait)
 
 
 @functools.cache
 def _gate(process: int, connections: int) -> threading.BoundedSemaphore:
-    """One for each process: a forked one must not inherit what a thread of its parent holds."""
+    """One semaphore per process, because a forked process must not inherit what a thread of its parent has acquired."""
     return threading.BoundedSemaphore(connections)

@@ -1,4 +1,4 @@
-"""Which errors of AWS are about credentials. They are matched by name, so that nothing of AWS is imported here."""
+"""Errors of AWS about credentials. They are matched by name, so that this module needs no package of AWS."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ ABSENT_CREDENTIALS: dict[str, tuple[type[Exception], str]] = {
     "TokenRetrievalError": (PermissionError, "the login of AWS must be valid, got none; run: aws sso login"),
     "ProfileNotFound": (ValueError, f"the profile of AWS must exist; {CREDENTIALS}"),
 }
-"""By the name of the exception or of a class that it inherits."""
+"""Replacement and message by name of the exception or of one of its base classes."""
 REFUSED = (
     "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "InvalidAccessKeyId", "InvalidSecurity",
     "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException",
 )  # fmt: skip
-"""Codes of answers that refuse the credentials."""
+"""Error codes for refused credentials."""
 
 
 def error_code(error: Exception) -> str:
-    """The code of an answer that is an error; empty where there was no answer."""
+    """The error code of an answer; empty if there was no answer."""
     answer = getattr(error, "response", None) or {}
     return str(answer.get("Error", {}).get("Code", "")).rpartition("#")[2]
 
 
 def known_as(error: Exception, names: dict[str, tuple[type[Exception], str]]) -> tuple[type[Exception], str] | None:
-    """What a table of exceptions says of one, by its class or one that it inherits; None where it says nothing."""
+    """Look up an exception in a table, by the name of its class or of a base class; None if the table has none."""
     found = (names[declared.__name__] for declared in type(error).__mro__ if declared.__name__ in names)
     return next(found, None)

@@ -1,4 +1,4 @@
-"""How Neuroglancer's formats write a box of voxels into a file's name."""
+"""File names of boxes of voxels in Neuroglancer's formats."""
 
 from lchunk.geometry.bbox import Bbox
 

@@ -1,4 +1,4 @@
-"""A folder of a bucket as a store of objects, whichever service the bucket is of."""
+"""A folder in a bucket as a store of objects, for any service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 
 CLOSE = 1 << 20
-"""Bytes between two ranges that take less time to read than another request does."""
+"""Two ranges with at most this many bytes between them are read faster in one request than in two."""
 MOST = 1 << 24
-"""Bytes of a request beyond which another one beside it is quicker."""
+"""Above this many bytes, a second request in parallel is faster than a longer one."""
 
 
 class BucketError(ValueError):
@@ -31,9 +31,9 @@ class Page:
     """A part of a listing.
 
     Args:
-        objects: names and bytes.
-        folders: names, each with a `/` at its end; only where folders were asked for.
-        following: where the next page begins; empty after the last one.
+        objects: name and number of bytes of each object.
+        folders: names, each with a `/` at its end; only if the request asked for folders.
+        following: where the next page starts; empty for the last page.
     """
 
     objects: list[tuple[str, int]]
@@ -42,55 +42,56 @@ class Page:
 
 
 class Bucket(Protocol):
-    """The requests of a service. Names are those of the bucket, from its top.
+    """The requests to a bucket. Names are relative to the top of the bucket.
 
-    Every method raises PermissionError where access is refused, BucketError where the bucket or a setting is wrong, and
-    ConnectionError where the service has failed for longer than the patience of the settings.
+    Every method raises PermissionError if access is refused, BucketError if the bucket or a setting is wrong, and
+    ConnectionError if the service fails for longer than `patience_seconds` of the settings.
     """
 
     url: str
     settings: StoreSettings
 
     def get(self, name: str, start: int, stop: int | None) -> bytes:
-        """Bytes `[start, stop)` of an object; a negative start counts from its end, and goes to its end."""
+        """Bytes `[start, stop)` of an object; a negative start counts from its end, and reads to its end."""
 
     def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:
         """Write an object in one atomic step.
 
         Args:
-            name: of the object.
+            name: name of the object.
             body: its bytes.
-            version: write only while the object has this version; empty: only while there is none; None: always.
+            version: write only if the object has this version; if empty, only if it does not exist; if None, always.
 
         Returns:
-            Whether it was written.
+            Whether the object was written.
         """
 
     def stamp(self, name: str) -> Stamp:
         """Size, time and version of an object."""
 
     def remove(self, name: str) -> None:
-        """Remove an object, if there is one."""
+        """Remove an object if it exists."""
 
     def page(self, prefix: str, *, after: str = "", following: str = "", folders: bool = False) -> Page:
-        """Objects whose names begin with a prefix, up to 1,000.
+        """List up to 1,000 objects whose names begin with a prefix.
 
         Args:
-            prefix: of the names.
-            after: only names behind this one.
-            following: what the page before gave, for the one after it; in place of `after`.
-            folders: what lies below a folder counts as one; without `after`, as services differ there.
+            prefix: beginning of the names.
+            after: list only names after this one.
+            following: `following` of the previous page, to get the next one; not together with `after`.
+            folders: list the folders instead of the objects in them; not together with `after`, because services differ
+                there.
         """
 
     def sweep(self, prefix: str, older_than: float) -> None:
-        """Give up uploads that were begun more than so many seconds ago and never completed."""
+        """Abort uploads that started more than `older_than` seconds ago and were never completed."""
 
 
 class BucketStore:
-    """Objects of a bucket below a prefix; a put is one request, or one that completes an upload in parts.
+    """Objects in a bucket under a prefix. A put becomes visible by one request, also if it is uploaded in parts.
 
     Args:
-        bucket: makes the requests.
+        bucket: the bucket, which makes the requests.
         prefix: the folder, without `/` at its ends; empty for the whole bucket.
     """
 
@@ -151,7 +152,7 @@ class BucketStore:
             yield from (name[cut:] for name, size in page.objects if (size or empty) and not name.endswith("/"))
 
     def _pages(self, prefix: str) -> Iterator[Page]:
-        """All pages of a folder: where one does not hold it, its folders are listed side by side."""
+        """All pages of a folder. If one page cannot hold the folder, its subfolders are listed in parallel."""
         first = self.bucket.page(prefix)
         yield first
         if not first.following:
@@ -168,7 +169,7 @@ class BucketStore:
         yield from self._side_by_side(folders, last)
 
     def _level(self, prefix: str) -> Iterator[Page]:
-        """Pages with the folders directly in one, and the objects beside them."""
+        """Pages with the folders and the objects that are directly in a folder."""
         page = self.bucket.page(prefix, folders=True)
         yield page
         while page.following:
@@ -176,11 +177,11 @@ class BucketStore:
             yield page
 
     def _side_by_side(self, folders: Sequence[str], last: str) -> Iterator[Page]:
-        """Pages of several folders, in no order; as many are fetched at one time as there are connections.
+        """Pages of several folders, in any order, fetched in parallel over all connections.
 
         Args:
-            folders: prefixes of names.
-            last: a name up to which all are known.
+            folders: the folders, as prefixes of names.
+            last: all names up to this one were listed before.
         """
         threads, left = pool(os.getpid(), self.connections, "lists"), iter(folders)
         running: dict[Future[Page], str] = {}

@@ -1,4 +1,4 @@
-"""A bucket of Google Cloud Storage, or of a server that speaks its language (`[Store] gcs_endpoint`).
+"""A bucket of Google Cloud Storage (GCS), or of a server with the GCS API (`[Store] gcs_endpoint`).
 
 Conditional writes: https://cloud.google.com/storage/docs/request-preconditions
 """
@@ -28,25 +28,25 @@ from lchunk.volumes.view_file import ViewFile
 
 Answer = TypeVar("Answer")
 WRITER = "lchunk-writer"
-"""Name of the metadata by which a writer knows its own object, when the answer to its request was lost."""
+"""Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 PAGE = 1000
 FIELDS = "items(name,size),prefixes,nextPageToken"
 CREDENTIALS = (
     "run: gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, give the machine a service "
     "account, or list the bucket in [Store] anonymous, if it is public"
 )
-ENDPOINT = "check the network, and [Store] gcs_endpoint or STORAGE_EMULATOR_HOST where one is set"
+ENDPOINT = "check the network, and [Store] gcs_endpoint or STORAGE_EMULATOR_HOST if one is set"
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError, TransportError, DataCorruption, InvalidResponse)
-"""Exceptions of requests that got no answer, or a damaged one."""
+"""Exceptions of requests that got no answer or a damaged one."""
 REFUSALS = (GoogleAPICallError, GoogleAuthError, *LOST)
 
 
 class GcsBucket:
-    """The requests of one bucket; see `Bucket`.
+    """The requests to one bucket; see `Bucket`.
 
     Args:
-        name: of the bucket.
-        settings: of the service.
+        name: name of the bucket.
+        settings: settings of the service.
     """
 
     def __init__(self, name: str, settings: StoreSettings) -> None:
@@ -67,7 +67,7 @@ class GcsBucket:
             return self._ask(read, name)
         except GoogleAPICallError as error:
             if error.code == 416:
-                return b""  # the object ends before
+                return b""  # the object ends before `start`
             raise self._plain(error, name) from error
 
     def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:
@@ -86,7 +86,7 @@ class GcsBucket:
             self._ask(write, name)
         except GoogleAPICallError as error:
             if error.code == 412 and version is not None:
-                return self._written_by(name) == writer  # by an attempt whose answer was lost
+                return self._written_by(name) == writer  # by an earlier attempt whose answer was lost
             raise self._plain(error, name) from error
         return True
 
@@ -129,7 +129,7 @@ class GcsBucket:
             return self._ask(listed, prefix)
 
     def sweep(self, prefix: str, older_than: float) -> None:
-        """Nothing: what an upload that was given up has sent is never seen, and GCS forgets it after a week."""
+        """Do nothing: an upload that was not completed is never visible, and GCS removes it after a week."""
 
     def _bucket(self) -> Any:
         client = _client_of(os.getpid(), self.settings, self.url in self.settings.anonymous)
@@ -143,7 +143,7 @@ class GcsBucket:
         """Make a request.
 
         Raises:
-            GoogleAPICallError: GCS has refused it for good.
+            GoogleAPICallError: GCS refused the request, and would refuse it again.
         """
 
         def request() -> Answer:
@@ -158,7 +158,7 @@ class GcsBucket:
         return ask(request, self.settings)
 
     def _plain(self, error: Exception, name: str) -> Exception:
-        """Python's own error, in one line."""
+        """The error as one of Python's own exceptions, with a message in one line."""
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, LOST):
             return ConnectionError(f"the server of {self.url} must answer, got none: {said}; {ENDPOINT}")
@@ -178,9 +178,9 @@ class GcsBucket:
         if status in (401, 403):
             return PermissionError(
                 f"these credentials of Google must be allowed to use {url}, got {got}; {CREDENTIALS} (without the "
-                "permission to list a bucket, GCS answers so for absent objects too)"
+                "permission to list a bucket, GCS also refuses objects that do not exist)"
             )
-        return OSError(f"GCS must take a request to {url}, got {got}; correct the URL or [Store]")
+        return OSError(f"GCS must accept a request to {url}, got {got}; correct the URL or [Store]")
 
     @contextlib.contextmanager
     def _in_one_line(self, name: str) -> Iterator[None]:
@@ -192,7 +192,7 @@ class GcsBucket:
 
 @functools.lru_cache(maxsize=16)
 def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
-    """The client of a process: one that a fork has inherited shares its parent's connections."""
+    """The client of a process. A client inherited by a fork would share the connections of its parent."""
     client = storage.Client(
         project=None,
         credentials=AnonymousCredentials() if anonymous else None,  # type: ignore[no-untyped-call]

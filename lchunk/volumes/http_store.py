@@ -1,4 +1,4 @@
-"""A web server whose files are read, and never written or listed."""
+"""A web server whose files are read, but never written or listed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 
 LEGAL = "/%:@!$&'()*+,;=~-._"
-"""What a path of a URL may hold as it is."""
+"""Characters that a path in a URL may contain without quoting."""
 BUSY = (408, 425, 429, 500, 502, 503, 504)
-"""Answers that ask to come again."""
+"""Status codes after which the request is repeated."""
 
 
 class HttpServer:
-    """The requests of one web server; see `Bucket`. Names are paths.
+    """The requests to one web server; see `Bucket`. Names are paths.
 
     Args:
         url: `https://host` or `http://host:port`.
-        settings: how long to wait.
+        settings: how many requests to make in parallel, and how long to wait.
     """
 
     def __init__(self, url: str, settings: StoreSettings) -> None:
@@ -41,15 +41,15 @@ class HttpServer:
             part["Range"] += str(stop - 1)
         answer = self._ask("GET", name, part)
         if answer.status_code == 416:
-            return b""  # the file ends before
+            return b""  # the file ends before `start`
         body: bytes = answer.content
-        return body if answer.status_code == 206 or not part else body[start:stop]  # a server may know no ranges
+        return body if answer.status_code == 206 or not part else body[start:stop]  # some servers ignore ranges
 
     def stamp(self, name: str) -> Stamp:
         answer = self._ask("HEAD", name, {})
         size = answer.headers.get("Content-Length")
         if answer.status_code in (405, 501) or size is None:
-            answer = self._ask("GET", name, {"Range": "bytes=0-0"})  # a server may know no HEAD
+            answer = self._ask("GET", name, {"Range": "bytes=0-0"})  # some servers do not support HEAD
             size = answer.headers.get("Content-Range", "").rpartition("/")[2] or str(len(answer.content))
         version = answer.headers.get("ETag", "") or f"{size} bytes"
         return Stamp(int(size), _modified(answer.headers), version)
@@ -64,7 +64,7 @@ class HttpServer:
         self._refuse(f"{self.url}/{prefix} must be on a disk or in a bucket, to be listed")
 
     def sweep(self, prefix: str, older_than: float) -> None:
-        """Nothing: nobody writes here."""
+        """Do nothing, because lchunk never writes here."""
 
     def _refuse(self, rule: str) -> NoReturn:
         raise io.UnsupportedOperation(f"{rule}, got a web server; give another URL")
@@ -115,7 +115,7 @@ def _session_of(process: int, settings: StoreSettings) -> requests.Session:
 
 
 def _modified(headers: Mapping[str, str]) -> int:
-    """Nanoseconds of the last write; 0 where the server does not say."""
+    """Nanoseconds of the last write; 0 if the server does not report it."""
     try:
         return round(parsedate_to_datetime(headers.get("Last-Modified", "")).timestamp()) * 1_000_000_000
     except ValueError:

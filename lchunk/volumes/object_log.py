@@ -1,6 +1,6 @@
-"""Logs where nothing can be appended to an object: lines are kept a while, and written as whole objects.
+"""Logs in stores that cannot append to an object: lines are buffered, and written as whole objects.
 
-logs/a/host-12.jsonl becomes logs/a/host-12.1f0c55aa-0000.jsonl and, when that is large, …-0001.jsonl
+logs/a/host-12.jsonl becomes logs/a/host-12.1f0c55aa-0000.jsonl and, once that object is large, …-0001.jsonl
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from multiprocessing.util import Finalize
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 20.0
-"""How long lines are kept before they are written: a crash loses those of this time."""
+"""How long lines are buffered before they are written. A crash loses the buffered lines."""
 SEGMENT_BYTES = 1 << 18
-"""Bytes of an object to which nothing more is added: each writing of lines writes their object anew."""
+"""Size from which on a new object is started, because each flush writes the whole object again."""
 
 
 @dataclass
 class _Segment:
-    """The object that the lines of a log go to, and what it holds."""
+    """The object to which the lines of a log are written, and its content."""
 
     number: int = 0
     body: bytearray = field(default_factory=bytearray)
@@ -35,7 +35,7 @@ class ObjectLogs:
     """The logs that this process writes to one store.
 
     Args:
-        put: writes an object.
+        put: function that writes an object.
     """
 
     def __init__(self, put: Callable[[str, bytes], None]) -> None:
@@ -44,18 +44,18 @@ class ObjectLogs:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._name = uuid.uuid4().hex[:8]  # process ids come again
+        self._name = uuid.uuid4().hex[:8]  # unlike a process id, it is never reused
         self._lock = threading.Lock()
         self._segments: dict[str, _Segment] = {}
         self._flushed = float("-inf")
 
     def append(self, key: str, body: bytes) -> None:
-        """Add bytes to a log; they are written with the next ones, or when the process ends."""
+        """Append bytes to a log. They are written together with later bytes, or when the process ends."""
         if self._process != os.getpid():
-            self._begin()  # what the parent has kept is the parent's to write
+            self._begin()  # the parent writes what it has buffered itself
         with self._lock:
             if not self._segments:
-                # unlike atexit, it also runs at the end of processes that multiprocessing starts
+                # unlike atexit, this also runs at the end of processes that multiprocessing starts
                 Finalize(None, self._end, exitpriority=0)
             self._segments.setdefault(key, _Segment()).body += body
             if time.monotonic() - self._flushed < FLUSH_SECONDS:
@@ -63,7 +63,7 @@ class ObjectLogs:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is kept."""
+        """Write the buffered bytes."""
         if self._process != os.getpid():
             return
         with self._lock:

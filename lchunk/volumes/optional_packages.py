@@ -1,4 +1,4 @@
-"""Packages that are installed only where they are needed."""
+"""Packages that are only installed with an extra of lchunk."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def precomputed_extra(purpose: str) -> Iterator[None]:
-    """Say what to install where a package of the extra `precomputed` is absent.
+    """Explain in the error which extra to install if a package of the extra `precomputed` is missing.
 
     Args:
-        purpose: what it is needed for: "read crackle".
+        purpose: what the package is needed for, such as "read crackle".
 
     Raises:
-        ImportError: it is absent.
+        ImportError: the package is not installed.
     """
     try:
         yield

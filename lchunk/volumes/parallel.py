@@ -1,4 +1,4 @@
-"""Calls that wait for a server, several at one time."""
+"""Calls that wait for a server, several in parallel."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Answer = TypeVar("Answer")
 def parallel(
     call: Callable[[Item], Answer], items: Iterable[Item], threads: int, name: str = "files"
 ) -> Iterator[Answer]:
-    """The answers of calls, in the order of their items; few items are taken before they are needed.
+    """Call a function for each item, and yield the results in the order of the items.
 
-    The calls may use this function themselves, with another name: threads that wait for others of their own pool could
-    wait forever.
+    Only a few items are taken before their results are needed. The function may itself use `parallel`, but with another
+    `name`: threads that wait for threads of their own pool could wait forever.
 
     >>> list(parallel(abs, [-3, 2, -1], threads=2))
     [3, 2, 1]
 
     Args:
-        call: waits for something outside this process.
-        items: one for each call.
-        threads: calls at one time; 1 makes them here, one after the other.
-        name: of the pool of threads.
+        call: the function, which waits for something outside this process.
+        items: the argument of each call.
+        threads: how many calls run in parallel; with 1, the calls run in this thread.
+        name: name of the thread pool.
     """
     if threads <= 1:
         yield from map(call, items)
@@ -48,5 +48,5 @@ def parallel(
 
 @functools.cache
 def pool(process: int, threads: int, name: str) -> ThreadPoolExecutor:
-    """The threads of a process; a forked process has none of its parent's."""
+    """The thread pool of a process. A forked process does not inherit the threads of its parent."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"lchunk-{name}")

@@ -1,4 +1,4 @@
-"""A file or a folder in a store: readers of chunked formats are given one, whatever the store is."""
+"""A file or a folder in a store, so that readers of chunked formats work with every store."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from lchunk.volumes.store import Store, open_store, split_url
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 REMEMBERED_SECONDS = 10.0
-"""How long the stamps and documents of stores that are no disk are remembered: each look is a request."""
+"""How long stamps and documents are cached if the store is not on a disk, where each look is a request."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A key of a store, with the few operations of a path that every store has.
+    """A key in a store, with those operations of a path that every store supports.
 
     >>> str(on_disk(Path("/data/a.zarr")) / "0" / "zarr.json")
     '/data/a.zarr/0/zarr.json'
 
     Args:
-        store: where it is.
-        key: of the object, or of the folder; empty for the store itself.
+        store: the store.
+        key: key of the object or of the folder; empty for the store itself.
     """
 
     store: Store
@@ -44,35 +44,35 @@ class Place:
 
     @property
     def parent(self) -> Place:
-        """The folder that it is in; the store itself is its own."""
+        """The folder that contains it; the parent of the store is the store itself."""
         return Place(self.store, self.key.rpartition("/")[0])
 
     @property
     def path(self) -> Path | None:
-        """Its path on the disk; None where the store is none."""
+        """Its path on the disk; None if the store is not on a disk."""
         return self.store.path(self.key)
 
     def stamp(self) -> Stamp | None:
-        """Size and time of an object; None where there is none. In a bucket it may be some seconds old."""
+        """Size and time of the object; None if it does not exist. In a bucket, the answer may be some seconds old."""
         return _stamp(self) if self.path is not None else _remembered_stamp(self, tick())
 
     def exists(self) -> bool:
-        """Whether there is an object."""
+        """Whether the object exists."""
         return self.stamp() is not None
 
     def body(self) -> bytes | None:
-        """Bytes of an object; None where there is none."""
+        """Bytes of the object; None if it does not exist."""
         try:
             return self.store.get(self.key)
         except _ABSENT:
             return None
 
     def document(self) -> bytes | None:
-        """Bytes of a small object, as `body`. In a bucket they may be some seconds old."""
+        """Like `body`, for small objects. In a bucket, the bytes may be some seconds old."""
         return self.body() if self.path is not None else _remembered_body(self, tick())
 
     def folders(self) -> tuple[str, ...]:
-        """Names of the folders directly in this one; none where the store cannot say, as a web server."""
+        """Names of the folders directly in this one; empty if the store cannot list them, such as a web server."""
         try:
             return self.store.folders(self.key)
         except io.UnsupportedOperation:
@@ -80,10 +80,10 @@ class Place:
 
 
 def place_of(url: str) -> Place:
-    """The place of a URL of a bucket or a web server.
+    """The place that a URL of a bucket or a web server names.
 
     Raises:
-        ValueError: the URL names no bucket or host, or more than a place in it.
+        ValueError: the URL does not name a bucket or a host, or has more parts than a path in it.
     """
     top, key = split_url(url)
     return Place(open_store(top), key)

@@ -1,11 +1,11 @@
-"""A Neuroglancer precomputed volume that lchunk writes: for Neuroglancer, cloud-volume, igneous and tensorstore.
+"""Precomputed volumes that lchunk writes, for Neuroglancer, cloud-volume, igneous and tensorstore.
 
-<folder>/info                                       its scales, and its recipe
+<folder>/info                                       the scales and the recipe
 <folder>/<x_y_z>/<x0-x1_y0-y1_z0-z1>                a chunk of a scale; the folder is named after the voxel size
 <folder>/index/c/<z>/<y>/<x>.json                   checksums of the files that are made together; written last
 
 The format: https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/volume.md. Files are written
-as they are: on a disk, names that end in `.gz` are known to cloud-volume alone.
+without compression, because on a disk only cloud-volume finds files whose names end in `.gz`.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from lchunk.volumes.volume import VoxelSize
 VOLUME = "neuroglancer_multiscale_volume"
 LABELS = "compressed_segmentation"
 BLOCK = (8, 8, 8)
-"""Sides of the blocks in which labels are packed."""
+"""Shape of the blocks in which labels are compressed."""
 MOST_VOXELS = 6_000_000
-"""Voxels of a chunk of labels: its tables must begin within 2^24 words, and a voxel takes 2.5 words at most."""
+"""Most voxels in a chunk of labels: its tables must begin within 2^24 words, and a voxel takes at most 2.5 words."""
 
 
 @dataclass(frozen=True)
 class ExportedScale:
-    """One scale.
+    """One scale of a volume.
 
     Args:
-        grid: boxes of voxels whose files are written together; those of all scales have the same extent.
+        grid: boxes of voxels whose files are written together; at each scale, a box covers the same space.
         voxel_size: nanometres zyx.
-        chunk_shape: voxels of a file, zyx; divides that of the grid.
+        chunk_shape: voxels per file, zyx; divides the chunk shape of the grid.
     """
 
     grid: Grid
@@ -52,16 +52,16 @@ class ExportedScale:
 
     @property
     def key(self) -> str:
-        """Its folder."""
+        """The name of its folder."""
         return "_".join(map(str, self.resolution))
 
     @property
     def resolution(self) -> list[float]:
-        """The voxel size xyz; whole numbers as such."""
+        """The voxel size xyz, with whole numbers as integers."""
         return [int(size) if size == int(size) else size for size in self.voxel_size[::-1]]
 
     def info(self, labels: bool) -> dict[str, Any]:
-        """What `info` says of it."""
+        """Its entry in `info`."""
         bounds = self.grid.bounds
         packing = {"compressed_segmentation_block_size": list(BLOCK)} if labels else {}
         return {
@@ -76,16 +76,16 @@ class ExportedScale:
 
 @dataclass(frozen=True)
 class ExportedVolume:
-    """A volume and its scales, the finest first.
+    """A volume and its scales.
 
     Args:
-        store: where the folder is.
+        store: the store of the folder.
         path: the folder.
-        scales: one or more.
-        dtype: of a voxel; uint64 for labels.
-        channels: 0 for (z, y, x), else the length of the first axis.
-        labels: whether voxels are names of objects.
-        source: the folder of the layer that it is made of, whose meshes it links.
+        scales: one or more scales, finest first.
+        dtype: type of a voxel; uint64 for labels.
+        channels: 0 for (z, y, x), otherwise the length of the first axis.
+        labels: whether voxels are labels.
+        source: folder of the layer from which it is made; the volume links the meshes in it.
     """
 
     store: Store
@@ -124,32 +124,32 @@ class ExportedVolume:
 
     @property
     def _mesh(self) -> str:
-        """The folder of the meshes, from this one."""
+        """The folder of the meshes, relative to this volume."""
         return posixpath.relpath(f"{self.source}/mesh", self.path)
 
     @property
     def _has_mesh(self) -> bool:
-        # Neuroglancer shows no volume whose info names meshes that are not there
+        # Neuroglancer does not show a volume if its info names meshes that do not exist
         return self.labels and self.store.exists(f"{self.source}/mesh/info")
 
     @property
     def lacks_mesh(self) -> bool:
-        """Whether there are meshes that the info does not name, as they were made after it."""
+        """Whether meshes exist that the info does not name, because they were made later."""
         info = read_json(self.store, f"{self.path}/info") if self._has_mesh else None
         return info is not None and "mesh" not in info
 
     def link_mesh(self) -> None:
-        """Name meshes that were made after the info."""
+        """Add meshes that were made later to the info."""
         if self.lacks_mesh:
             info = read_json(self.store, f"{self.path}/info") or {}
             self.store.put(f"{self.path}/info", encode_json(info | {"mesh": self._mesh}))
 
     def write(self, bbox: Bbox, content: list[npt.NDArray[Any]]) -> None:
-        """Write the files of a box at each scale, and last their checksums.
+        """Write the files of a box at each scale, and finally their checksums.
 
         Args:
             bbox: a box of the finest scale's grid.
-            content: (z, y, x) or (channel, z, y, x) voxels of the box, of each scale.
+            content: for each scale, the (z, y, x) or (channel, z, y, x) voxels of the box.
         """
         index = self.grid.index_of(bbox)
         written = {}
@@ -160,7 +160,7 @@ class ExportedVolume:
         self.store.put(self.keys(index)[0], encode_document({"checksums": written}))
 
     def _files(self, scale: ExportedScale, box: Bbox, voxels: npt.NDArray[Any]) -> Iterator[tuple[str, bytes]]:
-        """Names and bytes of the chunks of a box, one after the other."""
+        """Name and bytes of each chunk of a box."""
         encode = encode_labels if self.labels else encode_raw
         chunks = Grid(box, scale.chunk_shape)
         for place in chunks:
@@ -170,7 +170,7 @@ class ExportedVolume:
 
 
 def encode_raw(voxels: npt.NDArray[Any]) -> bytes:
-    """Bytes of a chunk, x fastest, little endian.
+    """Encode a chunk as raw bytes, x fastest, little endian.
 
     >>> encode_raw(np.arange(4, dtype=np.uint8).reshape(1, 2, 2))
     b'\\x00\\x01\\x02\\x03'
@@ -179,20 +179,20 @@ def encode_raw(voxels: npt.NDArray[Any]) -> bytes:
 
 
 def encode_labels(voxels: npt.NDArray[np.uint64]) -> bytes:
-    """Bytes of a chunk of labels as `compressed_segmentation`.
+    """Encode a chunk of labels as `compressed_segmentation`.
 
     Raises:
-        ImportError: the package that packs them is not installed.
+        ImportError: the package `compressed_segmentation` is not installed.
     """
     packed: bytes = require_packing().compress(np.ascontiguousarray(voxels).T, block_size=BLOCK, order="F")
     return packed
 
 
 def require_packing() -> Any:
-    """The package that packs labels.
+    """The package that encodes labels.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: the package is not installed.
     """
     with precomputed_extra("write labels"):
         import compressed_segmentation  # noqa: PLC0415 - optional
@@ -201,11 +201,11 @@ def require_packing() -> Any:
 
 
 def read_checksums(store: Store, key: str) -> dict[str, int]:
-    """The checksum of each file that was written together, by its name in the volume's folder.
+    """Read the checksums of the files of a box, by their names in the volume's folder.
 
     Raises:
-        FileNotFoundError: there is no such list.
-        ValueError: it is damaged.
+        FileNotFoundError: the file of checksums does not exist.
+        ValueError: the file of checksums is damaged.
     """
     document: Any = decode_document(store.get(key))
     found: dict[str, int] = document["checksums"]

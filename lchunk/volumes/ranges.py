@@ -1,4 +1,4 @@
-"""Several ranges of one object, in few requests."""
+"""Read several ranges of one object with few requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lchunk.volumes.parallel import parallel
 
 Range = tuple[int, int]
-"""First byte, and the byte after the last."""
+"""First byte, and the byte after the last one."""
 
 
 @dataclass
@@ -17,8 +17,8 @@ class Span:
 
     Args:
         start: first byte.
-        stop: byte after the last.
-        places: of its ranges among all.
+        stop: byte after the last one.
+        places: indices of its ranges in the list of all ranges.
     """
 
     start: int
@@ -27,15 +27,15 @@ class Span:
 
 
 def spans(ranges: Sequence[Range], *, close: int, most: int) -> list[Span]:
-    """Ranges in the order of the object, those together that lie close.
+    """Sort ranges by their start, and group those that are close to each other.
 
     >>> [(span.start, span.stop, span.places) for span in spans([(90, 99), (0, 10), (12, 20)], close=5, most=1000)]
     [(0, 20, [1, 2]), (90, 99, [0])]
 
     Args:
         ranges: in any order; they may overlap.
-        close: bytes between two ranges that cost less to read than another request does.
-        most: bytes of a span to which no other range is added.
+        close: largest number of bytes between two ranges of a group.
+        most: number of bytes of a span from which on no other range is added.
     """
     found: list[Span] = []
     for place in sorted(range(len(ranges)), key=lambda place: ranges[place]):
@@ -50,14 +50,14 @@ def spans(ranges: Sequence[Range], *, close: int, most: int) -> list[Span]:
 def read_ranges(
     ranges: Sequence[Range], get: Callable[[int, int], bytes], *, close: int, most: int, threads: int = 1
 ) -> list[memoryview]:
-    """The bytes of ranges, in their order; shorter where the object ends before.
+    """The bytes of each range, in the order of `ranges`; shorter if the object ends before the range does.
 
     Args:
         ranges: in any order; they may overlap.
-        get: bytes from one place to another.
-        close: as `spans` takes it.
-        most: as `spans` takes it.
-        threads: spans that are read at one time.
+        get: returns the bytes from a start to a stop.
+        close: see `spans`.
+        most: see `spans`.
+        threads: how many spans are read in parallel.
     """
     together = spans(ranges, close=close, most=most)
     bodies = parallel(lambda span: get(span.start, span.stop), together, min(threads, len(together)), "ranges")

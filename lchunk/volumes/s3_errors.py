@@ -1,4 +1,4 @@
-"""Errors of S3 in one line, with what to do."""
+"""Errors of S3 as messages in one line that say what to do."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 from lchunk.volumes.aws_errors import ABSENT_CREDENTIALS, CREDENTIALS, REFUSED, error_code, known_as
 from lchunk.volumes.bucket_store import BucketError
 
-ENDPOINT = "check the network, and [Store] s3_endpoint or AWS_ENDPOINT_URL_S3 where one is set"
+ENDPOINT = "check the network, and [Store] s3_endpoint or AWS_ENDPOINT_URL_S3 if one is set"
 LOST = ("ConnectionError", "HTTPClientError", "IncompleteReadError", "ResponseStreamingError")
-"""Exceptions of requests that got no answer, or a part of one."""
+"""Exceptions of requests that got no answer or only a part of one."""
 BUSY = (
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout",
     "RequestTimeoutException", "InternalError", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict",
 )  # fmt: skip
-"""Codes of answers that ask to come again."""
+"""Error codes after which the request is repeated."""
 ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307")
-"""Codes of answers that are about the region."""
+"""Error codes for a wrong region."""
 
 
 def plain_error(error: Exception, url: str, bucket: str) -> Exception:
-    """Python's own error in place of one of botocore.
+    """Convert an error of botocore to one of Python's own exceptions.
 
     Args:
-        error: what was raised.
-        url: of the object, or of what was listed.
-        bucket: its URL.
+        error: the exception that was raised.
+        url: URL of the object, or of the folder that was listed.
+        bucket: URL of the bucket.
     """
     answer: Any = getattr(error, "response", None) or {}
     known = known_as(error, ABSENT_CREDENTIALS)
@@ -35,7 +35,7 @@ def plain_error(error: Exception, url: str, bucket: str) -> Exception:
     if known_as(error, dict.fromkeys(LOST, (ConnectionError, ""))) is not None:
         return ConnectionError(f"the server of {bucket} must answer, got none: {error}; {ENDPOINT}")
     if not answer:
-        return BucketError(f"a request to {bucket} must be one that S3 takes, got: {error}; correct the URL or [Store]")
+        return BucketError(f"S3 must accept a request to {bucket}, got: {error}; correct the URL or [Store]")
     return _of_answer(answer, error_code(error), url, bucket)
 
 
@@ -50,18 +50,17 @@ def _of_answer(answer: Any, code: str, url: str, bucket: str) -> Exception:
         return ConnectionError(f"the server of {bucket} must answer, got {got}; run again when it does")
     if code in ELSEWHERE or status in (301, 307):
         return BucketError(
-            f"the region of {bucket} must be the one where it is, got {got}; set [Store] s3_region, or "
-            "AWS_DEFAULT_REGION"
+            f"the region in use must be the region of {bucket}, got {got}; set [Store] s3_region, or AWS_DEFAULT_REGION"
         )
     return _refused(status, code, url, got)
 
 
 def _refused(status: int, code: str, url: str, got: str) -> Exception:
     if code == "InvalidObjectState":
-        return OSError(f"{url} must be in a storage class that is read at once, got {got}; restore it first")
+        return OSError(f"{url} must be in a storage class that can be read immediately, got {got}; restore it first")
     if code in REFUSED or status in (401, 403):
         return PermissionError(
             f"these credentials of AWS must be allowed to use {url}, got {got}; {CREDENTIALS} (without the permission "
-            "to list a bucket, S3 answers so for absent objects too)"
+            "to list a bucket, S3 also refuses objects that do not exist)"
         )
-    return OSError(f"S3 must take a request to {url}, got {got}; correct the URL or [Store]")
+    return OSError(f"S3 must accept a request to {url}, got {got}; correct the URL or [Store]")

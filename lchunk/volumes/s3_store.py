@@ -1,4 +1,4 @@
-"""A bucket of S3, or of a server that speaks its language (`[Store] s3_endpoint`, `AWS_ENDPOINT_URL_S3`).
+"""A bucket of S3, or of a server with the S3 API (`[Store] s3_endpoint`, `AWS_ENDPOINT_URL_S3`).
 
 Conditional writes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
@@ -27,19 +27,19 @@ from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 
 PART_BYTES = 1 << 24
-"""Of an upload in parts; objects of two or more are uploaded so. S3 takes 10,000 parts."""
+"""Size of a part. Objects of two or more parts are uploaded in parts. S3 accepts 10,000 parts per object."""
 PAGE = 1000
-"""Objects of a listing that S3 gives at one time."""
+"""Most objects that S3 lists per request."""
 WRITER = "lchunk-writer"
-"""Name of the metadata by which a writer knows its own object, when the answer to its request was lost."""
+"""Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 
 
 class S3Bucket:
-    """The requests of one bucket; see `Bucket`.
+    """The requests to one bucket; see `Bucket`.
 
     Args:
-        name: of the bucket.
-        settings: of the service.
+        name: name of the bucket.
+        settings: settings of the service.
     """
 
     def __init__(self, name: str, settings: StoreSettings) -> None:
@@ -61,7 +61,7 @@ class S3Bucket:
             found: bytes = self._ask(read, name, **part)
         except ClientError as error:
             if error_code(error) == "InvalidRange":
-                return b""  # the object ends before
+                return b""  # the object ends before `start`
             raise self._plain(error, name) from error
         return found
 
@@ -80,14 +80,14 @@ class S3Bucket:
         except ClientError as error:
             lost = error_code(error) in ("PreconditionFailed", "NoSuchUpload", "412")
             if lost and self._written_by(name) == writer:
-                return True  # by an attempt whose answer was lost
+                return True  # an earlier attempt wrote it, but its answer was lost
             if error_code(error) in ("PreconditionFailed", "412") and condition:
                 return False
             raise self._plain(error, name) from error
         return True
 
     def _put_parts(self, name: str, view: memoryview, more: dict[str, Any], condition: dict[str, Any]) -> None:
-        """Upload in parts, which become an object in the last request."""
+        """Upload in parts; the last request turns them into an object."""
         upload = self._ask(self._client.create_multipart_upload, name, **more)["UploadId"]
 
         def part(start: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class S3Bucket:
             answer = self._ask(self._client.head_object, name)
         except ClientError as error:
             if error_code(error) == "404":
-                _require_bucket(os.getpid(), self)  # an answer without a body says not which of the two is absent
+                _require_bucket(os.getpid(), self)  # the answer has no body to tell the two cases apart
             raise self._plain(error, name) from error
         modified = round(answer["LastModified"].timestamp()) * 1_000_000_000
         return Stamp(int(answer["ContentLength"]), modified, str(answer["ETag"]))
@@ -146,7 +146,7 @@ class S3Bucket:
                 answer = self._ask(self._client.list_multipart_uploads, "", Prefix=prefix, **more)
             except ClientError as error:
                 if error_code(error) in ("AccessDenied", "NotImplemented"):
-                    return  # a rule of the bucket removes them, or nothing does
+                    return  # only a lifecycle rule of the bucket can remove them
                 raise self._plain(error, prefix) from error
             for upload in answer.get("Uploads", []):
                 if upload["Initiated"].timestamp() < before:
@@ -162,10 +162,10 @@ class S3Bucket:
             return _client_of(os.getpid(), self.settings, self.url in self.settings.anonymous)
 
     def _ask(self, call: Callable[..., Any], name: str, **arguments: Any) -> Any:
-        """Make a request of an object, or of the bucket where the name is empty.
+        """Make a request for an object, or for the bucket if the name is empty.
 
         Raises:
-            ClientError: S3 has refused it for good.
+            ClientError: S3 refused the request, and would refuse it again.
         """
         key = {"Key": name} if name else {}
 
@@ -193,7 +193,7 @@ class S3Bucket:
 
 @functools.lru_cache(maxsize=64)
 def _require_bucket(process: int, bucket: S3Bucket) -> None:
-    """Raise where there is no such bucket; asked once, as long as there is one."""
+    """Raise an error if the bucket does not exist. Once it was found, no further request is made."""
     try:
         bucket._ask(bucket._client.head_bucket, "")
     except ClientError as error:
@@ -205,16 +205,16 @@ def _require_bucket(process: int, bucket: S3Bucket) -> None:
 
 @functools.lru_cache(maxsize=16)
 def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
-    """The client of a process: one that a fork has inherited shares its parent's connections."""
+    """The client of a process. A client inherited by a fork would share the connections of its parent."""
     endpoint = settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     config = Config(
         connect_timeout=settings.connect_seconds,
         read_timeout=settings.read_seconds,
         max_pool_connections=settings.connections,
         retries={"total_max_attempts": 1, "mode": "standard"},
-        # a server of one's own has no name for each bucket
+        # servers other than AWS have no host name per bucket
         s3={"addressing_style": "path" if endpoint else "auto"},
-        # other servers do not know the checksums that S3 has added
+        # servers other than AWS may not support the checksums that S3 has added
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent="lchunk",
@@ -225,7 +225,7 @@ def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
 
 
 def _range_header(start: int, stop: int | None) -> str:
-    """The range of a request.
+    """The Range header of a request.
 
     >>> _range_header(0, 10), _range_header(5, None), _range_header(-4, None)
     ('bytes=0-9', 'bytes=5-', 'bytes=-4')

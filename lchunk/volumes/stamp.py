@@ -1,4 +1,4 @@
-"""By what a change of an object shows without reading it."""
+"""Detect a change of an object without reading it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a store says of an object: two stamps that differ are of two contents.
+    """Size, time and version of an object. If two stamps differ, the object was written in between.
 
     Args:
-        size: bytes.
-        modified: nanoseconds since 1970 of the last write; a bucket counts whole seconds.
-        version: the name that a bucket gives to this content (its ETag or generation); empty on a disk.
+        size: number of bytes.
+        modified: time of the last write, in nanoseconds since 1970; buckets round it to whole seconds.
+        version: the bucket's name for this content (ETag or generation); empty on a disk.
     """
 
     size: int

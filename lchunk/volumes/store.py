@@ -1,4 +1,4 @@
-"""A store of objects under a URL: the one place where a disk or a bucket is plugged in."""
+"""A store of objects under a URL. Stores on disks, in buckets and on web servers share this interface."""
 
 from __future__ import annotations
 
@@ -19,90 +19,90 @@ __all__ = ["PARTIAL", "FileStore", "Store", "StoreSettings", "configure", "open_
 
 
 class Store(Protocol):
-    """Objects by key (`folder/name`). A put is one atomic step: readers see the old object or the new one."""
+    """Objects by key (`folder/name`). A put is atomic: readers see either the old object or the new one."""
 
     url: str
     connections: int
-    """Requests that are worth making at one time; 1 on a disk."""
+    """How many requests to make in parallel; 1 on a disk."""
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Bytes `[start, stop)` of an object; a negative start counts from its end.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: the object does not exist.
         """
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
-        """Several ranges of an object, in few requests, in the order in which they were asked for.
+        """Several ranges of an object, read with few requests and returned in the order of `ranges`.
 
-        A range that goes beyond the end is cut short.
+        A range that extends beyond the end is shortened.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: the object does not exist.
         """
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
-        """Write a whole object. When `durable`, it survives a power cut once this returns."""
+        """Write a whole object. If `durable`, the object survives a power cut after this returns."""
 
     def create(self, key: str, body: bytes | memoryview) -> bool:
-        """Write a whole object unless there is one: of several writers at one time exactly one succeeds.
+        """Write a whole object unless it exists. If several writers try at the same time, exactly one succeeds.
 
         Returns:
-            Whether this call wrote the object; if not, read what the other writer wrote.
+            Whether this call wrote the object; if False, read what the other writer wrote.
         """
 
     def append(self, key: str, body: bytes) -> None:
-        """Add bytes to a log that one process writes. A crash may lose them.
+        """Append bytes to a log that only one process writes. A crash may lose them.
 
-        On a disk they go to the end of the file `key`. In a bucket they are kept for some seconds, and written into
-        objects beside `key` with the same suffix: whoever reads logs lists their folder.
+        On a disk, the bytes are appended to the file `key`. In a bucket, they are buffered for some seconds and then
+        written to objects with the same suffix, next to `key`. To read a log, list its folder.
         """
 
     def flush(self) -> None:
-        """Write what `append` has kept."""
+        """Write the bytes that `append` has buffered."""
 
     def size(self, key: str) -> int:
-        """Bytes of an object.
+        """Size of an object in bytes.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: the object does not exist.
         """
 
     def stamp(self, key: str) -> Stamp:
-        """By what a change of an object shows, without reading it.
+        """Size, time and version of an object, which differ after a change. The object is not read.
 
         Raises:
-            FileNotFoundError: there is no such object.
+            FileNotFoundError: the object does not exist.
         """
 
     def exists(self, key: str) -> bool:
-        """Whether the object exists and is not empty: a crashed disk leaves files without bytes."""
+        """Whether the object exists and is not empty. A disk may leave empty files after a crash."""
 
     def remove(self, key: str) -> None:
         """Remove an object. Removing an object that does not exist is not an error."""
 
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
-        """Keys of all objects in the folder `prefix` and below, in no order; those of empty objects if `empty`."""
+        """Keys of all objects in the folder `prefix` and below, in any order; those of empty objects only if `empty`."""
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Names of the folders directly in the folder `prefix`, sorted."""
 
     def path(self, key: str) -> Path | None:
-        """The file of an object, for libraries that read nothing else; None where the store is no disk."""
+        """The file of an object, for libraries that only read files; None if the store is not on a disk."""
 
     def sweep(self, prefix: str, older_than: float) -> None:
-        """Remove what killed writers left under `prefix` more than `older_than` seconds ago."""
+        """Remove the files that killed writers left under `prefix` more than `older_than` seconds ago."""
 
 
 SCHEMES = ("s3", "gs", "https", "http")
-"""Of stores that are no disk."""
+"""Schemes of stores that are not on a disk."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 _settings = StoreSettings()
 
 
 def configure(settings: StoreSettings) -> None:
-    """Set how the stores are talked to that are opened from now on, in this process and those that it forks."""
+    """Set the settings of all stores that this process, and the processes that it forks, open from now on."""
     global _settings  # noqa: PLW0603 - the settings are those of the process
     if settings != _settings:
         _settings = settings
@@ -110,7 +110,7 @@ def configure(settings: StoreSettings) -> None:
 
 
 def scheme_of(url: str) -> str:
-    """The scheme of a URL in small letters; empty for a path.
+    """The scheme of a URL in lower case; empty for a path.
 
     >>> scheme_of("S3://bucket/a"), scheme_of("/data/a"), scheme_of("file:///data")
     ('s3', '', 'file')
@@ -124,7 +124,7 @@ def open_store(url: str) -> Store:
     """The store of a folder URL: a path, `file://…`, `s3://bucket/folder`, `gs://bucket/folder` or `https://…`.
 
     Raises:
-        ValueError: the URL has another scheme, or names no bucket or host.
+        ValueError: the URL has another scheme, or does not name a bucket or a host.
     """
     scheme = scheme_of(url)
     if scheme == "file" and urlsplit(url).netloc not in ("", "localhost"):
@@ -140,18 +140,18 @@ def open_store(url: str) -> Store:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """The URL of the bucket or the server of a URL, and what follows.
+    """Split a URL into the URL of its bucket or server, and the path that follows.
 
     >>> split_url("s3://bucket/some/folder/")
     ('s3://bucket', 'some/folder')
 
     Raises:
-        ValueError: the URL names no bucket or host, or more than a place in it.
+        ValueError: the URL does not name a bucket or a host, or has more parts than a path in it.
     """
     scheme = scheme_of(url)
     host, _, folder = url.partition("://")[2].partition("/")
     if not (_BUCKET if scheme in ("s3", "gs") else _HOST).fullmatch(host):
-        shown = host.rpartition("@")[2]  # what stands before may be a password
+        shown = host.rpartition("@")[2]  # the part before @ may contain a password
         raise ValueError(f"a URL must name a bucket or a host alone, got {shown!r} in {scheme}://…; correct it")
     if "?" in folder and scheme in ("https", "http"):
         raise ValueError(f"a URL must have no query, got one of {scheme}://{host}; give the folder itself")
@@ -159,7 +159,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def _bucket(scheme: str, host: str) -> Bucket:
-    # each client is loaded where a URL of its kind is opened
+    # the package of a service is imported when a URL of this service is opened
     if scheme == "s3":
         from lchunk.volumes.s3_store import S3Bucket  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""How buckets and servers are talked to: what no URL says."""
+"""Settings of buckets and servers that are not part of a URL."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """The values of `[Store]`; see there.
+    """The values of the section `[Store]` of a cfg.
 
     Args:
-        s3_endpoint: address of a server that speaks S3's language; empty for AWS.
-        s3_region: of the buckets; empty for what the AWS configuration says.
-        s3_profile: of the AWS configuration; empty for the usual search for credentials.
-        s3_storage_class: of what is written; empty for the bucket's.
-        gcs_endpoint: address of a server that speaks GCS's language; empty for Google.
-        gcs_project: that pays for requests to the buckets of `requester_pays`.
-        anonymous: buckets, as `s3://name`, that are asked without credentials.
-        requester_pays: buckets whose requests are paid for by who asks.
-        connections: requests of a process at one time.
-        connect_seconds: how long a connection may take.
-        read_seconds: how long a server may be silent.
-        patience_seconds: how long a request is made again while the server fails.
+        s3_endpoint: address of a server with the S3 API; empty for AWS.
+        s3_region: region of the buckets; empty for the region of the AWS configuration.
+        s3_profile: profile of the AWS configuration; empty for boto3's usual search for credentials.
+        s3_storage_class: storage class of objects that are written; empty for the bucket's default.
+        gcs_endpoint: address of a server with the GCS API; empty for Google.
+        gcs_project: project that pays for requests to the buckets of `requester_pays`.
+        anonymous: buckets that are accessed without credentials, each as `s3://name`.
+        requester_pays: buckets whose requests are paid for by the requester.
+        connections: how many requests a process makes in parallel.
+        connect_seconds: timeout for a connection.
+        read_seconds: timeout for a response.
+        patience_seconds: how long a request is repeated while the server fails.
     """
 
     s3_endpoint: str = ""

@@ -1,4 +1,4 @@
-"""Bytes in memory as a file, without a copy of them."""
+"""Bytes in memory as a file, without a copy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 
 class ViewFile(io.RawIOBase):
-    """A file to read: `io.BytesIO` would copy the bytes of a view.
+    """A readable file over a memoryview. `io.BytesIO` would copy the bytes.
 
     >>> ViewFile(memoryview(b"0123456789")[2:]).read(3)
     b'234'
 
     Args:
-        view: of bytes.
+        view: a view of bytes.
     """
 
     def __init__(self, view: memoryview) -> None:
@@ -22,11 +22,11 @@ class ViewFile(io.RawIOBase):
         self.place = 0
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Whether the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """It can be read again, when a request must be repeated."""
+        """Whether the file can be read again, which is needed when a request is repeated."""
         return True
 
     def readinto(self, buffer: Any) -> int:
@@ -37,11 +37,11 @@ class ViewFile(io.RawIOBase):
         return len(part)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a byte."""
+        """Set the position, and return it."""
         before = {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: len(self.view)}[whence]
         self.place = before + offset
         return self.place
 
     def tell(self) -> int:
-        """The byte that is read next."""
+        """The position of the next byte to read."""
         return self.place

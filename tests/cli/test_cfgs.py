@@ -133,9 +133,9 @@ def test_a_cfg_without_a_dataset_leaves_the_dataset_of_the_folder(
         ("root = a\n", r"must be a cfg of \[sections\]"),
         (
             "[Dataset] root = a\n",
-            r"luigi.cfg must be a cfg .*: 'root = a' behind \[Dataset\] in line 1; write it on a l",
+            r"luigi.cfg must be a cfg .*: 'root = a' after \[Dataset\] in line 1; write it on a s",
         ),
-        ("\n[Dataset],\n", r"got: ',' behind \[Dataset\] in line 2"),
+        ("\n[Dataset],\n", r"got: ',' after \[Dataset\] in line 2"),
         ("[Dataset]\nroot = a\n  image = b\n", r"an indented line 'image = b', which belongs to root of \[Dataset\]"),
         (
             '[Dataset]\nroot = "a"\n',

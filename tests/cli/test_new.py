@@ -162,12 +162,12 @@ def test_what_has_no_percentiles_is_refused(tmp_path: Path, words: list[str], ru
         (["--patch", "1.5,12"], "--patch must be three whole numbers z,y,x above 0, got '1.5,12'"),
         (["--patch=-8,8,8"], "--patch must be three whole numbers z,y,x above 0, got '-8,8,8'"),
         (["--patch", "8x8x8"], "--patch must be three whole numbers z,y,x above 0, got '8x8x8'"),
-        (["--model", "net.py"], "--model must be a file, got net.py, which is not there"),
-        (["--model", __file__, "--weights", "net.pt"], "--weights must be a file, got net.pt, which is not there"),
+        (["--model", "net.py"], "--model must be a file, got net.py, which does not exist"),
+        (["--model", __file__, "--weights", "net.pt"], "--weights must be a file, got net.pt, which does not exist"),
         (["--weights", __file__], f"--weights must come with a net, got {__file__} alone"),
         (["--root", ""], "root must be the dataset's folder, got nothing"),
         (["--root", "ftp://mouse"], "a store must be a path, file://…, s3://…, gs://… or https://…, got 'ftp://mouse'"),
-        (["--root", '"out"'], "nor begin with a quote, got '\"out\"'"),
+        (["--root", '"out"'], "no quote at its start, got '\"out\"'"),
     ],
 )
 def test_what_cannot_run_is_written_into_no_cfg(tmp_path: Path, words: list[str], rule: str) -> None:

@@ -39,7 +39,7 @@ def by_lchunk(folder: Path, *words: str) -> Said:
         (["Segmentation", "--Segmentation-threshold=x"], r"got 'x' \(--Segmentation-threshold on the command line\)"),
         (
             ["Ingest", "--Dataset-image", "no.h5:/raw"],
-            r"got no.h5:/raw, which is not.*; .* \(--Dataset-image on the command line\)",
+            r"got no.h5:/raw, which does not.*; .* \(--Dataset-image on the command line\)",
         ),
         (
             ["Ingest", "--Dataset-chunk-shape", "15,16,16"],

@@ -1,4 +1,4 @@
-"""A small dataset to export: an image, labels and affinities, each in several chunk files, at an odd place."""
+"""A small dataset to export: an image, labels and affinities, each with several chunk files and an unusual offset."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ START = (-10, 200, 300)
 SHAPE = (20, 24, 33)
 SIZE = (40.0, 8.0, 4.0)
 ODD = Bbox((-7, 203, 311), (6, 222, 330))
-"""A box whose faces lie within chunks, and within inner chunks."""
+"""A box whose faces are inside chunks and inside inner chunks."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A layer, and its voxels."""
+    """A layer and its voxels."""
 
     layer: Layer
     voxels: npt.NDArray[Any]

@@ -1,4 +1,4 @@
-"""Readers that share no code with lchunk, one for each format."""
+"""A reader for each format; none of them shares code with lchunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 
 class Found(NamedTuple):
-    """What a reader sees: voxels (z, y, x) or (channel, z, y, x), and nanometres zyx where the format has them."""
+    """What a reader returns: voxels (z, y, x) or (channel, z, y, x), and nanometres zyx if the format stores them."""
 
     voxels: npt.NDArray[Any]
     size: Any = None
@@ -45,7 +45,7 @@ def read_nrrd(path: Path) -> Found:
     directions = np.asarray(header["space directions"])[-3:]
     assert np.array_equal(directions, np.diag(np.diag(directions)))
     size = np.diag(directions)[::-1]
-    # a NRRD's origin is the centre of its first voxel
+    # the origin of an NRRD file is the centre of its first voxel
     offset = header["space origin"][::-1] - size / 2
     return Found(np.moveaxis(voxels, -1, 0) if voxels.ndim == 4 else voxels, size, offset)
 
@@ -117,4 +117,4 @@ READERS: dict[str, tuple[str, Callable[[Path], Found]]] = {
     "zarr": ("out.zarr", read_zarr),
     "ome-zarr": ("out.ome.zarr", read_ome_zarr),
 }
-"""By case: the name of the output, and who reads it."""
+"""For each case, the name of the output and its reader."""

@@ -1,4 +1,4 @@
-"""`lchunk export` as a person types it."""
+"""`lchunk export` as a user types it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def made(tmp_path: Path) -> dict[str, Made]:
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command on the dataset in the test's folder; returns what it prints."""
+    """Run the command on the dataset in the test's folder, and return what it prints."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> str:
@@ -53,12 +53,12 @@ def test_a_layer_by_the_cfg_alone(made: dict[str, Made], tmp_path: Path) -> None
 
 def test_what_a_format_does_not_keep_is_said(made: dict[str, Made], export: Run) -> None:
     out = export("image", "sections", "--format", "png", "--mip", "1")
-    line = "png keeps neither voxel size nor offset; to read it at its place with lchunk, write "
+    line = "png stores neither voxel size nor offset; to read the file at its position in lchunk, use "
     url = out.splitlines()[1].removeprefix(line)
     assert url == "sections#voxel_size=40,16,8#offset=-10,100,150"
     volume = open_volume(url)
     assert np.array_equal(volume.read(volume.bounds), made["image/1"].voxels)
-    line = "tiff keeps no offset; to read it at its place with lchunk, write a.tif#offset=-10,200,300"
+    line = "tiff stores no offset; to read the file at its position in lchunk, use a.tif#offset=-10,200,300"
     assert export("image", "a.tif").splitlines()[1] == line
     assert len(export("image", "a.nrrd").splitlines()) == 1
 
@@ -83,15 +83,15 @@ def test_options_reach_the_voxels(made: dict[str, Made], export: Run) -> None:
         ("image a.h5 --mip 2", "mip 2 of layer image in data must exist"),
         ("image a.h5 --box 0-5_0-5_0-5", "--box must hold voxels of image at mip 0"),
         ("image a.h5 --box 0-5", "a bbox must be written z0-z1_y0-y1_x0-x1"),
-        ("image a.h5 --channel 0", "--channel must be left out where a layer has no channels, got 0 for image"),
+        ("image a.h5 --channel 0", "--channel must be left out for a layer without channels, got 0 for image"),
         ("affinities a.h5 --channel 3", "--channel must be in 0 to 2, got 3 for affinities"),
         ("segmentation a.tif", "voxels of tiff must be one of .*, got uint64; give a --dtype"),
         ("segmentation a.tif --dtype uint8", "must fit uint8, got .*; give a wider --dtype, or --relabel"),
         ("image a.csv", "a table of segments must be of labels, got image"),
-        ("segments a.csv --dtype uint8", "--dtype must be left out for a table of segments"),
+        ("segments a.csv --dtype uint8", "a table of segments must be exported without --dtype, got it"),
         ("image a --format tiff-sections --relabel", "--relabel must be given with labels only"),
-        ("image there.npy", "there.npy, which is there already"),
-        ("segments there.csv", "there.csv, which is there already"),
+        ("image there.npy", "there.npy, which already exists"),
+        ("segments there.csv", "there.csv, which already exists"),
     ],
 )  # fmt: skip
 def test_refusals_are_one_line(made: dict[str, Made], export: Run, words: str, message: str) -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_leaves_nothing_and_says_so(
     with pytest.raises(SystemExit) as ended:
         export("image", "a.tif")
     assert ended.value.code == codes.INTERRUPTED
-    assert "nothing was written, and the same command starts anew" in capsys.readouterr().err
+    assert "nothing was written, and the same command starts again" in capsys.readouterr().err
     assert [path.name for path in Path().iterdir()] == ["data"]
 
 

@@ -1,4 +1,4 @@
-"""Each format, read back by a program of its own and by lchunk."""
+"""Exports in each format, read back by an independent program and by lchunk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.exports.readers import READERS
 WITH_CHANNELS = [name for name in READERS if name not in ("png", "tiff-sections")]
 WIDE = [name for name in READERS if name not in ("png", "tiff-sections", "tiff", "ome-tiff")]
 THIN = [Bbox.of((0, 210, 310), shape) for shape in ((1, 9, 3), (4, 1, 9), (3, 4, 1), (1, 1, 1))]
-"""Boxes of one section, row or column: some programs drop axes of length 1."""
+"""Boxes with one section, row or column, because some programs drop axes of length 1."""
 
 
 def target_of(case: str, folder: Path, name: str = "") -> Target:
@@ -31,7 +31,7 @@ def target_of(case: str, folder: Path, name: str = "") -> Target:
 
 
 def check(case: str, made: Made, box: Bbox, folder: Path, **more: Any) -> None:
-    """Export a box, and compare what both readers see with its voxels and its place."""
+    """Export a box, and compare what both readers return with its voxels and its position."""
     source = Source(made.layer, box, more.pop("dtype", made.layer.dtype), **more)
     expected = made.part(box) if source.channel is None else made.part(box)[source.channel]
     target = target_of(case, folder)
@@ -81,7 +81,7 @@ def test_labels_of_64_bits(made: dict[str, Made], tmp_path: Path, case: str) -> 
 @pytest.mark.parametrize("case", READERS)
 def test_labels_in_a_smaller_type(made: dict[str, Made], tmp_path: Path, case: str) -> None:
     dtype = np.dtype("uint16" if case == "png" else "uint32")
-    # Pillow, the reader of sections, has no pictures of uint32
+    # Pillow, which reads the sections here, does not support uint32
     if case == "tiff-sections":
         dtype = np.dtype("uint16")
     check(case, made["segmentation"], ODD, tmp_path, dtype=dtype)
@@ -117,7 +117,7 @@ def test_a_mip_whose_first_voxel_was_rounded_says_where_it_lies(tmp_path: Path) 
     box = Bbox((-4, 101, 302), (1, 104, 310))
     export_volume(Source(odd, box, odd.dtype), target_of("hdf5", tmp_path))
     _, size, offset = READERS["hdf5"][1](tmp_path / "out.h5")
-    # voxel -4 of this mip begins one voxel of 80 nm above the layer's corner, -9 voxels of 40 nm
+    # voxel -4 of this mip starts at -320 nm, the layer's corner is at -360 nm, which is -9 voxels of 40 nm
     assert np.array_equal(offset, [-9 * 40 + 80, 201 * 8 + 16, 300 * 4 + 8])
     assert np.array_equal(size, [80, 16, 4])
 
@@ -129,7 +129,7 @@ def test_datasets_are_those_of_cremi(made: dict[str, Made], tmp_path: Path) -> N
     ]
     names = ["/volumes/raw", "/volumes/labels/neuron_ids", "/volumes/affinities"]
     assert urls == [f"{tmp_path}/a.h5:{name}" for name in names]
-    # all three in one file, each as it was
+    # all three are in one file, with unchanged voxels
     with h5py.File(tmp_path / "a.h5") as file:
         for name, each in zip(names, ("image", "segmentation", "affinities"), strict=True):
             assert np.array_equal(file[name][:], made[each].part(ODD))
@@ -139,14 +139,14 @@ def test_a_dataset_is_replaced_alone(made: dict[str, Made], tmp_path: Path) -> N
     target = parse_target(f"{tmp_path}/a.h5:/x")
     export_volume(Source(made["image"].layer, ODD, np.dtype("uint8")), target)
     export_volume(Source(made["image"].layer, ODD, np.dtype("uint8")), parse_target(f"{tmp_path}/a.h5:/y"))
-    with pytest.raises(FileExistsError, match=r"a\.h5:/x, which is there already"):
+    with pytest.raises(FileExistsError, match=r"a\.h5:/x, which already exists"):
         export_volume(Source(made["segmentation"].layer, ODD, np.dtype("uint64")), target)
     export_volume(Source(made["segmentation"].layer, ODD, np.dtype("uint64")), target, overwrite=True)
     with h5py.File(tmp_path / "a.h5") as file:
         assert np.array_equal(file["x"][:], made["segmentation"].part(ODD))
         assert np.array_equal(file["y"][:], made["image"].part(ODD))
     export_volume(Source(made["image"].layer, ODD, np.dtype("uint8")), parse_target(f"{tmp_path}/a.h5"))
-    with pytest.raises(ValueError, match="must be a dataset, or absent, got a group of raw"):
+    with pytest.raises(ValueError, match="must be a dataset or a new name, got a group of raw"):
         export_volume(Source(made["image"].layer, ODD, np.dtype("uint8")), parse_target(f"{tmp_path}/a.h5:/volumes"))
 
 

@@ -1,4 +1,4 @@
-"""An output is whole or absent, whatever happens while it is written."""
+"""An output is complete or absent, whatever happens while it is written."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_a_folder_that_a_kill_left_between_two_names_is_moved_back(
 
 def test_what_is_there_is_refused_before_and_after_the_work(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
-    with pytest.raises(FileExistsError, match="a, which is there already; remove it, or add --overwrite"):
+    with pytest.raises(FileExistsError, match="a, which already exists; remove it, or add --overwrite"):
         whole_or_nothing(tmp_path / "a", replace=False).__enter__()
     context = whole_or_nothing(tmp_path / "b", replace=False)
     context.__enter__().write_text("mine")
     (tmp_path / "b").write_text("of another program")
-    with pytest.raises(FileExistsError, match="b, which is there already"):
+    with pytest.raises(FileExistsError, match="b, which already exists"):
         context.__exit__(None, None, None)
     assert (tmp_path / "b").read_text() == "of another program"
     assert names_in(tmp_path) == ["a", "b"]
@@ -113,7 +113,7 @@ def test_a_folder_that_was_made_anew_is_locked_anew(tmp_path: Path, monkeypatch:
     lock, swaps = fcntl.flock, []
 
     def swapped(number: int, how: int) -> None:
-        if not swaps:  # between opening and locking, another process ends, and a third begins
+        if not swaps:  # between opening and locking, another process ends and a third one starts
             swaps.append((tmp_path / ".a.partial").rename(tmp_path / "gone"))
             (tmp_path / ".a.partial").mkdir()
         lock(number, how)
@@ -142,7 +142,7 @@ def test_a_kill_leaves_nothing_under_the_name_and_the_next_run_sweeps(
     dies.pieces = 0  # type: ignore[attr-defined]
     child = os.fork()
     if not child:
-        export_volume(Source(image.layer, image.layer.bounds, image.layer.dtype, told=dies), target)
+        export_volume(Source(image.layer, image.layer.bounds, image.layer.dtype, report=dies), target)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert names_in(out) == [f".{target.path.name}.partial"]
@@ -156,7 +156,7 @@ def test_kills_at_random_instants_never_show_half_a_folder(made: dict[str, Made]
     image = made["image"]
     target = parse_target(f"{tmp_path}/out/a.zarr")
     source = Source(image.layer, image.layer.bounds, image.layer.dtype)
-    export_volume(source, target)  # imports, so that kills fall into work
+    export_volume(source, target)  # imports everything, so that kills hit the work itself
     draw = np.random.default_rng(0)
     begin = time.monotonic()
     export_volume(source, target, overwrite=True)

@@ -1,4 +1,4 @@
-"""What cannot be exported is refused before work, with the way out."""
+"""Exports that are not possible are refused before work starts, and the message says what to do."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_output_that_is_there(made: dict[str, Made], tmp_path: Path, out: str
     export_volume(source_of(made["image"]), target)
     before = sorted(path.name for path in tmp_path.iterdir())
     for export in (export_volume, lambda *what: check_volume(*what, overwrite=False, numbered=False)):
-        with pytest.raises(FileExistsError, match=rf"{out}.*, which is there already; remove it, or add --overwrite"):
+        with pytest.raises(FileExistsError, match=rf"{out}.*, which already exists; remove it, or add --overwrite"):
             export(source_of(made["image"]), target)
     export_volume(source_of(made["image"]), target, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
@@ -109,7 +109,7 @@ def test_a_layer_is_never_replaced(tmp_path: Path, name: str) -> None:
 
 def test_an_hdf5_file_that_is_none(made: dict[str, Made], tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_text("no HDF5")
-    with pytest.raises(ValueError, match=r"a\.h5 must be an HDF5 file, or absent"):
+    with pytest.raises(ValueError, match=r"a\.h5 must be an HDF5 file or a new name, got another file"):
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.h5"), overwrite=True)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["volumes/raw/x"] = 1
@@ -120,7 +120,7 @@ def test_an_hdf5_file_that_is_none(made: dict[str, Made], tmp_path: Path) -> Non
 def test_a_group_of_another_zarr_version(made: dict[str, Made], tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"must lie in a group of zarr v2, got one of v3 in .*a\.zarr;"):
+    with pytest.raises(ValueError, match=r"must be inside a zarr v2 group, got one of v3 in .*a\.zarr;"):
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.zarr/raw"))
 
 
@@ -129,7 +129,7 @@ def test_a_volume_is_no_place_for_others_nor_a_group_for_a_volume(
     made: dict[str, Made], tmp_path: Path, suffix: str
 ) -> None:
     export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.{suffix}"))
-    with pytest.raises(ValueError, match=r"must lie in a group.*got an? (array|dataset) in"):
+    with pytest.raises(ValueError, match=r"must be inside a.* group, got an? (array|dataset) in"):
         export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/a.{suffix}/raw"))
     export_volume(source_of(made["image"]), parse_target(f"{tmp_path}/b.{suffix}/raw"))
     with pytest.raises(ValueError, match="which holds other files"):
@@ -168,7 +168,9 @@ def test_more_labels_than_a_format_holds(made: dict[str, Made], monkeypatch: pyt
     assert count == 8
     assert relabelled(source_of(made["segmentation"]), parse_target("a.h5"), None).dtype == "uint32"
     monkeypatch.setattr("lchunk.exports.volumes.limits", lambda dtype: (0, 7))
-    with pytest.raises(ValueError, match=r"voxels of png must hold each label, got 8 labels in .*smaller --box"):
+    with pytest.raises(
+        ValueError, match=r"a type of png must hold the number of labels, got 8 labels in .*smaller --box"
+    ):
         relabelled(source_of(made["segmentation"]), parse_target("a", "png"), None)
 
 

@@ -44,7 +44,7 @@ def expected(labels: np.ndarray, start: Any, size: Any) -> list[dict[str, float]
         (box,) = ndimage.find_objects(here.astype(int))
         centre = np.array(ndimage.center_of_mass(here)) + start
         lows, highs = ([getattr(s, side) + o for s, o in zip(box, start, strict=True)] for side in ("start", "stop"))
-        # a voxel's centre lies half a voxel behind its low corner
+        # a voxel's centre is half a voxel after its low corner
         values = [label, here.sum(), *lows, *highs, *centre, *((centre + 0.5) * size)]
         rows.append(dict(zip(COLUMNS, map(float, values), strict=True)))
     return rows

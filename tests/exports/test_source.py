@@ -1,4 +1,4 @@
-"""Pieces and sections of a box, and how much of it is read at once."""
+"""Pieces and sections of a box, and how much of the box is read at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.exports.readers import READERS
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Bbox]:
-    """Every box that is read of a layer."""
+    """Every box of a layer that is read."""
     boxes: list[Bbox] = []
     read = Layer.read
 
@@ -46,7 +46,7 @@ def test_no_more_than_the_memory_allows_is_read_at_once(
         reads.clear()
         export_volume(Source(image.layer, whole, image.layer.dtype), target, overwrite=True)
         assert max(box.size for box in reads) <= room
-        # and each voxel once
+        # each voxel is read once
         assert sum(box.size for box in reads) == whole.size
         assert len(set(reads)) == len(reads)
         assert np.array_equal(READERS[case][1](target.path).voxels, image.voxels)
@@ -72,20 +72,20 @@ def test_a_piece_is_at_most_a_chunk_and_grows_along_x_first(
     assert image._piece_shape() == (8, 16, 16)
     monkeypatch.setattr(source_module, "MOST_BYTES", 4 * 8 * 16)
     assert image._piece_shape() == (4, 8, 16)
-    # a wider type, or channels, of what is read or written take their room
+    # a wider type or channels need more memory, both when read and when written
     assert replace(image, dtype=np.dtype("uint32"))._piece_shape() == (4, 8, 8)
     affinities = Source(made["affinities"].layer, ODD, np.dtype("float32"))
     monkeypatch.setattr(source_module, "MOST_BYTES", 12 * 4 * 8 * 16)
     assert affinities._piece_shape() == (4, 8, 16)
 
 
-def test_progress_is_told_of_every_voxel(made: dict[str, Made], tmp_path: Path) -> None:
+def test_progress_reports_every_voxel(made: dict[str, Made], tmp_path: Path) -> None:
     image = made["image"]
-    told: list[int] = []
-    source = Source(image.layer, ODD, image.layer.dtype, told=told.append)
+    reported: list[int] = []
+    source = Source(image.layer, ODD, image.layer.dtype, report=reported.append)
     export_volume(source, parse_target(f"{tmp_path}/a.nrrd"))
-    assert sum(told) == ODD.size
-    assert len(told) > 1
+    assert sum(reported) == ODD.size
+    assert len(reported) > 1
 
 
 def test_sections_are_arrays_of_their_own(made: dict[str, Made], tmp_path: Path) -> None:

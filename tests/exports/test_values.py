@@ -1,4 +1,4 @@
-"""Values in another type are the same, or an error."""
+"""A conversion to another type keeps every value, or is an error."""
 
 from __future__ import annotations
 

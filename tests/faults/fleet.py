@@ -1,4 +1,4 @@
-"""Two workers and a sender on one queue in a folder, killed and started again; and workers whose cfg is broken."""
+"""Two workers and a sender on a queue in a folder, which are killed and restarted; and workers with a broken cfg."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SENDER = "sender"
 VICTIMS = (*WORKERS, *WORKERS, SENDER)
 NO_MODULE = "no module"
 BROKEN = {"wrong root": ("elsewhere", 0.7), "wrong threshold": ("out", 0.3), NO_MODULE: ("out", 0.7)}
-"""Root and threshold of the cfg in the folder of each kind; a worker of the last may not import the tests' stages."""
+"""Root and threshold of the cfg of each kind of broken worker. The last kind cannot import the tests' stages."""
 LONGEST_LAG = 1.0
-"""Seconds that a process lives at most after it was chosen, and has begun to work."""
+"""Most seconds that a process runs after it was chosen and has begun to work."""
 PATIENCE = 300.0
-"""Seconds without what must come, after which something is wrong."""
+"""Seconds to wait for an expected event before the test fails."""
 FAILED, ENDED_ITSELF = 30, 35
 BEGUN = re.compile(r"took \w|sent \d+ regions|waiting until the queue")
 
@@ -51,17 +51,17 @@ class Process:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a worker took its first message, or a sender looked at the job."""
+        """Whether the worker has taken its first message, or the sender has looked at the job."""
         return BEGUN.search(self.said) is not None
 
     @property
     def held(self) -> str:
-        """What a worker was making, by the last line of its log."""
+        """What the worker was making, according to the last line of its log."""
         found = re.search(r" took (\w+) .*$", self.said.rstrip())
         return found[1] if found else "between two tasks"
 
     def kill(self) -> bool:
-        """Whether it was running until now."""
+        """Kill the process. Return whether it was still running."""
         self.running.kill()
         return self.running.wait() == -signal.SIGKILL
 
@@ -71,11 +71,11 @@ class Fleet:
     """The processes of one job.
 
     Args:
-        folder: where they run; it holds a folder with a cfg for each kind of broken worker.
+        folder: where they run; it contains a folder with a cfg for each kind of broken worker.
         queue: address of the queue.
-        chance: decides who is killed, and when.
-        killed: kills by what was hit.
-        ended_themselves: workers that ended as the fault might be their own.
+        chance: decides which process is killed, and when.
+        killed: number of kills, by what was hit.
+        ended_themselves: number of workers that ended because the fault might be their own.
     """
 
     folder: Path
@@ -100,13 +100,13 @@ class Fleet:
 
     @property
     def is_done(self) -> bool:
-        """Whether the sender says that the job is complete."""
+        """Whether the sender has reported that the job is complete."""
         sender = self.processes[SENDER]
         assert sender.code in (None, 0), sender.said[-3000:]
         return sender.code == 0
 
     def mend(self) -> None:
-        """Start workers again that ended themselves, as whatever runs them would."""
+        """Restart workers that ended themselves, as a service manager would."""
         for name in WORKERS:
             worker = self.processes[name]
             if worker.code is not None:
@@ -115,7 +115,7 @@ class Fleet:
                 self._start(name, worker.words)
 
     def kill_one(self) -> None:
-        """Kill one of the three some time after it began to work, and start another in its place."""
+        """Kill one of the three processes some time after it began to work, and start a new one instead."""
         name = self.chance.choice(VICTIMS)
         victim, lag = self.processes[name], self.chance.uniform(0, LONGEST_LAG)
         wait_for(lambda: victim.has_begun or victim.code is not None or self.is_done, victim.log.name)
@@ -125,14 +125,14 @@ class Fleet:
             self._start(name, victim.words)
 
     def add_broken(self, kind: str) -> None:
-        """Start a worker that is broken, in the place of the last such one."""
+        """Start a broken worker, which replaces the last broken one."""
         if "broken" in self.processes:
             self.processes["broken"].kill()
         allowed = () if kind == NO_MODULE else ALLOWED
         self._start("broken", ("work", "--queue", self.queue, *WORK, *allowed), kind)
 
     def end(self) -> None:
-        """Tell the workers to stop; they could do all that came but for poison."""
+        """Stop the workers, which could do every message except poison."""
         for name in WORKERS:
             self.processes[name].running.terminate()
         for name in WORKERS:

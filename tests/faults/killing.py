@@ -1,10 +1,10 @@
-"""Kill -9 over a whole job that a queue feeds: does it end with the same bytes, and is nothing given up in vain?
+"""Kill the processes of a whole job on a queue, and check that it ends with the same bytes and no lost message.
 
 `python -m tests.faults.killing KILLS SEED [FOLDER]` makes a small dataset, and lets one process compute it alone. Then
-two workers and a sender work it off through a queue in a folder. In a random order they are killed and started again,
-messages are sent twice, poison is sent, and workers with a broken cfg join. Where the job is complete before all kills
-are done, it begins anew in another root. Each root must have the files of the undisturbed one, byte for byte, and all
-the poison, but nothing else, must be among the dead letters.
+two workers and a sender compute it through a queue in a folder. In a random order, they are killed and restarted,
+messages are sent twice, poison is sent, and workers with a broken cfg join. If the job is complete before all kills are
+done, it starts again in another root. Each root must have the files of the undisturbed one, byte for byte, and the dead
+letters must be exactly the poison.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from tests.faults.whole_job import Triple, poisoned, whole_files, write_cfg, wri
 
 DUPLICATES = 20
 UNREADABLE = ("{malformed", "\udcff\udcfe{")
-"""The second is bytes that are no UTF-8."""
+"""The second message is not valid UTF-8."""
 
 
 @dataclass
 class Figures:
-    """What happened, in all jobs.
+    """What happened in all jobs.
 
     Attributes:
-        killed: kills by what was hit.
-        jobs: how many began.
-        files: of each root.
+        killed: number of kills, by what was hit.
+        jobs: number of jobs that were started.
+        files: number of files in each root.
         letters: how often each message was given up.
-        doubled: messages that were sent twice.
-        ended_themselves: workers that ended as the fault might be their own.
+        doubled: number of messages that were sent twice.
+        ended_themselves: number of workers that ended because the fault might be their own.
     """
 
     killed: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class Figures:
 
 
 def poison(shape: Triple, root: Path) -> set[str]:
-    """Messages that no worker can do, for a root as all messages are."""
+    """Messages that no worker can do, for the same root as all messages."""
 
     def message(module: str, family: str, region: str) -> str:
         return TaskMessage(module, family, {"root": str(root), "region": region}).body
@@ -66,7 +66,7 @@ def poison(shape: Triple, root: Path) -> set[str]:
 
 
 def kill_over_jobs(folder: Path, shape: Triple, kills: int, chance: random.Random) -> Figures:
-    """Work off jobs until so many kills hit a process at work. What must hold of each job is asserted."""
+    """Run jobs until `kills` kills have hit a working process. Each job is checked by assertions."""
     write_inputs(folder, shape)
     write_cfg(folder, shape, folder / "alone", folder / "alone/out")
     said = lchunk(folder / "alone", "run", *JOB, "--local-scheduler")
@@ -92,13 +92,13 @@ def kill_over_jobs(folder: Path, shape: Triple, kills: int, chance: random.Rando
 
 @dataclass
 class Job:
-    """One job in a root of its own.
+    """One job in a new root.
 
     Args:
-        folder: of the inputs.
-        place: where its processes run.
-        shape: of the volume.
-        chance: decides what happens, in which order.
+        folder: folder of the inputs.
+        place: folder in which its processes run.
+        shape: shape of the volume.
+        chance: decides what happens, and in which order.
     """
 
     folder: Path
@@ -117,7 +117,7 @@ class Job:
         self.fleet = Fleet(self.place, self.queue.address, self.chance)
 
     def work_off(self, kills: int) -> None:
-        """Disturb the job until it is complete, or that many kills were done; then let it end."""
+        """Disturb the job until it is complete or `kills` kills are done; then let it end."""
         steps: list[Callable[[], None]] = [
             *[self.fleet.kill_one] * kills,
             *[self.send_twice] * DUPLICATES,
@@ -140,17 +140,17 @@ class Job:
         return self.fleet.is_done and not self.queue.counts().open
 
     def send_twice(self) -> None:
-        """Send a message once more that is in the queue, or was when another one was sent twice."""
+        """Send a message again that is in the queue, or was in it at an earlier look."""
         wait_for(self.look, "a message")
         self.queue.send([self.chance.choice(sorted(self.seen))])
 
     def look(self) -> bool:
-        """Note the messages that are in the queue now. Returns whether any was ever seen."""
+        """Record the messages that are in the queue now. Return whether any message was ever seen."""
         for path in self.queue.messages.glob("*.json"):
             try:
                 self.seen.add(TaskMessage.parse(path.read_text()).uncounted.body)
             except (FileNotFoundError, MessageError, UnicodeDecodeError):
-                continue  # a worker has it now, or it is poison
+                continue  # a worker has taken it, or it is poison
         self.seen -= self.poison
         return bool(self.seen)
 

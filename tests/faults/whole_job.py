@@ -1,4 +1,4 @@
-"""A small dataset and a pipeline of every stage, for tests that kill what works on it."""
+"""A small dataset and a pipeline of all stages, for tests that kill its processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.workers.stages import Noted
 
 OFFSET = (-10, 200, 300)
 SIDE = 16
-"""Of a chunk; no side of the volume is a multiple of it."""
+"""Side of a chunk; no side of the volume is a multiple of it."""
 NET = """
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -65,7 +65,7 @@ autoload_range = false
 
 
 class WholeJob(luigi.WrapperTask):
-    """Every stage, and a stage of another module for all chunks but the last, which is poison."""
+    """All stages, and a stage of another module for all chunks except the last one, which is poison."""
 
     def requires(self) -> Iterator[luigi.Task]:
         yield from (MeshManifest(prefix=str(digit)) for digit in range(1, 10))
@@ -76,7 +76,7 @@ class WholeJob(luigi.WrapperTask):
 
 
 def write_inputs(folder: Path, shape: Triple) -> None:
-    """An image with true labels, and a net."""
+    """Write an image with true labels, and a net."""
     image = np.rint(smooth_affinities(shape, 0)[0] * 255).astype(np.uint8)
     write_hdf5(folder / "image.h5", "raw", image, (40, 4, 4), OFFSET)
     write_hdf5(folder / "image.h5", "truth", (image // 64 + 1).astype(np.uint64), (40, 4, 4), OFFSET)
@@ -84,7 +84,7 @@ def write_inputs(folder: Path, shape: Triple) -> None:
 
 
 def write_cfg(folder: Path, shape: Triple, place: Path, root: Path, threshold: float = 0.7) -> None:
-    """The luigi.cfg of a process that works in a folder on the inputs of another one."""
+    """Write the luigi.cfg of a process that works in one folder on the inputs in another folder."""
     place.mkdir(parents=True, exist_ok=True)
     text = CFG.format(folder=folder, root=root, threshold=threshold, poison=poisoned(shape))
     (place / "luigi.cfg").write_text(text)
@@ -98,5 +98,5 @@ def poisoned(shape: Triple) -> str:
 
 
 def whole_files(root: Path) -> dict[str, bytes]:
-    """Every file under a root but logs, and those that a killed process did not end."""
+    """Every file under a root, except logs and files that a killed process did not complete."""
     return {key: body for key, body in files_of(root).items() if not key.endswith(PARTIAL)}

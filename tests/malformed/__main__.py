@@ -1,11 +1,11 @@
-"""Cfgs and command lines with one slip each, made from a seed: `python -m tests.malformed COUNT [SEED [KIND]]`.
+"""Cfgs and command lines with one mistake each, made from a seed: `python -m tests.malformed COUNT [SEED [KIND]]`.
 
-Prints those that were neither refused well, in the last line and within ten seconds, with nothing left behind, nor
-ended with the voxels of the good cfg. KIND is `cfgs` or `lines`; without it, they take turns. For volumes,
-`tests.volumes.formats.malformed` does the same.
+A case passes if it is refused in the last line within ten seconds and leaves nothing, or if it produces the voxels of
+the good cfg. All other cases are printed. KIND is `cfgs` or `lines`; without it, the two kinds alternate.
+`tests.volumes.formats.malformed` does the same for volumes.
 
-Most commands run in a fork of one process, which has imported the packages that take long and neither lchunk nor
-Luigi (`forking.py`). About one in sixteen, by chance, is the console script in a process of its own.
+Most commands run in a fork of one process, which has imported the slow packages, but neither lchunk nor Luigi
+(`forking.py`). About one in sixteen, chosen at random, is the console script in a separate process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = {"cfgs": CFG_SLIPS, "lines": LINE_SLIPS}
 
 
 def main(words: list[str]) -> int:
-    """Try many, and print a line for each that failed."""
+    """Try many cases, and print a line for each one that failed."""
     count, seed = int(words[0]), int(words[1]) if len(words) > 1 else 0
     turns = chain.from_iterable(zip_longest(CFG_SLIPS, LINE_SLIPS))
     slips = KINDS[words[2]] if len(words) > 2 else tuple(filter(None, turns))

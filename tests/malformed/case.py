@@ -1,4 +1,4 @@
-"""A command that something is wrong with, and what its refusal must name; and how words are misspelt."""
+"""A wrong command and what its refusal must name; and how words are misspelt."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Slip = Callable[[random.Random], "Case"]
-"""Makes a case from a seeded source of chance."""
+"""Makes a case from a seeded random generator."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One command, in a folder of its own.
+    """One command, in a new folder.
 
     Args:
-        title: what is wrong, for a person.
-        words: of the command line.
+        title: description of the mistake.
+        words: words of the command line.
         names: the last line must hold one of these.
         program: `lchunk` or `luigi`; the latter gets `--module lchunk.tasks` first.
-        cfg: the bytes of luigi.cfg; None: the good one.
-        may_pass: whether success is right too, if the voxels are those of the good cfg.
-        made: whether everything in the dataset is made before.
-        environment: variables.
-        prepare: changes the folder before the command runs.
-        own_process: whether only a process of its own is true to life.
+        cfg: the bytes of luigi.cfg; None for the good cfg.
+        may_pass: whether the command may also succeed, if the voxels are those of the good cfg.
+        made: whether the dataset is complete before the command runs.
+        environment: environment variables.
+        prepare: function that changes the folder before the command runs.
+        own_process: whether the case needs a separate process to be realistic.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Case:
 
 
 def misspelt(word: str, draw: random.Random) -> str:
-    """A word with one slip, which is no beginning of the right one.
+    """A word with one mistake, which is not a prefix of the correct word.
 
     >>> misspelt("Segmentation", random.Random(1))
     'Sementation'
@@ -67,5 +67,5 @@ def misspelt(word: str, draw: random.Random) -> str:
 
 
 def spellings(key: str) -> tuple[str, str]:
-    """A knob as a cfg writes it and as the command line does."""
+    """The name of a knob in a cfg and on the command line."""
     return key.replace("-", "_"), key.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Cfgs with one slip: of a name, of a value, of form, of encoding, of what files they name."""
+"""Cfgs with one mistake: in a name, a value, the syntax, the encoding, or the files that they name."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.malformed.knobs import GOOD, KINDS, KNOBS, cfg_text, stage_of
 Sections = dict[str, dict[str, str]]
 TEXT = cfg_text(GOOD)
 READERS = ("status", "verify", "view", "scores", "curve", "work")
-"""Commands that take no stage, and read the cfg all the same."""
+"""Commands that take no stage, but read the cfg."""
 
 
 def named(section: str, key: str, value: str = "") -> tuple[str, ...]:
-    """What a refusal of a value may say: the knob, or the value where it is no common word."""
+    """What a refusal of a value may name: the knob, or the value if it is not a common word."""
     short = (f"[{section}] {key} ", f"-{key}", f"{key} must", f"{key} of ")
     parts = (value, value.partition(":")[0], value.rpartition(",")[2], repr(value)[1:-1])
     return (*(short if len(key) < 4 else spellings(key)), *(part for part in parts if len(part) > 3))
@@ -112,7 +112,7 @@ def no_equals(draw: random.Random) -> Case:
 
 
 def _one_line(section: str, key: str, wrong: str) -> str:
-    """The good cfg with another line in place of that of a key."""
+    """The good cfg with the line of a key replaced."""
     head, tail = TEXT.split(f"[{section}]\n")
     return f"{head}[{section}]\n{re.sub(rf'^{key} = .*$', lambda _: wrong, tail, count=1, flags=re.MULTILINE)}"
 

@@ -1,4 +1,4 @@
-"""Knobs that are right one by one and wrong together, or with the volume: of shape, order, file and net."""
+"""Knobs that are valid alone, but not together or with the volume: of shape, order, file and net."""
 
 from __future__ import annotations
 
@@ -84,4 +84,4 @@ COMBINATIONS: tuple[tuple[str, Changes, str, tuple[str, ...]], ...] = (
     ("memory too small", {("Inference", "memory"): "0.000001"}, "Inference", ("memory",)),
     ("labels that are not there", {("Mesh", "ids"): "99999999999999999999999"}, "Mesh", ("ids",)),
 )  # fmt: skip
-"""What is wrong; the values; the stage that must refuse them; what its last line may name."""
+"""The mistake, the values, the stage that must refuse them, and what its last line may name."""

@@ -1,7 +1,7 @@
-"""Runs commands, each in a fork of a process that has imported the large packages already.
+"""Run commands, each in a fork of a process that has already imported the large packages.
 
-Reads lines of JSON as `Server` writes them, and answers each with a line: exit status and seconds. lchunk itself, Luigi
-and whatever else looks at the folder, the cfg or the environment are imported in the fork, as by a process of its own.
+The process reads lines of JSON, and answers each with a line: exit status and seconds. The fork itself imports lchunk,
+Luigi and everything else that looks at the folder, the cfg or the environment, as a new process would.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ LARGE = (
 MODULES = {"lchunk": "lchunk.cli", "luigi": "luigi"}
 POLL_SECONDS = 0.005
 MOST_BYTES = 12 << 30
-"""Address space of a command, so that a huge number in a cfg cannot take the machine's memory."""
+"""Limit of a command's address space, so that a huge number in a cfg cannot take all memory of the machine."""
 
 
 def main() -> None:
-    """Answer until the end of the input."""
+    """Answer requests until the input ends."""
     for name in LARGE:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

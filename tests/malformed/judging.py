@@ -1,4 +1,4 @@
-"""Whether a malformed cfg or command line was met as it must be."""
+"""Decide whether a malformed cfg or command line was refused correctly."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.malformed.case import Case, Slip
 from tests.malformed.sandbox import Said, Sandbox
 
 CODES = (1, 2, 10, 20, 25, 30, 35, 40)
-"""Of commands that are refused, as docs/commands.md has them."""
+"""Exit codes of refused commands, as in docs/commands.md."""
 OWN_PROCESS = 0.06
-"""The share of cases that get a process of their own, which takes longer than a fork."""
+"""The share of cases that run in a separate process, which takes longer than a fork."""
 
 Files = dict[str, bytes | None]
 
 
 def case_of(slips: Sequence[Slip], number: int, seed: int) -> Case:
-    """The case of a number: kinds of slips take turns, and the rest is chance."""
+    """The case with a number: the kinds of mistakes alternate, and the rest is random."""
     draw = random.Random(seed * 1_000_003 + number)
     case = slips[number % len(slips)](draw)
     return dataclasses.replace(case, own_process=case.own_process or draw.random() < OWN_PROCESS)
 
 
 def tried(case: Case, sandbox: Sandbox) -> str:
-    """What was wrong with how a case was met; empty where nothing was."""
+    """Run a case, and describe what is wrong with its outcome; empty if nothing is wrong."""
     folder = sandbox.folder(case)
     before = files_of(folder)
-    said = sandbox.started(case, folder, sandbox.seconds * (6 if case.may_pass else 1))  # a run may take its time
+    said = sandbox.started(case, folder, sandbox.seconds * (6 if case.may_pass else 1))  # a complete run takes longer
     problem = (
         _success(case, folder, sandbox)
         if said.code == 0
@@ -45,7 +45,7 @@ def tried(case: Case, sandbox: Sandbox) -> str:
 
 
 def files_of(folder: Path) -> Files:
-    """Every file below a folder, and every folder as None."""
+    """The content of every file below a folder; None for folders."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
@@ -86,7 +86,7 @@ def _success(case: Case, folder: Path, sandbox: Sandbox) -> str:
 
 
 def _chunks(folder: Path, layers: set[str]) -> dict[str, bytes]:
-    """Chunk files of a dataset's layers, wherever its root is, by layer and index."""
+    """Chunk files of a dataset's layers by layer and index, for any location of the root."""
     found = {}
     for path in folder.rglob("c/*/*/*"):
         parts = path.relative_to(folder).parts
@@ -97,7 +97,7 @@ def _chunks(folder: Path, layers: set[str]) -> dict[str, bytes]:
 
 
 def _same_image(folder: Path) -> bool:
-    """Whether tensorstore reads from the layer `image` what h5py reads from the input."""
+    """Whether the layer `image`, read by tensorstore, has the voxels of the input, read by h5py."""
     with h5py.File(folder / "a.h5") as file:
         wanted = file["raw"][:]
     for metadata in folder.rglob("image/0/zarr.json"):

@@ -1,4 +1,4 @@
-"""The knobs of a good cfg, each with a right value, and values that each kind of knob must refuse."""
+"""The knobs of a good cfg, each with a valid value, and values that each kind of knob must refuse."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ KINDS: dict[str, tuple[str, ...]] = {
              "notes.txt", "ou\x00t", "/dev/null", "x" * 300),
     "layer": ("../out", "/tmp/layer", ".", "..", "a/../..", "a//b", '"image"', "x" * 300, "a\x07b"),
 }  # fmt: skip
-"""Wrong values by kind; `%%` as a cfg writes `%`."""
+"""Wrong values by kind; `%` is written as `%%`, as in a cfg."""
 
 KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
     "Dataset": {
@@ -122,17 +122,17 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
     "Evaluation": {"worst": ("count", "10")},
     "ThresholdCurve": {"thresholds": ("fractions", "0.3,0.5")},
 }
-"""Kind and right value of each knob, by section; None: the good cfg leaves it out."""
+"""Kind and valid value of each knob, by section; None if the good cfg leaves it out."""
 
 GOOD = {
     section: {key: value for key, (_, value) in knobs.items() if value is not None} for section, knobs in KNOBS.items()
 }
-"""A cfg in which everything is right, for the volume of `tests.malformed.sandbox`."""
+"""A valid cfg for the volume of `tests.malformed.sandbox`."""
 GOOD["Dataset"]["ground_truth"] = "a.h5:/truth"
 
 
 def cfg_text(sections: dict[str, dict[str, str]]) -> str:
-    """A cfg as a person writes it."""
+    """A cfg as a user writes it."""
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
         for section, values in sections.items()

@@ -1,4 +1,4 @@
-"""Command lines with one slip: of a command, a stage, an option, a value, a dash, a file."""
+"""Command lines with one mistake: in a command, a stage, an option, a value, a dash or a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ GOOD_LINES = (*(f"run {line}" for line in RUN), *OTHERS)
 
 
 def _line(draw: random.Random, wanted: Callable[[list[str]], bool] = lambda words: True) -> tuple[list[str], str]:
-    """Words of a good line, and the program that they are for."""
+    """The words of a good line, and its program."""
     words = draw.choice([line.split() for line in GOOD_LINES if wanted(line.split())])
     if words[0] == "run" and draw.random() < 0.25 and "--module" not in words:
         return words[1:], "luigi"
@@ -49,7 +49,7 @@ def _has_value(words: list[str]) -> bool:
 
 
 def _option(words: list[str], draw: random.Random, valued: bool = False) -> int:
-    """The place of an option; `valued`: of one that has a value."""
+    """The index of an option; if `valued`, of one that has a value."""
     places = [place for place, word in enumerate(words) if word.startswith("--")]
     if valued:
         places = [place for place in places if words[place + 1 : place + 2] and not words[place + 1].startswith("--")]
@@ -184,7 +184,7 @@ def option_of_another_stage(draw: random.Random) -> Case:
 
 
 def _run_or_sent(words: list[str], draw: random.Random) -> list[str]:
-    """Words after a command that takes a stage."""
+    """The words, after a command that takes a stage."""
     return ["run", *words] if draw.random() < 0.75 else ["enqueue", *words, "--dry-run"]
 
 
@@ -199,7 +199,7 @@ def wrong_knob(draw: random.Random) -> Case:
     if KNOBS[section][key][0] == "flag":
         value = value or "maybe"
     words = draw.choice([[stage, option, value], [stage, f"{option}={value}"]])
-    # a flag takes no word, so that the word alone is what is wrong
+    # a flag takes no value, so the value itself is the mistake
     names = (*named(section, key, value), option, *([value] if KNOBS[section][key][0] == "flag" else []))
     may_pass = KNOBS[section][key][0] == "layer" and value == ""
     if draw.random() < 0.25:

@@ -1,4 +1,4 @@
-"""Wrong values of options and positional words, by command."""
+"""Wrong values of options and of positional arguments, by command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "--log-level": ("run Ingest", ("LOUD", "", "7x")),
     "--shell": ("completion", ()),
 }  # fmt: skip
-"""Options, a command that takes each, and wrong values; a sign behind a name keeps the names apart."""
+"""Options, a command that takes each, and wrong values. A character after the name makes repeated names unique."""
 
 POSITIONALS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("new", ("absent.tif", "folder", "notes.txt", "a.h5", "a.h5:/absent", "fake.tif", "fake.npy", "fake.h5:/raw",
@@ -80,4 +80,4 @@ TOO_FEW = (
     ("view", ("out",)),
     ("run --module", ("--module",)), ("run --threshold 0.5", ("--threshold", "stage")),
 )  # fmt: skip
-"""Lines that end too early, in a folder where nothing was made, and what must be named."""
+"""Incomplete lines, for a folder where nothing was made, and what the refusal must name."""

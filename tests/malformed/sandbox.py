@@ -1,4 +1,4 @@
-"""Runs a command in a folder of its own, with a home of its own, and tells what it said and what it left."""
+"""Run a command in a new folder with a new home, and report what it printed and which files it left."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.malformed.knobs import GOOD, cfg_text
 REPOSITORY = Path(__file__).parent.parent.parent
 SHAPE = (16, 24, 24)
 FORMS = ("lchunk: ", "lchunk ", "luigi: error: ")
-"""How a refusal starts; the last is that of Luigi's own command line."""
+"""Beginnings of a refusal; the last one is that of Luigi's own command line."""
 LISTS = ("  ", "set the knobs back")
-"""How the lines below it start, where it lists what differs and the ways out."""
+"""Beginnings of the lines that may follow a refusal, to list what differs and what to do."""
 STAGES = ("Downsample", "MeshManifest", "Evaluation", "ThresholdCurve")
-"""What makes all that commands look at."""
+"""The stages that make everything that commands read."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Said:
 
     @property
     def refusal(self) -> str:
-        """The lines from the last one that has the form of a refusal to the end, if what follows it is its list."""
+        """The last line that looks like a refusal, and the lines after it, if they are its list."""
         starts = [number for number, line in enumerate(self._lines) if line.startswith(FORMS)]
         lines = self._lines[starts[-1] :] if starts else []
         return "\n".join(lines) if all(line.startswith(LISTS) for line in lines[1:]) else ""
@@ -55,11 +55,11 @@ class Said:
 
 
 class Sandbox:
-    """Folders that commands run in; a context, which ends the process that forks them.
+    """Folders in which commands run. It is a context manager, which ends the process that forks the commands.
 
     Args:
-        place: an empty folder, for all of them.
-        seconds: that a refusal may take.
+        place: an empty folder for all of them.
+        seconds: how long a refusal may take.
     """
 
     def __init__(self, place: Path, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Sandbox:
             self.server.stdout.close()
 
     def folder(self, case: Case) -> Path:
-        """A fresh folder for a case, with its cfg."""
+        """A new folder for a case, with its cfg."""
         path = self.place / "case"
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self.made if case.made else self.good, path)
@@ -100,7 +100,7 @@ class Sandbox:
         return path
 
     def started(self, case: Case, folder: Path, seconds: float) -> Said:
-        """Run a case's command in a folder until it ends, or its time is over."""
+        """Run the command of a case in a folder, until it ends or until the time limit."""
         home = self.place / "home"
         shutil.rmtree(home, ignore_errors=True)
         (home / "tmp").mkdir(parents=True)
@@ -120,7 +120,7 @@ class Sandbox:
         return Said(answer["code"], answer["seconds"], out.read_text(errors="replace"), err.read_text(errors="replace"))
 
     def left_in_temporary_folder(self) -> list[str]:
-        """What the last command left there, but for the folder of its locks and a file of onnxruntime."""
+        """The files that the last command left there, except the folder of its locks and a file of onnxruntime."""
         return [
             each.name for each in (self.place / "home/tmp").iterdir() if not each.name.startswith(("lchunk-", ".ses"))
         ]
@@ -135,7 +135,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def write_inputs(folder: Path) -> None:
-    """A small volume with true labels, a good cfg, and files that are no volumes."""
+    """Write a small volume with true labels, a good cfg, and files that are not volumes."""
     folder.mkdir()
     draw = np.random.default_rng(3)
     coarse = draw.integers(1, 255, (4, 6, 6))

@@ -1,4 +1,4 @@
-"""A part of the malformed cfgs and command lines: one of each kind of slip, from a fixed seed."""
+"""A part of the malformed cfgs and command lines: one of each kind of mistake, from a fixed seed."""
 
 from collections.abc import Iterator
 

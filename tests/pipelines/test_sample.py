@@ -131,7 +131,7 @@ def test_the_plain_command_finds_everything_made(root: Path) -> None:
     [
         (["--Inference-overlap", "4,8,8"], "Inference-overlap is '8,16,16' there, '4,8,8' in this run"),
         (["--Dataset-image", "sample/fib25.h5:/volumes/raw#t=0"], "t must be left out"),
-        (["--Dataset-image", "nothing.h5:/raw"], "image must be there, got nothing.h5:/raw, which is not"),
+        (["--Dataset-image", "nothing.h5:/raw"], "image must exist, got nothing.h5:/raw, which does not"),
         (["--Segmentation-threshold", "1.5"], "threshold must be in [0, 1], got 1.5"),
         (["--Dataset-chunk-shape", "50,80,80"], "50 along z is not a multiple of 24"),
     ],
@@ -145,7 +145,7 @@ def test_a_wrong_command_is_refused_with_the_reason(root: Path, arguments: list[
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--Dataset-image", "nothing.h5:/raw"], "image must be there, got nothing.h5"),
+        (["--Dataset-image", "nothing.h5:/raw"], "image must exist, got nothing.h5"),
         (["--Dataset-image", "sample/fib25.h5:/raw"], "must be one of /volumes/labels/neuron_ids, /volumes/raw"),
         (["--Dataset-bounds", "0-97_0-160_0-160"], "bounds must lie inside the image, 0-96_0-160_0-160"),
         (["--LocalFragments-low", "0.9", "--LocalFragments-high", "0.5"], "low must be less than high"),

@@ -217,7 +217,7 @@ def test_a_chunk_whose_list_was_removed_is_made_again_alone(dataset: Callable[..
         ),
         ({"mips": 2}, "mips must be at most Downsample-mips, 1, got 2"),
         ({"of": "probability"}, "of must be the layer that Inference writes, affinities, got probability"),
-        ({"external": "a.npy"}, "Export-external must be empty, as what Export writes cannot come from outside"),
+        ({"external": "a.npy"}, "Export-external must be empty, because the output of Export cannot be replaced"),
     ],
 )
 def test_what_cannot_work_is_refused_before_work(

@@ -129,7 +129,7 @@ def test_geometry_of_an_image_that_is_read_in_place(root: Path, configure: Calla
     [
         ({"bounds": "0-6_0-20_0-23"}, "bounds must lie inside the image"),
         ({"bounds": "0-0_0-20_0-22"}, "bounds must hold at least one voxel"),
-        ({"voxel_size": ""}, r"voxel_size must be given where the image has none.*a\.npy"),
+        ({"voxel_size": ""}, r"voxel_size must be given if the image has none.*a\.npy"),
     ],
 )
 def test_a_geometry_that_cannot_be_is_refused(

@@ -236,7 +236,7 @@ def test_bounds_cut_the_image(root: Path, configure: Callable[..., None]) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image": "{tmp}/nothing.h5:/raw"}, "image must be there, got .*nothing.h5"),
+        ({"image": "{tmp}/nothing.h5:/raw"}, "image must exist, got .*nothing.h5"),
         ({"image": "{tmp}/image.h5:/rwa"}, "must be one of /raw"),
         ({"image": ""}, "image must be the URL of the input"),
         (
@@ -278,9 +278,7 @@ def test_an_image_without_a_voxel_size_needs_one_from_the_cfg(
 ) -> None:
     tifffile.imwrite(tmp_path / "stack.tif", IMAGE, photometric="minisblack")
     configure("Dataset", image=tmp_path / "stack.tif")
-    with pytest.raises(
-        ValueError, match=r"voxel_size must be given where the image has none, got none for .*stack\.tif"
-    ):
+    with pytest.raises(ValueError, match=r"voxel_size must be given if the image has none, got none for .*stack\.tif"):
         Ingest().complete()
     configure("Dataset", voxel_size="40,4,4")
     assert build(Ingest())

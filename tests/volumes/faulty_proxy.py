@@ -1,4 +1,4 @@
-"""A proxy in front of a server of objects, that fails as networks and services do."""
+"""A proxy in front of an object store that fails as networks and services do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 Fault = Callable[[int, str], str]
-"""Gives the kind of failure of a request, by its number from 1 and its method; empty for none."""
+"""Returns the kind of failure of a request, from its number (from 1) and its method; empty for no failure."""
 
 SLOW_DOWN = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
@@ -20,7 +20,7 @@ SLOW_DOWN = (
 
 
 def every(count: int, kind: str) -> Fault:
-    """One request in `count` fails."""
+    """Let one request in `count` fail."""
     return lambda number, method: kind if number % count == 0 else ""
 
 
@@ -30,22 +30,23 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that hang up are no news."""
+        """Ignore clients that close the connection."""
 
 
 @contextlib.contextmanager
 def proxy(
     upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0, asked: list[str] | None = None
 ) -> Iterator[str]:
-    """A proxy on loopback; gives its URL.
+    """Run a proxy on the loopback interface, and yield its URL.
 
     Args:
         upstream: `http://host:port` of the server.
-        fault: `500` and `503` answer so; `truncated` sends half of the answer; `slow` is silent for a while; `reset`
-            hangs up before the server has got the request, `lost` after that.
-        port: to listen on; 0 for any.
-        silence: seconds of `slow`.
-        asked: to which each request is added, as `GET /path`.
+        fault: chooses the failure of each request. `500` and `503` answer with this status; `truncated` sends half of
+            the answer; `slow` sends nothing for a while; `reset` closes the connection before the server receives the
+            request, and `lost` closes it afterwards.
+        port: port to listen on; 0 for any free port.
+        silence: seconds that `slow` waits.
+        asked: list to which each request is added, as `GET /path`.
     """
     host = urlsplit(upstream).netloc
     numbers = itertools.count(1)

@@ -1,4 +1,4 @@
-"""A web server of a folder that knows ranges, HEAD and ETags, as real ones do; http.server knows none."""
+"""A web server for a folder that supports ranges and ETags, which Python's http.server does not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from urllib.parse import unquote
 
 @contextlib.contextmanager
 def file_server(folder: Path, *, ranges: bool = True, head: bool = True) -> Iterator[str]:
-    """A server on loopback; gives its URL.
+    """Run a server on the loopback interface, and yield its URL.
 
     Args:
-        folder: its files.
-        ranges: whether it knows ranges; else it sends whole files.
-        head: whether it knows HEAD.
+        folder: folder of the files.
+        ranges: whether it supports ranges; otherwise it sends whole files.
+        head: whether it supports HEAD.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""A folder of a bucket: listing, logs, ranges and patience, over a bucket in memory."""
+"""A folder in a bucket: listing, logs, ranges and repeated requests, with a bucket in memory."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ from lchunk.volumes.store_settings import StoreSettings
 
 
 class MemoryBucket:
-    """A bucket that answers in pages of a few names, as services do, and notes each request."""
+    """A bucket that lists pages of a few names, as services do, and records each request."""
 
     url = "memory://bucket"
 
@@ -138,7 +138,7 @@ def test_lines_of_logs_are_kept_for_a_while_and_never_lost(monkeypatch: pytest.M
     bucket = MemoryBucket()
     store = BucketStore(bucket, "")
     store.append("logs/a/1.jsonl", b"0123456789\n")
-    assert len(bucket.objects) == 1  # the first line at once
+    assert len(bucket.objects) == 1  # the first line is written immediately
     for number in range(6):
         store.append("logs/a/1.jsonl", b"line %d\n" % number)
     assert len(bucket.requests) == 1
@@ -147,7 +147,7 @@ def test_lines_of_logs_are_kept_for_a_while_and_never_lost(monkeypatch: pytest.M
     assert len(bucket.requests) == 2
     store.append("logs/a/1.jsonl", b"next\n")
     store.flush()
-    assert len(bucket.objects) == 2  # the first one is large enough
+    assert len(bucket.objects) == 2  # the first object is large enough
     lines = b"".join(bucket.objects[name] for name in sorted(bucket.objects))
     assert lines == b"0123456789\n" + b"".join(b"line %d\n" % number for number in range(6)) + b"next\n"
 
@@ -261,7 +261,7 @@ def test_a_disk_is_never_remembered(tmp_path: Path) -> None:
 
 
 def layer_in(bucket: MemoryBucket) -> Layer:
-    """A layer of 27 chunks, more than are read at one time."""
+    """A layer of 27 chunks, more than are read in parallel."""
     return Layer(
         BucketStore(bucket, "root"), "a", Bbox.of((0, 0, 0), (12, 12, 12)), (1.0, 1.0, 1.0), np.dtype("u1"), (4, 4, 4),
         (2, 2, 2),

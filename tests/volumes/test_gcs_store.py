@@ -1,4 +1,4 @@
-"""GCS: the contract on a server that speaks its language, and what only GCS does."""
+"""GCS: the contract on a server with its API, and the behaviour that is specific to GCS."""
 
 import uuid
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.contracts.store_contract import StoreContract
 
 
 def store_at(url: str, bucket: str = "lchunk", **more: Any) -> BucketStore:
-    """A folder of its own in a bucket."""
+    """A new folder in a bucket."""
     settings = StoreSettings(gcs_endpoint=url, patience_seconds=5, anonymous=(f"gs://{bucket}",), **more)
     return BucketStore(GcsBucket(bucket, settings), f"tests/{uuid.uuid4().hex}")
 

@@ -1,4 +1,4 @@
-"""S3: the contract on two servers, and what only S3 does."""
+"""S3: the contract on two servers, and the behaviour that is specific to S3."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def store_at(url: str, bucket: str = "lchunk", **more: Any) -> BucketStore:
-    """A folder of its own in a bucket."""
+    """A new folder in a bucket."""
     settings = StoreSettings(s3_endpoint=url, patience_seconds=5, **more)
     return BucketStore(S3Bucket(bucket, settings), f"tests/{uuid.uuid4().hex}")
 
@@ -40,7 +40,7 @@ class OnS3(StoreContract):
 
         def begun_now(**arguments: Any) -> Any:
             answer = listed(**arguments)
-            for upload in answer.get("Uploads", []):  # moto says 2010
+            for upload in answer.get("Uploads", []):  # moto reports the year 2010
                 upload["Initiated"] = datetime.now(UTC)
             return answer
 
@@ -70,7 +70,7 @@ class OnS3(StoreContract):
             raise ClientError({"Error": {"Code": "EntityTooSmall"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "")
 
         monkeypatch.setattr(client, "upload_part", broken)
-        with pytest.raises(OSError, match=r"S3 must take a request to s3://lchunk/.*/a, got 400 EntityTooSmall"):
+        with pytest.raises(OSError, match=r"S3 must accept a request to s3://lchunk/.*/a, got 400 EntityTooSmall"):
             store.put("a", bytes(2 * PART_BYTES))
         assert calls
         assert store.get("a") == b"old"
@@ -190,10 +190,10 @@ class TestMinistack(OnS3):
         (400, "ExpiredToken", PermissionError, "must be allowed"),
         (404, "NoSuchKey", FileNotFoundError, "s3://b/a must exist"),
         (404, "NoSuchBucket", BucketError, "the bucket s3://b must exist"),
-        (301, "PermanentRedirect", BucketError, r"region of s3://b must be .*; set \[Store\] s3_region"),
+        (301, "PermanentRedirect", BucketError, r"must be the region of s3://b, got .*; set \[Store\] s3_region"),
         (400, "AuthorizationHeaderMalformed", BucketError, "region of s3://b"),
         (403, "InvalidObjectState", OSError, "restore it first"),
-        (400, "KeyTooLongError", OSError, "must take a request to s3://b/a, got 400 KeyTooLongError"),
+        (400, "KeyTooLongError", OSError, "must accept a request to s3://b/a, got 400 KeyTooLongError"),
     ],
 )
 def test_what_S3_refuses_is_one_line_with_a_way_out(status: int, code: str, kind: type, message: str) -> None:  # noqa: N802

@@ -1,4 +1,4 @@
-"""Stores: the contract, and the properties of a disk alone."""
+"""Stores: the contract, and the properties that only a disk has."""
 
 import errno
 import os
@@ -156,10 +156,10 @@ class TestFileStore(StoreContract):
 
 
 class Recorded:
-    """The system calls of a write, in order, each with its path.
+    """Records the system calls of a write, in order, each with its path.
 
     Attributes:
-        flushed: bytes of each file when it was flushed.
+        flushed: the bytes that each file held when it was flushed.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_what_was_written_survives_a_power_cut_with_all_its_folders(
     getattr(store, how)("layer/c/0", b"voxels")
     calls = [call for call in recorded.calls if call[0] != "unlink"]
     folder = str(tmp_path / "root/layer/c")
-    # the folders that are new, from the top, each through the folder above it
+    # new folders are flushed from the top, each by flushing the folder above it
     assert calls[:3] == [("fsync", str(tmp_path / name)) for name in (".", "root", "root/layer")]
     (name, partial), (renamed, target), (flushed, last) = calls[3:]
     assert name == "fsync"
@@ -197,7 +197,7 @@ def test_what_was_written_survives_a_power_cut_with_all_its_folders(
     assert partial.endswith(PARTIAL)
     assert (renamed, target) == ({"put": "replace", "create": "link"}[how], f"{folder}/0")
     assert (flushed, last) == ("fsync", folder)
-    getattr(store, how)("layer/c/1", b"voxels")  # where the folder is there already
+    getattr(store, how)("layer/c/1", b"voxels")  # the folder already exists
     assert recorded.flushed == [6, 6]
 
 

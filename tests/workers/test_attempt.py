@@ -1,4 +1,4 @@
-"""One try at a task: how it ends, and whose fault a failure is."""
+"""One attempt at a task: its outcome, and whose fault a failure is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def configured(configure: Callable[..., None], tmp_path: Path) -> Iterator[Calla
 
 
 def fail(configured: Callable[..., None], **kinds: str) -> None:
-    """Let the region of each number fail in a way: `r3="disk"`."""
+    """Let the region with a number fail in a given way: `r3="disk"`."""
     configured("Failing", how=",".join(f"{REGIONS[int(name[1:])]}:{kind}" for name, kind in kinds.items()))
 
 
@@ -85,7 +85,7 @@ def test_failures_are_heard_during_the_try_alone(configured: Callable[..., None]
 
 
 def in_place_of_luigi(monkeypatch: pytest.MonkeyPatch, do: Callable[[luigi.Task], object]) -> list[dict[str, Any]]:
-    """Let a test run the tasks that Luigi is asked for. Returns what else Luigi was asked."""
+    """Let a test run the tasks instead of Luigi. Return the options that Luigi would have got."""
     asked: list[dict[str, Any]] = []
 
     def build(tasks: list[luigi.Task], **options: Any) -> None:

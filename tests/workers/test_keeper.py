@@ -1,4 +1,4 @@
-"""How a job is kept fed: look by look."""
+"""How a sender keeps the queue of a job filled, look by look."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path, configure: Callable[..., None]) -> None:
 
 
 class Estimating(ScriptedQueue):
-    """Says of how many messages it holds what a test says, at each look the next."""
+    """Reports the message counts that a test gives, the next one at each look."""
 
     def __init__(self, *open_: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Estimating(ScriptedQueue):
 
 
 def looks(queue: ScriptedQueue, count: int) -> list[int]:
-    """How many messages were sent by the end of each of some looks."""
+    """The number of messages that were sent by the end of each look."""
     sent: list[int] = []
 
     def meanwhile(_: float) -> bool:
@@ -73,7 +73,7 @@ def test_a_job_that_is_complete_takes_one_look() -> None:
 
 
 class Noting:
-    """In place of the patience: notes what it bears, and for how long it would."""
+    """Replaces the patience: records the errors, and for how long it would wait."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -90,7 +90,7 @@ class Noting:
 
 
 class Away(ScriptedQueue):
-    """Out of reach at its first looks."""
+    """Cannot be reached at its first looks."""
 
     def __init__(self, looks: int) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ def test_the_end_of_a_job_whose_rest_was_given_up_names_each_queue(
 
 
 class Counted(ScriptedQueue):
-    """Holds what a test says."""
+    """Reports the counts that a test gives."""
 
     def __init__(self, address: str, counts: Counts) -> None:
         super().__init__()

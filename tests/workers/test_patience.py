@@ -1,4 +1,4 @@
-"""How long a process goes on while its queue is out of reach."""
+"""How long a process continues while its queue cannot be reached."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_waits_double_up_to_a_minute_and_begin_anew_after_a_success(
 
 def test_failures_are_borne_for_as_long_as_said_since_the_first_in_a_row(clock: Clock) -> None:
     patience = Patience(100, lambda _: None)
-    for seconds in (50, 99):  # since the first failure, each time
+    for seconds in (50, 99):  # each since the first failure
         for now in (0, seconds):
             clock.now = 1000 + now
             patience.bear(GONE)

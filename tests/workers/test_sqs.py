@@ -1,4 +1,4 @@
-"""What is asked of SQS: the limits of each request, and what becomes of its refusals. No server is needed."""
+"""Requests to SQS: their limits, and how refusals are handled. No server is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def refusal(code: str) -> ClientError:
 
 
 class Client:
-    """Notes each request, and answers as a test says: with a value, an error, or the next of a list of both."""
+    """Records each request, and answers with what a test gives: a value, an error, or the next item of a list."""
 
     def __init__(self, **answers: Any) -> None:
         policy = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:0:mouse-dead"}
@@ -50,7 +50,7 @@ class Client:
         return request
 
     def of(self, name: str) -> list[dict[str, Any]]:
-        """Requests of one kind."""
+        """The requests of one kind."""
         return [arguments for asked, arguments in self.asked if asked == name]
 
 
@@ -262,7 +262,7 @@ def with_estimates(asked: dict[str, Any]) -> dict[str, Any]:
 def test_dead_letters_are_counted_in_whatever_state_they_are() -> None:
     queue, _ = queue_of(get_queue_attributes=with_estimates)
     assert queue.counts() == Counts(1, 2, 4, 123)
-    queue, _ = queue_of()  # a server that says nothing
+    queue, _ = queue_of()  # a server that reports nothing
     assert queue.counts() == Counts(0, 0, 0, 0)
 
 

@@ -1,4 +1,4 @@
-"""How a worker works where nobody says otherwise."""
+"""The default settings of a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop of a worker, by a clock that stands still: when it takes, waits, forgets and ends."""
+"""The loop of a worker, with a clock that only the test moves: when it takes messages, waits, forgets and ends."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def body(number: int = 0, **fields: Any) -> str:
 
 
 class Timed(ScriptedQueue):
-    """Each delivery takes as long as the worker is ready to wait, where there is none, and is noted.
+    """A queue that records each delivery. Without a message, a delivery takes as long as the worker is ready to wait.
 
     Args:
-        clock: is moved.
-        deliveries: bodies; None where no message comes; errors.
-        said: open messages at each count; one each where nothing is said.
+        clock: the clock to move.
+        deliveries: bodies, errors, or None if no message comes.
+        said: number of open messages at each count; default: always one.
     """
 
     def __init__(self, clock: Clock, *deliveries: str | Exception | None, said: list[int] | None = None) -> None:
@@ -89,7 +89,7 @@ class Timed(ScriptedQueue):
 def worker_of(
     queue: Any, make: Callable[[luigi.Task], Attempt] = lambda _: Attempt(made=True), **terms: Any
 ) -> tuple[Worker, list[float]]:
-    """A worker, whose tasks a test makes, and its pauses; it stops when the queue delivered all."""
+    """A worker whose tasks the test makes, and its pauses. It stops after the last delivery."""
     worker = Worker(queue, replace(TERMS, **terms), Stopping(1))
     worker.attempts = SimpleNamespace(make=make)  # type: ignore[assignment]
     pauses: list[float] = []
@@ -149,7 +149,7 @@ def test_pauses_grow_while_the_machine_fails_and_begin_anew_after_a_success(
     worker, pauses = worker_of(queue, lambda _: next(ends), back_off=10)
     worker.work()
     assert pauses == [10, 20, 10]
-    assert lowest == [0.5] * 6  # of a message's wait, and of the worker's
+    assert lowest == [0.5] * 6  # of the message's wait and of the worker's wait
 
 
 def test_pauses_are_at_most_a_minute_and_within_the_minutes_that_are_left(clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The door to cloud-volume: files of buckets and web servers, and the hash of its shards."""
+"""The only import of cloud-volume's packages: files in buckets and on web servers, and the hash of shards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lchunk.volumes.formats.refusals import reason
 
 
 class CloudFolder:
-    """A folder in a bucket or behind a web server. Nothing of it is kept on this machine.
+    """A folder in a bucket or on a web server. Its files are not cached on the disk.
 
     Args:
         url: `gs://…`, `s3://…`, `http://…` or `https://…`.
@@ -34,7 +34,7 @@ class CloudFolder:
         """See `Folder`.
 
         Raises:
-            OSError: the network, the server or the credentials failed.
+            OSError: the network or the server failed, or the credentials were refused.
         """
         wanted = {"path": key} if stop is None else {"path": key, "start": start, "end": stop}
         try:
@@ -52,14 +52,12 @@ class CloudFolder:
         return Stored(f"{self.url}/{key}", found["content"], found["compress"] or "")
 
     def stamp(self, key: str) -> Hashable:
-        """A file is known by its name since the volume was opened: to look costs as much as to read."""
+        """When the volume was opened, and the file's name: looking for a change would cost as much as reading."""
         return self.opened, key
 
 
 def _leave_credentials_to_boto3(bucket: str) -> None:
-    """Let boto3 find the credentials of a bucket where cloud-files fails: for a key in the environment it wants a
-    session token too.
-    """
+    """Let boto3 find the credentials of a bucket if cloud-files fails, which needs a session token for each key."""
     try:
         secrets.aws_credentials(bucket, "s3")
     except KeyError:
@@ -67,13 +65,13 @@ def _leave_credentials_to_boto3(bucket: str) -> None:
 
 
 def murmur_hash(number: int) -> int:
-    """The lower half of MurmurHash3_x86_128 of a uint64, by which shards may be chosen."""
+    """The lower half of MurmurHash3_x86_128 of a uint64. Some volumes select shards by this hash."""
     lower: int = mmh3.hash64(number.to_bytes(8, "little"), x64arch=False)[0]
     return lower % (1 << 64)
 
 
 def _forget_connections() -> None:
-    """Start anew in a forked process: parent and child must not talk over one connection."""
+    """Open new connections in a forked process, because parent and child must not share a connection."""
     interfaces.reset_connection_pools()
     interfaces.HttpInterface.adaptor = requests.adapters.HTTPAdapter()
 

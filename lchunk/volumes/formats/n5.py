@@ -1,6 +1,6 @@
-"""N5 datasets: blocks of big-endian voxels, each a file (https://github.com/saalfeldlab/n5#file-system-specification).
+"""N5 datasets: one file per block of big-endian voxels (https://github.com/saalfeldlab/n5#file-system-specification).
 
-N5 counts axes from the fastest one: x, y, z, channel. Its attributes follow that order.
+N5 lists axes from the fastest one: x, y, z, channel. Its attributes use the same order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FEW = 256
 
 def _blosc(body: bytes) -> bytes:
     if blosc_length(body[:16]) != len(body):
-        raise ValueError(f"{len(body)} bytes of {blosc_length(body[:16])}")
+        raise ValueError(f"{len(body)} of {blosc_length(body[:16])} bytes")
     unpacked: bytes = Blosc().decode(body)
     return unpacked
 
@@ -51,7 +51,7 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """What `attributes.json` says, axes from the slowest one."""
+    """A dataset as `attributes.json` describes it, with axes from the slowest one."""
 
     folder: Place
     shape: tuple[int, ...]
@@ -60,11 +60,11 @@ class Dataset:
     decode: Callable[[bytes], bytes]
 
     def key(self, place: tuple[int, ...]) -> str:
-        """The file of a block, from the dataset's folder."""
+        """The file of a block, relative to the dataset's folder."""
         return "/".join(map(str, reversed(place)))
 
     def cut(self, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
-        """A box, of the blocks that it touches."""
+        """Read a box from the blocks that it touches."""
         voxels = np.zeros([s.stop - s.start for s in part], self.dtype)
         places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, self.block, strict=True)]
 
@@ -96,7 +96,7 @@ class Dataset:
                 return None
             raise AbsentVoxelsError(
                 f"{self.folder} must have every block, got none at {self.key(place)}; "
-                "set fill_missing where absent blocks mean black voxels"
+                "set fill_missing if missing blocks mean black voxels"
             )
         with readable(file, "a whole N5 block", "copy it again"):
             mode, count = struct.unpack_from(">HH", body)
@@ -110,7 +110,7 @@ class Dataset:
             return numbers.reshape(shape).astype(self.dtype)
 
     def files(self) -> list[Place]:
-        """Metadata, and the blocks where they are few."""
+        """The metadata, and the blocks if there are only a few."""
         counts = [-(-length // side) for length, side in zip(self.shape, self.block, strict=True)]
         few = itertools.product(*map(range, counts)) if math.prod(counts) <= _FEW else ()
         blocks = (self.folder / self.key(place) for place in few)
@@ -118,10 +118,10 @@ class Dataset:
 
 
 def open_n5(url: str, folder: Place, options: Options) -> OpenedVolume:
-    """A dataset, its axes (channel, z, y, x) from the last one on unless its attributes or the URL name them.
+    """Open a dataset. Its axes are the last of (channel, z, y, x), unless its attributes or the URL name them.
 
     Raises:
-        RefusedVolumeError: a group, or a compression that is not known.
+        RefusedVolumeError: the folder is a group, or the compression is unknown.
     """
     attributes = document(folder / N5) or {}
     if "dimensions" not in attributes:

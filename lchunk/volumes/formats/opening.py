@@ -1,4 +1,4 @@
-"""One door to volumes of every format, by their URL."""
+"""Open volumes of every format by their URL."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _KNOWN = (
 
 
 def open_volume(url: str, name: str = "image") -> OpenedVolume:
-    """A volume to read, whatever its format.
+    """Open a volume for reading, in any supported format.
 
     Args:
         url: a path or `file://…`; `file.h5:/dataset` for HDF5; for zarr, OME-Zarr, N5 and precomputed volumes also
-            `s3://…`, `gs://…` and `https://…`, which `precomputed://` may precede; what the file does not say follows
-            after `#` (`lchunk.volumes.formats.options`).
-        name: what the person calls the volume, for messages.
+            `s3://…`, `gs://…` and `https://…`, optionally after `precomputed://`. Options for what the file does not
+            contain follow after `#` (`lchunk.volumes.formats.options`).
+        name: name of the volume in messages, such as "image".
 
     Raises:
-        AbsentVoxelsError: there is no such file, or no such dataset in it.
-        RefusedVolumeError: the format is not known, the file cannot be read, or it is ambiguous.
+        AbsentVoxelsError: the file does not exist, or does not contain the dataset.
+        RefusedVolumeError: the format is unknown, the file cannot be read, or it is ambiguous.
         ImportError: the package that reads the format is not installed.
     """
     place, options = split_url(url)
@@ -70,11 +70,11 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
 
 def _require(path: Path, url: str, name: str) -> None:
     if not path.exists():
-        raise AbsentVoxelsError(f"{name} must be there, got {url}, which is not; correct its path")
+        raise AbsentVoxelsError(f"{name} must exist, got {url}, which does not; correct its path")
 
 
 def _open_elsewhere(url: str, place: str, options: Options, name: str) -> OpenedVolume:
-    """A volume of a bucket or a web server, which only formats of small files can be read from."""
+    """Open a volume in a bucket or on a web server. Only formats that consist of many small files can be read there."""
     try:
         folder = place_of(place)
     except ValueError as error:
@@ -88,30 +88,30 @@ def _open_elsewhere(url: str, place: str, options: Options, name: str) -> Opened
         return _open_precomputed(url, place, options, name)
     if _HDF5.fullmatch(place) or place.lower().endswith(_ON_DISK):
         raise RefusedVolumeError(
-            f"{name} must be zarr, OME-Zarr, N5 or precomputed where it is not on a disk, got {url}; "
+            f"{name} must be zarr, OME-Zarr, N5 or precomputed if it is not on a disk, got {url}; "
             "copy it to a disk first"
         )
     raise AbsentVoxelsError(
-        f"{name} must be zarr, OME-Zarr, N5 or precomputed where it is not on a disk, got no zarr.json, .zarray, "
+        f"{name} must be zarr, OME-Zarr, N5 or precomputed if it is not on a disk, got no zarr.json, .zarray, "
         f".zgroup, info or {suffixes.N5} in {url}; correct its URL, or copy it to a disk first"
     )
 
 
 def _refuse_idle(options: Options, url: str, *names: str) -> None:
-    """Raise where an option has no meaning for a format."""
+    """Raise an error if one of these options is given; they do not apply to the format."""
     for name in names:
         if getattr(options, name):
             raise RefusedVolumeError(
-                f"{name} must be left out where it has no meaning, got it in {url}; "
+                f"{name} must be left out for this format, got it in {url}; "
                 "order and gaps are for folders of sections, palette for pictures, mip for precomputed volumes"
             )
 
 
-# each reader is loaded where its format is met: a command that opens nothing starts without any
+# a reader is imported when its format is found, so that commands that open no volume start faster
 
 
 def open_chunked(url: str, folder: Place, options: Options) -> OpenedVolume | None:
-    """The volume of a folder of chunk files, in any store; None where the folder is none."""
+    """Open a folder of chunk files in any store; None if the folder is neither zarr nor N5."""
     if is_zarr(folder):
         from lchunk.volumes.formats.zarr_arrays import open_zarr  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
-"""A check of `compressed_segmentation`, whose decoder reads wherever the bytes send it.
+"""Check the bytes of `compressed_segmentation`, because its decoder follows wrong offsets beyond the end.
 
-The format: https://github.com/google/neuroglancer/blob/master/src/sliceview/compressed_segmentation/README.md. For each
-block of voxels there are a table of its labels and, in as many bits as that takes, a place in the table for each voxel.
-Offsets count 32-bit words from the channel's first.
+The format: https://github.com/google/neuroglancer/blob/master/src/sliceview/compressed_segmentation/README.md. Each
+block of voxels has a table of its labels and, for each voxel, an index into the table, with the fewest bits that
+suffice. Offsets count 32-bit words from the first word of the channel.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _BITS = (0, 1, 2, 4, 8, 16, 32)
 
 
 def check_compressed_labels(body: bytes, shape: tuple[int, ...], block: Triple, itemsize: int) -> None:
-    """Raise where a block reaches beyond the end, as in a file that was cut off.
+    """Raise an error if a block extends beyond the end, as in a file that was cut off.
 
     Args:
-        body: a chunk's bytes.
+        body: bytes of a chunk.
         shape: (channel, z, y, x) of the chunk.
-        block: sides of a block, zyx.
-        itemsize: bytes of a label.
+        block: shape of a block, zyx.
+        itemsize: bytes per label.
 
     Raises:
-        ValueError: it does.
+        ValueError: a block extends beyond the end.
     """
     channels, *zyx = shape
     blocks = math.prod(-(-side // part) for side, part in zip(zyx, block, strict=True))
     if len(body) % 4:
-        raise ValueError(f"it is {len(body)} bytes, which are no whole words")
+        raise ValueError(f"it has {len(body)} bytes, which is not a multiple of 4")
     words = np.frombuffer(body, "<u4")
     if len(words) < channels:
         raise ValueError(f"it ends after {len(body)} bytes, in the offsets of its channels")
@@ -41,27 +41,27 @@ def check_compressed_labels(body: bytes, shape: tuple[int, ...], block: Triple, 
 
 
 def _check_channel(words: npt.NDArray[np.uint32], blocks: int, voxels: int, label: int) -> None:
-    """Raise where a block of a channel reaches beyond the end.
+    """Raise an error if a block of a channel extends beyond the end.
 
     Args:
-        words: of the channel, up to the end of the chunk.
-        blocks: how many there are.
-        voxels: of a block.
-        label: words of a label.
+        words: words from the start of the channel to the end of the chunk.
+        blocks: number of blocks.
+        voxels: voxels per block.
+        label: words per label.
 
     Raises:
-        ValueError: it does.
+        ValueError: a block extends beyond the end.
     """
     if len(words) < 2 * blocks:
         raise ValueError(f"it ends in the headers of its {blocks} blocks")
     headers = words[: 2 * blocks].reshape(-1, 2).astype(np.int64)
     tables, bits, values = headers[:, 0] & 0xFFFFFF, headers[:, 0] >> 24, headers[:, 1]
     if not np.isin(bits, _BITS).all():
-        raise ValueError(f"a block has {next(b for b in bits.tolist() if b not in _BITS)} bits a voxel")
+        raise ValueError(f"a block has {next(b for b in bits.tolist() if b not in _BITS)} bits per voxel")
     ends = values + -(-bits * voxels // 32)
     if ends.max() > len(words):
         raise ValueError(f"its blocks end at word {ends.max()} of {len(words)}")
-    # few tables lie so near the end that it takes a look at the places in them
+    # only for the few tables near the end, it is necessary to look at the indices
     for at in np.flatnonzero(tables + (label << bits) > len(words)).tolist():
         most = _largest(words[values[at] : ends[at]], int(bits[at]), voxels)
         if tables[at] + label * (most + 1) > len(words):
@@ -69,7 +69,7 @@ def _check_channel(words: npt.NDArray[np.uint32], blocks: int, voxels: int, labe
 
 
 def _largest(values: npt.NDArray[np.uint32], bits: int, voxels: int) -> int:
-    """The largest of the values that are packed in words, lowest bits first."""
+    """The largest of the values that are stored in words, lowest bits first."""
     if not bits:
         return 0
     shifts = np.arange(0, 32, bits, dtype=np.uint32)

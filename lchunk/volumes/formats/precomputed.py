@@ -1,8 +1,8 @@
-"""Neuroglancer's precomputed volumes, on a disk, in a bucket or behind a web server.
+"""Read Neuroglancer's precomputed volumes on a disk, in a bucket or on a web server.
 
 The format: https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/volume.md. An `info` file
-lists the scales (mips); the chunks of a scale are files of their own, or lie in shards. Axes are x, y, z there, and
-z, y, x from here on.
+lists the scales (mips). The chunks of a scale are single files, or are stored in shards. The format orders axes
+x, y, z; this module converts them to z, y, x.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ _VOLUME = "neuroglancer_multiscale_volume"
 
 
 def open_precomputed(url: str, place: str, options: Options, name: str) -> OpenedVolume:
-    """One mip of a precomputed volume: the first scale of its `info`, or the one that `#mip=N` counts from 0.
+    """Open one mip of a precomputed volume: the first scale of its `info`, or the one that `#mip=N` selects, from 0.
 
     Args:
-        url: as the person wrote it.
+        url: the URL as the user wrote it.
         place: the URL without its options: a folder, or `precomputed://` before a folder, `file://`, `gs://`, `s3://`,
             `http://` or `https://`.
-        options: of the URL.
-        name: what the person calls the volume, for messages.
+        options: the options of the URL.
+        name: name of the volume in messages, such as "image".
 
     Raises:
-        AbsentVoxelsError: there is no such folder, or no info in it.
-        RefusedVolumeError: the info is not that of a volume, or of one that cannot be read here.
-        ImportError: the package of the encoding, or of the bucket, is not installed.
+        AbsentVoxelsError: the folder does not exist, or has no info.
+        RefusedVolumeError: the info does not describe a volume, or lchunk cannot read this volume.
+        ImportError: the package for the encoding or the bucket is not installed.
     """
     folder = _folder(url, place, name)
     info = _info(folder, url, name)
@@ -81,7 +81,7 @@ def open_precomputed(url: str, place: str, options: Options, name: str) -> Opene
 
 
 def _folder(url: str, place: str, name: str) -> Folder:
-    """The folder that a URL names, on a disk or elsewhere."""
+    """The folder that a URL names, on a disk, in a bucket or on a web server."""
     inner = re.sub(r"precomputed://", "", place, count=1, flags=re.IGNORECASE).rstrip("/")
     scheme = re.match(r"([a-z][a-z0-9+.-]*)://", inner, re.IGNORECASE)
     kind = scheme[1].lower() if scheme else "file"
@@ -99,7 +99,7 @@ def _folder(url: str, place: str, name: str) -> Folder:
         )
     path = Path(unquote(inner[len("file://") :]) if scheme else inner)
     if not path.is_dir():
-        raise AbsentVoxelsError(f"{name} must be a folder that is there, got {url}; correct its path")
+        raise AbsentVoxelsError(f"{name} must be an existing folder, got {url}; correct its path")
     return LocalFolder(path)
 
 
@@ -112,7 +112,7 @@ def _info_body(folder: Folder, url: str, name: str) -> bytes:
 
 
 def _info(folder: Folder, url: str, name: str) -> Mapping[str, Any]:
-    """The info of a volume, which is neither of meshes, skeletons nor annotations, nor of a volume elsewhere."""
+    """Read the info of a volume. Refuse the info of meshes, skeletons and annotations, and redirects."""
     body = _info_body(folder, url, name)
     with readable(f"{url}/{INFO}", "a JSON object", "copy it again"):
         info = json.loads(body)
@@ -129,7 +129,7 @@ def _info(folder: Folder, url: str, name: str) -> Mapping[str, Any]:
         )
     if info.get("@type", _VOLUME) != _VOLUME or not info.get("scales"):
         raise RefusedVolumeError(
-            f"{url}/{INFO} must be that of a volume, got {info.get('@type', 'one without scales')}; give the folder of "
+            f"{url}/{INFO} must describe a volume, got {info.get('@type', 'one without scales')}; give the folder of "
             "an image or of a segmentation"
         )
     return info
@@ -140,7 +140,8 @@ def _chosen(info: Mapping[str, Any], options: Options, url: str) -> Mapping[str,
     if mip >= len(scales):
         listed = ", ".join(f"{n}: {each.get('size')} of {each.get('resolution')} nm" for n, each in enumerate(scales))
         raise RefusedVolumeError(
-            f"mip must be below the {len(scales)} of {url}, got {mip}; it has, x, y, z, {listed[:300]}"
+            f"mip must be below the number of mips of {url}, {len(scales)}, got {mip}; its mips are (x, y, z) "
+            f"{listed[:300]}"
         )
     scale: Mapping[str, Any] = scales[mip]
     return scale

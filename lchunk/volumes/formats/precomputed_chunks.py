@@ -1,4 +1,4 @@
-"""The chunks of a precomputed volume's scale: found, read, checked and decoded; those of a box put together."""
+"""Find, read, check and decode the chunks of a scale of a precomputed volume, and assemble a box from them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from lchunk.volumes.formats.precomputed_shards import Shards
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, readable
 
 REQUESTS = 8
-"""Chunks that are under way at one time where each is a request over the network."""
+"""How many chunks are read in parallel if each one is a request over the network."""
 _FEW = 256
-"""Chunk files whose sizes and times go into the fingerprint."""
+"""Most chunk files whose sizes and times are part of the fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Chunks:
     scale: Scale
 
     def cut(self, part: tuple[slice, ...], fill_missing: bool) -> npt.NDArray[Any]:
-        """A box of voxels, of the chunks that it touches; in memory are the box and a few chunks.
+        """Read a box of voxels from the chunks that it touches. Memory holds the box and a few chunks.
 
         Args:
-            part: slices of channel, z, y and x, from the volume's first voxel.
-            fill_missing: absent chunks are 0.
+            part: slices of channel, z, y and x, relative to the volume's first voxel.
+            fill_missing: read missing chunks as 0.
 
         Raises:
-            AbsentVoxelsError: a chunk is absent.
+            AbsentVoxelsError: a chunk is missing.
             RefusedVolumeError: a chunk is damaged.
         """
         grid = self.scale.grid
@@ -76,7 +76,7 @@ class Chunks:
         return None if sharding is None else Shards(self.folder, self.scale, sharding)
 
     def _chunk(self, index: Triple, fill_missing: bool) -> npt.NDArray[Any] | None:
-        """The voxels of a chunk, (channel, z, y, x); None where it is absent and that is allowed."""
+        """The voxels of a chunk, (channel, z, y, x); None if it is missing and `fill_missing` is on."""
         key = self._key(index)
         stamp = self.folder.stamp(key)
         try:
@@ -87,7 +87,7 @@ class Chunks:
             raise
 
     def _key(self, index: Triple) -> str:
-        """The file of a chunk: its own, or its shard's."""
+        """The file that contains a chunk: a file of its own, or a shard."""
         if self._shards is not None:
             return self._shards.key(index)
         return f"{self.scale.key}/{box_name(self.scale.grid.chunk(index))}"
@@ -98,14 +98,14 @@ class Chunks:
         if stored is None:
             raise AbsentVoxelsError(
                 f"{self.folder.url} must have every chunk, got none at {scale.key}/{box_name(bbox)}; "
-                "set fill_missing where absent chunks mean black voxels"
+                "set fill_missing if missing chunks mean black voxels"
             )
         shape = (scale.channels, *bbox.shape)
         with readable(stored.name, f"a whole {scale.encoding} chunk of {shape} voxels (c, z, y, x)", "copy it again"):
             return decode(unpacked(stored), shape, scale)
 
     def local_files(self) -> list[Path]:
-        """The files of the chunks, where they are on a disk and few."""
+        """The files of the chunks if they are on a disk and not too many; otherwise empty."""
         folder, counts = self.folder, self.scale.grid.counts
         if not isinstance(folder, LocalFolder):
             return []

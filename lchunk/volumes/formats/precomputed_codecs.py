@@ -1,7 +1,7 @@
 """The encodings of precomputed chunks.
 
-The decoders of labels read wherever damaged bytes send them, and some end the process. What they are given is checked
-first, as far as its bytes tell: none of these encodings has a checksum over all of them.
+The decoders of labels follow offsets in damaged bytes to any address, and may crash the process. Therefore the bytes
+are checked first, as far as possible: none of these encodings has a checksum over all bytes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _COMPRESSO_HEADER = 36
 
 
 def decode(body: bytes, shape: tuple[int, ...], scale: Scale) -> Voxels:
-    """Voxels of a chunk, (channel, z, y, x).
+    """Decode the voxels of a chunk, (channel, z, y, x).
 
     Args:
-        body: the chunk's bytes.
+        body: bytes of the chunk.
         shape: (channel, z, y, x).
-        scale: how it is encoded.
+        scale: the scale, with its encoding.
 
     Raises:
-        ValueError: the chunk is damaged, or holds voxels of another shape, or of a type that the scale's does not hold.
-        Exception: whatever the encoding's library raises where the bytes are damaged.
+        ValueError: the chunk is damaged, has another shape, or has a type whose values do not fit the scale's type.
+        Exception: any exception that the encoding's library raises for damaged bytes.
     """
     found = _DECODERS[scale.encoding](body, shape, scale)
     if found.shape != shape or not np.can_cast(found.dtype, scale.dtype):
@@ -44,10 +44,10 @@ def decode(body: bytes, shape: tuple[int, ...], scale: Scale) -> Voxels:
 
 
 def require_codec(encoding: str) -> None:
-    """Raise where the package of an encoding is absent.
+    """Raise an error if the package of an encoding is missing.
 
     Raises:
-        ImportError: it is.
+        ImportError: the package is not installed.
     """
     with precomputed_extra(f"read {encoding}"):
         if encoding == "compressed_segmentation":
@@ -72,7 +72,7 @@ def _jpeg(body: bytes, shape: tuple[int, ...], scale: Scale) -> Voxels:
 
 
 def _planes(picture: Voxels, shape: tuple[int, ...]) -> Voxels:
-    """Voxels of a picture of any height and width, whose pixels follow each other as voxels do."""
+    """Voxels of a picture of any height and width. Its pixels have the order of the voxels."""
     channels = picture.shape[2] if picture.ndim == 3 else 1
     return np.moveaxis(picture.reshape(*shape[1:], channels), -1, 0)
 
@@ -93,7 +93,7 @@ def _compresso(body: bytes, shape: tuple[int, ...], scale: Scale) -> Voxels:
     sides, steps = [head["sx"], head["sy"], head["sz"]], [head["xstep"], head["ystep"], head["zstep"]]
     if sides != list(shape[:0:-1]) or head["data_width"] != scale.dtype.itemsize or min(steps) < 1:
         raise ValueError(f"its header says {sides} voxels (x, y, z) of {head['data_width']} bytes in steps of {steps}")
-    # windows fill the rest: how often each follows itself must add up to their number
+    # windows fill the rest of the body: the lengths of their runs must add up to the number of windows
     dtype = np.dtype(compresso.window_dtype(head))
     width = head["data_width"]
     start = _COMPRESSO_HEADER + width * (head["id_size"] + head["location_size"]) + dtype.itemsize * head["value_size"]
@@ -115,15 +115,15 @@ def _crackle(body: bytes, shape: tuple[int, ...], scale: Scale) -> Voxels:
     if sides != list(shape[:0:-1]):
         raise ValueError(f"its header says {sides} voxels (x, y, z)")
     if head.format_version:
-        crackle.codec.grid_index(body)  # raises where its checksum is another
-        # the checksum is counted from the end, and so is another where the file was cut off
+        crackle.codec.grid_index(body)  # raises an error if its checksum does not match
+        # the position of the checksum is counted from the end, so it does not match if the file was cut off
         if crackle.codec.labels_crc(body) != checksum(bytes(crackle.codec.raw_labels(body))):
-            raise ValueError("the checksum of its labels is another")
+            raise ValueError("the checksum of its labels does not match")
     return _of_labels(crackle.decompress(body, parallel=1))
 
 
 def _of_labels(xyz: Voxels) -> Voxels:
-    """(channel, z, y, x) labels of an (x, y, z) or (x, y, z, channel) array."""
+    """Convert (x, y, z) or (x, y, z, channel) labels to (channel, z, y, x)."""
     return xyz.reshape(*xyz.shape[:3], -1).transpose(3, 2, 1, 0)
 
 

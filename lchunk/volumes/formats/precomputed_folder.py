@@ -1,4 +1,4 @@
-"""Files of a precomputed volume: where they are, and how they are packed as a whole."""
+"""Files of a precomputed volume: where they are, and how whole files are compressed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import imagecodecs
 from numcodecs import Zstd
 
 SUFFIXES = {"": "", ".gz": "gzip", ".br": "br", ".zstd": "zstd", ".xz": "xz", ".bz2": "bzip2"}
-"""How cloud-volume packs a file on a disk, by what it adds to the file's name."""
+"""Compression of a file on a disk, by the suffix that cloud-volume adds to its name."""
 
 _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     "": lambda body: body,
@@ -29,12 +29,12 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A file as it is stored, or a range of it.
+    """A file as it is stored, or a range of a file.
 
     Args:
-        name: of the file, for messages.
+        name: name of the file, for messages.
         body: its bytes.
-        packing: how all of it is packed; empty where it is not.
+        packing: compression of the whole file; empty if it is not compressed.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Folder(Protocol):
 
     @property
     def url(self) -> str:
-        """What a message calls it."""
+        """Name of the folder, for messages."""
 
     @property
     def remote(self) -> bool:
-        """Whether a request takes so long that several should be under way."""
+        """Whether requests are slow, so that several should be made in parallel."""
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> Stored | None:
-        """A file, or its bytes `[start, stop)`; None where there is no such file."""
+        """A file, or its bytes `[start, stop)`; None if the file does not exist."""
 
     def stamp(self, key: str) -> Hashable:
-        """What differs where the file does, as far as that is known without reading it."""
+        """A value that changes with the file, as far as this can be known without reading the file."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,18 @@ class LocalFolder:
         return str(found), status.st_size, status.st_mtime_ns
 
     def find(self, key: str) -> Path | None:
-        """The file of a key, with the suffix that it has."""
+        """The file of a key, including its suffix."""
         names = (f"{self.path}/{key}{suffix}" for suffix in SUFFIXES)
         return next((Path(name) for name in names if os.path.isfile(name)), None)
 
 
 def unpacked(stored: Stored) -> bytes:
-    """The content of a whole file.
+    """Decompress a whole file.
 
     Raises:
-        ValueError: its packing is not known.
-        Exception: whatever the packing's library raises where the file is damaged.
+        ValueError: the compression is unknown.
+        Exception: any exception that the compression's library raises for a damaged file.
     """
     if stored.packing not in _UNPACK:
-        raise ValueError(f"it is packed as {stored.packing}, which is none of {', '.join(filter(None, _UNPACK))}")
+        raise ValueError(f"its compression is {stored.packing}, which is not one of {', '.join(filter(None, _UNPACK))}")
     return _UNPACK[stored.packing](stored.body)

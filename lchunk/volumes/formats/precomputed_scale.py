@@ -1,4 +1,4 @@
-"""One scale of a precomputed volume: its chunks, how they are encoded, and where they are stored."""
+"""One scale of a precomputed volume: its chunks, their encoding, and where they are stored."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lchunk.volumes.volume import VoxelSize
 
 @dataclass(frozen=True)
 class Sharding:
-    """How chunks are laid into shards: some bits of a chunk's number choose the minishard, and more of them the shard.
+    """How chunks are distributed to shards: bits of a chunk's number select the minishard and the shard.
 
     Args:
-        preshift_bits: lowest bits, which choose neither.
-        minishard_bits: bits that number a shard's minishards.
-        shard_bits: bits that number the shards.
-        hashed: whether a hash of the number is taken in its place.
-        index_packing: how a minishard's index is packed; empty where it is not.
-        data_packing: how each chunk is packed.
+        preshift_bits: how many of the lowest bits are ignored.
+        minishard_bits: how many of the next bits select the minishard in a shard.
+        shard_bits: how many of the next bits select the shard.
+        hashed: whether the bits are those of a hash of the number.
+        index_packing: compression of a minishard's index; empty if it is not compressed.
+        data_packing: compression of each chunk; empty if it is not compressed.
     """
 
     preshift_bits: int
@@ -35,17 +35,17 @@ class Sharding:
 
 @dataclass(frozen=True)
 class Scale:
-    """What `info` says of a scale.
+    """A scale as `info` describes it.
 
     Args:
-        key: its folder.
-        grid: its chunks, those at the end clipped.
+        key: name of its folder.
+        grid: its chunks; those at the end are clipped.
         voxel_size: nanometres zyx.
-        dtype: of a voxel.
+        dtype: type of a voxel.
         channels: at least 1.
-        encoding: of a chunk.
-        block: sides of the blocks of `compressed_segmentation`, zyx.
-        sharding: how its shards are made; None where each chunk is a file.
+        encoding: encoding of a chunk.
+        block: shape of the blocks of `compressed_segmentation`, zyx.
+        sharding: how chunks are distributed to shards; None if each chunk is a file.
     """
 
     key: str
@@ -59,11 +59,13 @@ class Scale:
 
 
 def morton_code(index: Triple, counts: Triple) -> int:
-    """The number of a chunk in its shards: the bits of x, y and z in turn, lowest first, of the axes that have more.
+    """The compressed Morton code of a chunk, by which its shard is found.
+
+    The code takes the bits of x, y and z in turn, lowest first, and skips an axis that has no further bits.
 
     Args:
-        index: of the chunk, zyx.
-        counts: chunks along each axis, zyx.
+        index: index of the chunk, zyx.
+        counts: number of chunks along each axis, zyx.
 
     >>> morton_code((0, 1, 3), (1, 2, 4)), morton_code((2, 1, 0), (3, 2, 1))
     (7, 5)

@@ -1,7 +1,7 @@
-"""Shards of a precomputed volume: many chunks in one file, found by way of two indexes.
+"""Shards of a precomputed volume: files of many chunks, which are found through two indexes.
 
 The format: https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/sharded.md. A shard begins
-with the place of each of its minishards' indexes; an index lists the numbers, places and bytes of its chunks.
+with the positions of the indexes of its minishards. Such an index lists the numbers, positions and sizes of its chunks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
 from lchunk.volumes.optional_packages import precomputed_extra
 
 _ENTRY = 16
-"""Bytes of the place of a minishard's index: where it begins and ends."""
+"""Bytes of the position of a minishard's index: its start and its end."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Shards:
     """The shards of a scale in a folder.
 
     Args:
-        folder: of the volume.
-        scale: of which the shards hold the chunks.
-        sharding: how.
+        folder: folder of the volume.
+        scale: the scale whose chunks the shards contain.
+        sharding: how the chunks are distributed to shards.
     """
 
     folder: Folder
@@ -37,11 +37,11 @@ class Shards:
     sharding: Sharding
 
     def key(self, index: Triple) -> str:
-        """The shard of a chunk."""
+        """The file of the shard that contains a chunk."""
         return self._location(index)[0]
 
     def get(self, index: Triple) -> Stored | None:
-        """The bytes of a chunk; None where its shard is absent, or does not list it."""
+        """The bytes of a chunk; None if its shard does not exist, or does not list the chunk."""
         key, minishard, code = self._location(index)
         listed = PIECES.get((Shards, self.folder.stamp(key), key, minishard), lambda: self._minishard(key, minishard))
         (places,) = np.nonzero(listed[0] == code)
@@ -52,7 +52,7 @@ class Shards:
         return None if found is None else Stored(found.name, found.body, self.sharding.data_packing)
 
     def _location(self, index: Triple) -> tuple[str, int, int]:
-        """The shard and the minishard of a chunk, and its number."""
+        """The shard, the minishard and the number of a chunk."""
         code = morton_code(index, self.scale.grid.counts)
         number = code >> self.sharding.preshift_bits
         if self.sharding.hashed:
@@ -66,7 +66,7 @@ class Shards:
         return f"{self.scale.key}/{shard:0{digits}x}.shard", minishard, code
 
     def _minishard(self, key: str, minishard: int) -> npt.NDArray[np.uint64]:
-        """Rows of the chunks' numbers, of their first bytes in the file, and of how many there are."""
+        """The index of a minishard, in three rows: number, first byte and size in bytes of each chunk."""
         nothing = np.zeros((3, 0), np.uint64)
         entry = self._range(key, _ENTRY * minishard, _ENTRY * (minishard + 1))
         if entry is None:
@@ -82,7 +82,7 @@ class Shards:
         with readable(found.name, "a whole shard", "copy it again"):
             rows = np.frombuffer(unpacked(packed), "<u8").reshape(3, -1)
         sizes = rows[2]
-        # each begins so many bytes after the end of the one before it
+        # the index stores each start relative to the end of the chunk before
         starts = np.cumsum(rows[1]) + np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.uint64) + np.uint64(base)
         return np.stack([np.cumsum(rows[0]), starts, sizes])
 

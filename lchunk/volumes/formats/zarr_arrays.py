@@ -1,4 +1,4 @@
-"""Zarr arrays, v2 and v3, and where they lie; images of OME-Zarr and layers of lchunk are made of them."""
+"""Zarr arrays, v2 and v3, and their positions. OME-Zarr images and lchunk's layers consist of such arrays."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from lchunk.volumes.store import open_store
 from lchunk.volumes.zarr_store import ZarrStore
 
 _FEW = 256
-"""Chunk files whose sizes and times go into the fingerprint."""
+"""Most chunk files whose sizes and times are part of the fingerprint."""
 
 
 def open_zarr(url: str, folder: Place, options: Options) -> OpenedVolume:
-    """A zarr array, the finest level of an OME-Zarr image, or a layer of lchunk.
+    """Open a zarr array, the finest level of an OME-Zarr image, or a layer of lchunk.
 
     Raises:
-        RefusedVolumeError: a group that is no image, or metadata that are torn or ambiguous.
-        AbsentVoxelsError: the level is absent.
+        RefusedVolumeError: the folder is a group that is not an image, or its metadata is damaged or ambiguous.
+        AbsentVoxelsError: the level does not exist.
     """
     if is_array(folder):
         return _array(url, folder, options)
@@ -47,8 +47,7 @@ def open_zarr(url: str, folder: Place, options: Options) -> OpenedVolume:
     level = level_of(attributes, 0, url)
     if not is_array(folder / level.path):
         raise AbsentVoxelsError(
-            f"the level {level.path} of {url} must be there, got no array at {folder / level.path}; "
-            "copy the image again"
+            f"the level {level.path} of {url} must exist, got no array at {folder / level.path}; copy the image again"
         )
     return _array(url, folder / level.path, options)
 
@@ -70,7 +69,7 @@ def _array(url: str, folder: Place, options: Options) -> OpenedVolume:
         names: Sequence[str] = level.axes
         if len(names) != array.ndim:
             raise RefusedVolumeError(
-                f"{url} must have an axis of its metadata for each of its array, got {', '.join(names)} for shape "
+                f"{url} must name each axis of its array in its metadata, got {', '.join(names)} for shape "
                 f"{array.shape}; correct its metadata"
             )
         placement = overruled(level.placement(options, url), options)
@@ -90,7 +89,7 @@ def _array(url: str, folder: Place, options: Options) -> OpenedVolume:
 
 
 def _level_at(folder: Place, url: str) -> Level | None:
-    """The level of an OME-Zarr image that lies in a folder above."""
+    """The level of an OME-Zarr image in a folder above, if this array is one."""
     above = folder.parent
     for image, name in ((above, folder.name), (above.parent, f"{above.name}/{folder.name}")):
         attributes = attributes_of(image)
@@ -100,7 +99,7 @@ def _level_at(folder: Place, url: str) -> Level | None:
 
 
 def _names(named: Any, attributes: Mapping[str, Any], count: int) -> tuple[str, ...]:
-    """Names of dimensions of zarr v3, xarray's, funlib's, or the usual ones."""
+    """Names of the axes: zarr v3's dimension names, xarray's, funlib's, or the usual ones."""
     for names in (named, attributes.get("_ARRAY_DIMENSIONS"), attributes.get("axis_names")):
         if names is not None and len(names) == count and all(len(str(name or "").rstrip("^")) == 1 for name in names):
             return tuple(map(str, names))
@@ -113,10 +112,10 @@ def _cut(array: Any, folder: Place, part: tuple[slice, ...], fill_missing: bool)
     if absent and not fill_missing:
         raise AbsentVoxelsError(
             f"{folder} must have every chunk, got none at {absent[0][0]}; "
-            "set fill_missing where absent chunks mean black voxels"
+            "set fill_missing if missing chunks mean black voxels"
         )
     for _, box in absent:
-        # what is absent is black, whatever the array's fill value
+        # a missing chunk is black, whatever fill value the array has
         inside = tuple(
             slice(max(b.start, s.start) - s.start, min(b.stop, s.stop) - s.start)
             for b, s in zip(box, part, strict=True)

@@ -1,4 +1,4 @@
-"""The chunk files of a zarr array, each asked for once: which were absent shows when the voxels are read."""
+"""Read the chunk files of a zarr array, each with one request, and find out which of them are missing."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from lchunk.volumes.place import Place
 from lchunk.volumes.zarr_store import ZarrStore
 
 AbsentChunk = tuple[str, tuple[slice, ...]]
-"""The key of a chunk file, and its box."""
+"""Key and box of a chunk file."""
 
 
 def read_chunks(array: Any, folder: Place, part: tuple[slice, ...]) -> tuple[npt.NDArray[Any], list[AbsentChunk]]:
-    """Voxels of a box, and the chunk files of it that are absent: zarr itself reads its fill value there.
+    """Read a box of voxels, and return also its missing chunk files, for which zarr itself reads the fill value.
 
     Args:
-        array: as zarr has opened it.
-        folder: of the array.
+        array: the opened zarr array.
+        folder: folder of the array.
         part: a slice for each axis.
 
     Raises:
-        RefusedVolumeError: a chunk file is empty, or is shorter or longer than it says.
+        RefusedVolumeError: a chunk file is empty, or its length differs from the length in its header.
     """
     store = _NotingStore(folder, blosc=_is_blosc(array))
-    noting = copy.copy(array.async_array)  # with its codecs: what they prepare takes longer than a small read does
+    noting = copy.copy(array.async_array)  # reuses its codecs: creating them takes longer than a small read
     object.__setattr__(noting, "store_path", StorePath(store))
     voxels = np.array(zarr.Array(noting)[part])
     return voxels, list(_boxes(array, part, store.absent)) if store.absent else []
 
 
 class _NotingStore(ZarrStore):
-    """The folder of an array, for one read of it.
+    """The folder of an array, for a single read.
 
     Attributes:
-        absent: keys that zarr asked for and that are not there.
+        absent: keys that zarr asked for and that do not exist.
     """
 
     def __init__(self, folder: Place, *, blosc: bool) -> None:
@@ -71,13 +71,13 @@ class _NotingStore(ZarrStore):
 
 
 def _is_blosc(array: Any) -> bool:
-    """Whether a chunk file is packed by Blosc as a whole, which decodes a part of it without an error."""
+    """Whether whole chunk files are compressed with Blosc, which decodes a part of a file without an error."""
     codecs = array.compressors
     return array.shards is None and bool(codecs) and "blosc" in type(codecs[-1]).__name__.lower()
 
 
 def _boxes(array: Any, part: tuple[slice, ...], keys: set[str]) -> Iterator[AbsentChunk]:
-    """Those chunk files of a part that have one of some keys, in the order of the chunks."""
+    """The chunk files in a part whose key is one of `keys`, in the order of the chunks."""
     sides = array.shards or array.chunks
     places = [range(s.start // side, -(-s.stop // side)) for s, side in zip(part, sides, strict=True)]
     for place in itertools.product(*places):

@@ -1,4 +1,4 @@
-"""Metadata documents of zarr, v2 and v3: what a folder is, and its attributes."""
+"""Metadata documents of zarr, v2 and v3: the kind of a folder, and its attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_array(folder: Place) -> bool:
 
 
 def attributes_of(folder: Place) -> dict[str, Any]:
-    """The attributes of an array or group; nothing where the folder is none."""
+    """The attributes of an array or group; empty if the folder is neither."""
     found = document(folder / "zarr.json")
     if found is not None:
         return _dictionary(found.get("attributes", {}), folder / "zarr.json")
@@ -31,7 +31,7 @@ def attributes_of(folder: Place) -> dict[str, Any]:
 
 
 def documents(folder: Place) -> list[Place]:
-    """The documents that a folder has."""
+    """The existing metadata documents of a folder."""
     return [folder / name for name in METADATA if (folder / name).document() is not None]
 
 
@@ -41,10 +41,10 @@ def children(folder: Place) -> list[str]:
 
 
 def document(file: Place) -> dict[str, Any] | None:
-    """A JSON document; None where there is no such file.
+    """Read a JSON document; None if the file does not exist.
 
     Raises:
-        RefusedVolumeError: it is none.
+        RefusedVolumeError: the file is not a JSON document.
     """
     with readable(file, "a JSON document", "copy it again"):
         body = file.document()

@@ -62,7 +62,7 @@ def test_an_offset_of_half_voxels_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nothing.h5:/raw", "nothing.tif", "nothing"])
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing.*is not"):
+    with pytest.raises(FileNotFoundError, match=r"nothing.*does not; correct its path"):
         open_volume(f"{tmp_path}/{name}")
 
 

@@ -127,7 +127,10 @@ def test_mips_are_counted_from_the_finest(tmp_path: Path) -> None:
     same(f"{url}#mip=0", VOXELS, **PLACE)
     found = same(f"{url}#mip=1", half, voxel_size=(40, 9, 8), placed=True)
     assert found.bounds.start == (-10, 1, 35)
-    with pytest.raises(ValueError, match=r"mip must be below the 2 of .*, got 2; it has, x, y, z, 0: \[37, 40, 6\] of"):
+    with pytest.raises(
+        ValueError,
+        match=r"mips of .*, 2, got 2; its mips are \(x, y, z\) 0: \[37, 40, 6\] of",
+    ):
         open_volume(f"{url}#mip=2")
 
 
@@ -209,7 +212,7 @@ def test_no_length_of_packed_labels_leads_the_decoder_astray(shape: tuple[int, i
     body = encode_labels(labels)
     check_compressed_labels(body, (1, *shape), (8, 8, 8), 8)
     for length in range(len(body)):
-        with pytest.raises(ValueError, match=r"^(it|its|a table) .*(end|word)"):
+        with pytest.raises(ValueError, match=r"^(it|its|a table) .*(end|word|multiple of 4)"):
             check_compressed_labels(body[:length], (1, *shape), (8, 8, 8), 8)
 
 
@@ -297,8 +300,8 @@ def changed_info(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"@type": "neuroglancer_legacy_mesh"}, "must be that of a volume, got neuroglancer_legacy_mesh"),
-        ({"scales": []}, "must be that of a volume, got neuroglancer|must be that of a volume, got one without scales"),
+        ({"@type": "neuroglancer_legacy_mesh"}, "must describe a volume, got neuroglancer_legacy_mesh"),
+        ({"scales": []}, "must describe a volume, got neuroglancer|must describe a volume, got one without scales"),
         ({"redirect": "gs://b/other"}, "must be the volume itself, got a redirect; open precomputed://gs://b/other"),
         ({"app": {"supported_api_versions": [1]}}, "must be a precomputed volume, got a graphene one"),
         ({"data_type": "complex64"}, "the type of .* must be one of uint8, .* got complex64"),
@@ -333,7 +336,7 @@ def test_a_scale_that_cannot_be_is_refused(tmp_path: Path, changes: dict[str, An
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"image must be a folder that is there, got precomputed://.*/gone"):
+    with pytest.raises(FileNotFoundError, match=r"image must be an existing folder, got precomputed://.*/gone"):
         open_volume(f"precomputed://{tmp_path}/gone")
     with pytest.raises(FileNotFoundError, match="with an info file, got none"):
         open_volume(f"precomputed://{tmp_path}")
@@ -375,7 +378,7 @@ def test_the_fingerprint_changes_with_the_info_and_with_few_chunks(tmp_path: Pat
     changed_info(tmp_path / "a", type="segmentation")
     seen.add(open_volume(url).fingerprint())
     assert len(seen) == 4
-    with pytest.raises(ValueError, match=r"info must stay as it is while it is read"):
+    with pytest.raises(ValueError, match=r"info must not change while it is read"):
         volume.read(BOUNDS)
 
 
