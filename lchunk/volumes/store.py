@@ -82,7 +82,7 @@ class Store(Protocol):
         """Remove an object. Removing an object that does not exist is not an error."""
 
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
-        """Keys of all objects in the folder `prefix` and below, in any order; those of empty objects only if `empty`."""
+        """Keys of all objects in the folder `prefix` and below, in any order; of empty ones only if `empty`."""
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """Names of the folders directly in the folder `prefix`, sorted."""
