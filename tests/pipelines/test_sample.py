@@ -92,12 +92,13 @@ def test_scores_are_as_good_as_waterz_s_on_the_whole_volume(root: Path) -> None:
 
 
 def test_two_workers_make_the_same_affinities(root: Path, tmp_path: Path) -> None:
-    # they are forks of a process that ran the net already, and must not wait for its threads
+    # they are forks of a process that ran the net already, and must not wait for its threads. They use one thread each,
+    # for which some CPUs have other kernels, with other rounding
     run = luigi_command(
         "--module", "lchunk.tasks", "Inference", "--Dataset-root", str(tmp_path / "two"), "--workers", "2"
     )
     assert run.returncode == 0, run.stderr[-3000:]
-    assert np.array_equal(voxels(tmp_path / "two", "affinities"), voxels(root, "affinities"))
+    assert np.abs(voxels(tmp_path / "two", "affinities") - voxels(root, "affinities")).max() < 1e-5
 
 
 @pytest.mark.skipif(
