@@ -41,7 +41,7 @@ class Store(luigi.Config):
     )
     connections: int = CountParameter(default=16, least=1, description="requests that a process makes at one time")
     connect_seconds: float = RangeParameter(
-        least=0.1, most=DAY, default=10.0, description="how long a connection may take"
+        least=0.1, most=DAY, default=5.0, description="how long a connection may take"
     )
     read_seconds: float = RangeParameter(
         least=0.1, most=DAY, default=60.0, description="how long a server may be silent"

@@ -70,10 +70,12 @@ class TestHttp(OnHttp):
         (tmp_path / "a.tif").write_bytes(b"x")
         for name in ("a.tif", "a.h5:/raw", "a.npy"):
             with pytest.raises(
-                ValueError, match=rf"must be zarr, OME-Zarr or N5 .*, got {url}/{name}; copy it to a disk"
+                ValueError, match=rf"must be zarr, OME-Zarr, N5 or precomputed .*, got {url}/{name}; copy it to a disk"
             ):
                 open_volume(f"{url}/{name}")
-        with pytest.raises(FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup or attributes\.json in"):
+        with pytest.raises(
+            FileNotFoundError, match=r"got no zarr\.json, \.zarray, \.zgroup, info or attributes\.json in"
+        ):
             open_volume(f"{url}/nothing")
 
 
