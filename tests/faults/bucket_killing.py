@@ -63,7 +63,6 @@ class Figures:
 @contextlib.contextmanager
 def service(scheme: str) -> Iterator[dict[str, str]]:
     """A server of objects with the bucket `lchunk`. Gives what `[Store]` says of it."""
-    os.environ.update(AWS)
     if scheme == "s3":
         with sqs_server("clock") as moto:
             make_bucket(moto["AWS_ENDPOINT_URL"])
@@ -142,6 +141,7 @@ def is_running(child: int) -> bool:
 
 
 def main() -> None:
+    os.environ.update(AWS)
     scheme, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lchunk-killing-") as folder:

@@ -28,6 +28,12 @@ patience_seconds = {patience}
 SILENCE = 0.6
 
 
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in AWS.items():
+        monkeypatch.setenv(name, text)
+
+
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an image, a cfg, and all that the job makes on a disk."""
@@ -50,7 +56,7 @@ def run(job: Path, folder: Path, root: str, option: str, url: str, *, patience: 
     """Run the job in a bucket."""
     text = (job / "luigi.cfg").read_text().replace(f"root = {job}/out", f"root = {root}")
     (folder / "luigi.cfg").write_text(text + STORE.format(endpoint=option, url=url, patience=patience))
-    return lchunk(folder, "run", "MeshManifest", **AWS)
+    return lchunk(folder, "run", "MeshManifest")
 
 
 def assert_whole(job: Path, root: str, option: str, url: str) -> None:
