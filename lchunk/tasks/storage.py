@@ -40,7 +40,7 @@ class Store(luigi.Config):
         default=(), description="buckets whose requests you pay for, as s3://one,gs://other"
     )
     connections: int = CountParameter(default=16, least=1, description="requests that a process makes in parallel")
-    connect_seconds: float = RangeParameter(least=0.1, most=DAY, default=10.0, description="timeout for a connection")
+    connect_seconds: float = RangeParameter(least=0.1, most=DAY, default=5.0, description="timeout for a connection")
     read_seconds: float = RangeParameter(least=0.1, most=DAY, default=60.0, description="timeout for a response")
     patience_seconds: float = RangeParameter(
         least=0, most=DAY, default=60.0, description="how long a request is repeated while a server fails"

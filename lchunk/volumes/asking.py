@@ -18,36 +18,52 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 FIRST_WAIT, LONGEST_WAIT = 0.1, 8.0
 """Seconds before a request is repeated. The wait doubles after each attempt."""
+FIRST_PATIENCE = 5.0
+"""Most seconds for which a server is tried that this process has never reached: its address may be wrong."""
 LEAST_ATTEMPTS = 3
 """Least number of attempts, even if one attempt takes longer than the patience lasts."""
 QUIET_ATTEMPTS = 4
 """Number of failed attempts after which a warning is logged."""
+_reached: set[tuple[StoreSettings, str]] = set()
+"""Servers that this process, or the process that it was forked from, has reached."""
 
 
-def ask(request: Callable[[], Answer], settings: StoreSettings) -> Answer:
+class UnreachedError(ConnectionError):
+    """No connection to a server: its name is unknown, it refuses, nothing answers, or the connection is not safe."""
+
+
+def ask(request: Callable[[], Answer], settings: StoreSettings, server: str) -> Answer:
     """Make a request, and repeat it while it fails with an error that may be temporary.
 
     Args:
         request: raises ConnectionError or TimeoutError if another attempt may succeed.
         settings: how many requests this process makes in parallel, and for how long it repeats a request.
+        server: URL of the bucket or the server.
 
     Raises:
         ConnectionError, TimeoutError: the error of the last attempt, after `patience_seconds`.
     """
-    began, attempts = time.monotonic(), 0
+    began, attempts, place = time.monotonic(), 0, (settings, server)
     while True:
+        unreached = False
         try:
             with _gate(os.getpid(), settings.connections):
                 return request()
         except (ConnectionError, TimeoutError) as error:
             attempts += 1
+            unreached = isinstance(error, UnreachedError)
+            first = unreached and place not in _reached
+            patience = min(FIRST_PATIENCE, settings.patience_seconds) if first else settings.patience_seconds
             wait = random.uniform(0.5, 1) * min(LONGEST_WAIT, FIRST_WAIT * 2**attempts)
-            over = time.monotonic() + wait - began > settings.patience_seconds
-            if over and attempts >= LEAST_ATTEMPTS:
+            over = time.monotonic() + wait - began > patience
+            if over and (first or attempts >= LEAST_ATTEMPTS):
                 raise
-            if attempts == QUIET_ATTEMPTS:
+            if attempts == QUIET_ATTEMPTS and not first:
                 logger.warning("a request failed and is repeated: %s", error)
             time.sleep(wait)
+        finally:
+            if not unreached:
+                _reached.add(place)
 
 
 @functools.cache

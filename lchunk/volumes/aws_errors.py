@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
+Failure = TypeVar("Failure", bound=Exception)
+
 CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile with AWS_PROFILE, or give the machine a role"
 )
@@ -27,7 +32,7 @@ def error_code(error: Exception) -> str:
     return str(answer.get("Error", {}).get("Code", "")).rpartition("#")[2]
 
 
-def known_as(error: Exception, names: dict[str, tuple[type[Exception], str]]) -> tuple[type[Exception], str] | None:
+def known_as(error: Exception, names: Mapping[str, tuple[type[Failure], str]]) -> tuple[type[Failure], str] | None:
     """Look up an exception in a table, by the name of its class or of a base class; None if the table has none."""
     found = (names[declared.__name__] for declared in type(error).__mro__ if declared.__name__ in names)
     return next(found, None)

@@ -25,6 +25,7 @@ from lchunk.volumes.bucket_store import BucketError, Page
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.view_file import ViewFile
+from lchunk.volumes.web_errors import no_answer
 
 Answer = TypeVar("Answer")
 WRITER = "lchunk-writer"
@@ -155,13 +156,13 @@ class GcsBucket:
                     raise
                 raise plain from error
 
-        return ask(request, self.settings)
+        return ask(request, self.settings, self.url)
 
     def _plain(self, error: Exception, name: str) -> Exception:
         """The error as one of Python's own exceptions, with a message in one line."""
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, LOST):
-            return ConnectionError(f"the server of {self.url} must answer, got none: {said}; {ENDPOINT}")
+            return no_answer(error, f"the server of {self.url} must answer, got none: {said}; {ENDPOINT}")
         if isinstance(error, GoogleAuthError):
             return PermissionError(f"credentials of Google must be given, got none: {said}; {CREDENTIALS}")
         return self._of_answer(error, f"{self.url}/{name}")

@@ -16,6 +16,7 @@ from lchunk.volumes.asking import ask
 from lchunk.volumes.bucket_store import Page
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
+from lchunk.volumes.web_errors import no_answer
 
 LEGAL = "/%:@!$&'()*+,;=~-._"
 """Characters that a path in a URL may contain without quoting."""
@@ -82,8 +83,9 @@ class HttpServer:
             except (requests.exceptions.SSLError, requests.exceptions.InvalidURL) as error:
                 raise OSError(f"{url} must be read safely, got an error: {_reason(error)}; correct the URL") from error
             except requests.RequestException as error:
-                raise ConnectionError(
-                    f"the server {self.url} must answer, got none: {_reason(error)}; check the network and the URL"
+                raise no_answer(
+                    error,
+                    f"the server {self.url} must answer, got none: {_reason(error)}; check the network and the URL",
                 ) from error
             if answer.status_code in BUSY:
                 raise ConnectionError(
@@ -92,7 +94,7 @@ class HttpServer:
                 )
             return answer
 
-        answer = ask(request, self.settings)
+        answer = ask(request, self.settings, self.url)
         if answer.status_code in (404, 410):
             raise FileNotFoundError(f"{url} must exist, and does not")
         if answer.status_code in (401, 403):

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from lchunk.volumes.asking import UnreachedError
 from lchunk.volumes.aws_errors import ABSENT_CREDENTIALS, CREDENTIALS, REFUSED, error_code, known_as
 from lchunk.volumes.bucket_store import BucketError
 
 ENDPOINT = "check the network, and [Store] s3_endpoint or AWS_ENDPOINT_URL_S3 if one is set"
-LOST = ("ConnectionError", "HTTPClientError", "IncompleteReadError", "ResponseStreamingError")
+LOST: dict[str, tuple[type[ConnectionError], str]] = {
+    "ConnectionError": (UnreachedError, ""),
+    "HTTPClientError": (ConnectionError, ""),
+    "IncompleteReadError": (ConnectionError, ""),
+    "ResponseStreamingError": (ConnectionError, ""),
+}
 """Exceptions of requests that got no answer or only a part of one."""
 BUSY = (
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout",
@@ -32,8 +38,9 @@ def plain_error(error: Exception, url: str, bucket: str) -> Exception:
     if known is not None:
         kind, advice = known
         return kind(f"{advice}; or list the bucket in [Store] anonymous, if it is public ({error})")
-    if known_as(error, dict.fromkeys(LOST, (ConnectionError, ""))) is not None:
-        return ConnectionError(f"the server of {bucket} must answer, got none: {error}; {ENDPOINT}")
+    lost = known_as(error, LOST)
+    if lost is not None:
+        return lost[0](f"the server of {bucket} must answer, got none: {error}; {ENDPOINT}")
     if not answer:
         return BucketError(f"S3 must accept a request to {bucket}, got: {error}; correct the URL or [Store]")
     return _of_answer(answer, error_code(error), url, bucket)

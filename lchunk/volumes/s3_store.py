@@ -178,7 +178,7 @@ class S3Bucket:
                     raise
                 raise plain from error
 
-        return ask(request, self.settings)
+        return ask(request, self.settings, self.url)
 
     def _plain(self, error: Exception, name: str) -> Exception:
         return plain_error(error, f"{self.url}/{name}", self.url)

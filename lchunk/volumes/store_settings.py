@@ -33,6 +33,6 @@ class StoreSettings:
     anonymous: tuple[str, ...] = ()
     requester_pays: tuple[str, ...] = ()
     connections: int = 16
-    connect_seconds: float = 10.0
+    connect_seconds: float = 5.0
     read_seconds: float = 60.0
     patience_seconds: float = 60.0

@@ -9,53 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import luigi
 import numpy as np
 import pytest
-from luigi.task_register import Register
 
-from lchunk.tasks import ConnectedComponents, Downsample, Evaluation, MeshManifest
-from tests.conftest import smooth_affinities, write_hdf5
+from lchunk.tasks import MeshManifest
+from tests.conftest import write_hdf5
+from tests.faults.forked_job import OFFSET, configure_run, end_of, run_in_child, write_image
 from tests.faults.whole_job import whole_files
 
-OFFSET = (-10, 200, 300)
 SHAPE = (24, 32, 36)
 KILLS = int(os.environ.get("LCHUNK_KILLS", "8"))
 """How often to kill: more than CI's, by hand."""
 
 
-def configure_run(configure: Callable[..., None], folder: Path, root: Path) -> None:
-    configure(
-        "Dataset", root=root, image=f"{folder}/a.h5:/raw", ground_truth=f"{folder}/a.h5:/truth", chunk_shape="16,16,16",
-        inner_chunk="8,8,8",
-    )  # fmt: skip
-    configure(
-        "Inference", framework="identity", input_patch="10,12,14", output_patch="8,8,10", overlap="2,2,2", contrast=True
-    )
-    configure("LocalComponents", of="segmentation", connectivity=6)
-    configure("Downsample", factor="2,2,2")
-
-
-def run_in_child() -> int:
-    """Start the whole job in a forked process: no imports, so kills fall into work."""
-    child = os.fork()
-    if child:
-        return child
-    Register.clear_instance_cache()
-    tasks = [
-        MeshManifest(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation(), ConnectedComponents(),
-    ]  # fmt: skip
-    os._exit(0 if luigi.build(tasks, local_scheduler=True, log_level="CRITICAL") else 1)
-
-
-def end_of(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def test_any_kill_leaves_what_the_next_run_mends(configure: Callable[..., None], tmp_path: Path) -> None:
-    image = np.rint(smooth_affinities(SHAPE, 0)[0] * 255).astype(np.uint8)
-    write_hdf5(tmp_path / "a.h5", "raw", image, (40, 4, 4), OFFSET)
-    write_hdf5(tmp_path / "a.h5", "truth", (image // 64 + 1).astype(np.uint64), (40, 4, 4), OFFSET)
+    write_image(tmp_path, SHAPE)
     for name in ("first", "undisturbed"):  # the first run compiles
         configure_run(configure, tmp_path, tmp_path / name)
         start = time.monotonic()

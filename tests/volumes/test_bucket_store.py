@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes import asking, object_log, place
-from lchunk.volumes.asking import ask
+from lchunk.volumes.asking import UnreachedError, ask
 from lchunk.volumes.bucket_store import BucketStore, Page
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.place import Place
@@ -188,7 +188,7 @@ def test_only_what_may_pass_is_asked_again() -> None:
             raise kind("no")
 
         with pytest.raises(kind):
-            ask(refused, settings)
+            ask(refused, settings, "s3://a")
         assert len(calls) == wanted
     answers = iter([ConnectionError("a"), TimeoutError("b"), ConnectionError("c")])
 
@@ -197,7 +197,7 @@ def test_only_what_may_pass_is_asked_again() -> None:
             raise error
         return "answer"
 
-    assert ask(at_last, settings) == "answer"
+    assert ask(at_last, settings, "s3://a") == "answer"
 
 
 def test_patience_ends_with_the_last_error() -> None:
@@ -209,9 +209,40 @@ def test_patience_ends_with_the_last_error() -> None:
 
     began = time.monotonic()
     with pytest.raises(ConnectionError, match=r"attempt \d+"):
-        ask(away, StoreSettings(patience_seconds=0.5))
+        ask(away, StoreSettings(patience_seconds=0.5), "s3://a")
     assert time.monotonic() - began < 3
     assert len(calls) >= asking.LEAST_ATTEMPTS
+
+
+def attempts_of(error: Exception, settings: StoreSettings, server: str) -> int:
+    """How often a request is made that fails always."""
+    calls = []
+
+    def request() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        ask(request, settings, server)
+    return len(calls)
+
+
+def test_only_a_server_that_was_reached_once_is_waited_for_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_reached", set())
+    monkeypatch.setattr(asking, "FIRST_PATIENCE", 0.0)
+    settings, lost = StoreSettings(patience_seconds=0.5), UnreachedError("refused")
+    assert attempts_of(lost, settings, "s3://a") == 1
+    assert attempts_of(lost, settings, "s3://a") == 1  # it was not reached by that
+    assert attempts_of(ConnectionError("busy"), settings, "s3://a") >= asking.LEAST_ATTEMPTS
+    assert attempts_of(lost, settings, "s3://a") >= asking.LEAST_ATTEMPTS
+    assert attempts_of(lost, settings, "s3://b") == 1
+    assert attempts_of(FileNotFoundError("absent"), settings, "s3://b") == 1
+    assert attempts_of(lost, settings, "s3://b") >= asking.LEAST_ATTEMPTS
+
+
+def test_a_short_patience_is_short_at_the_first_contact_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_reached", set())
+    assert attempts_of(UnreachedError("refused"), StoreSettings(patience_seconds=0), "s3://a") == 1
 
 
 def test_few_requests_are_made_at_one_time() -> None:
@@ -227,7 +258,7 @@ def test_few_requests_are_made_at_one_time() -> None:
             running -= 1
 
     settings = StoreSettings(connections=3)
-    threads = [threading.Thread(target=ask, args=(request, settings)) for _ in range(12)]
+    threads = [threading.Thread(target=ask, args=(request, settings, "s3://a")) for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

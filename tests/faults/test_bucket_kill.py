@@ -1,0 +1,23 @@
+"""Kill -9 over a whole job in a bucket; `python -m tests.faults.bucket_killing` does it more often."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from luigi.configuration import LuigiConfigParser
+
+from tests.faults.bucket_killing import kill_in_bucket
+from tests.servers import AWS
+
+
+@pytest.mark.parametrize(("scheme", "kills"), [("s3", 4), ("gs", 3)])
+def test_kills_of_a_job_in_a_bucket_change_no_byte(
+    scheme: str, kills: int, cfg: LuigiConfigParser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in AWS.items():
+        monkeypatch.setenv(name, text)
+    figures = kill_in_bucket(tmp_path, scheme, (16, 20, 12), kills, random.Random(0))
+    assert figures.killed.total() >= kills
+    assert figures.objects > 20
