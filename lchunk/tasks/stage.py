@@ -21,7 +21,7 @@ import luigi
 import numpy as np
 from luigi.parameter import _no_value
 
-from lchunk.geometry.bbox import Bbox, triple
+from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import blocks
 from lchunk.targets import ChunkTarget
@@ -30,7 +30,6 @@ from lchunk.tasks.dataset import Dataset, Geometry, geometry
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
-from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter
 from lchunk.tasks.places import LayerNameParameter, RootParameter
 from lchunk.tasks.progress import Reporter
@@ -119,15 +118,12 @@ class Stage(luigi.Task):
         kind=RootParameter(), source=Dataset, description="folder of all layers; default: [Dataset] root"
     )
     chunk_shape: tuple[int, int, int] = InheritedParameter(
-        kind=TupleParameter(),
-        source=Dataset,
-        description="z,y,x voxels of a chunk file; default: [Dataset] chunk_shape",
+        kind=TupleParameter(), source=Dataset, description="z,y,x voxels of a file; default: [Dataset] chunk_shape"
     )
     inner_chunk: tuple[int, int, int] = InheritedParameter(
-        kind=TupleParameter(),
-        source=Dataset,
+        kind=TupleParameter(), source=Dataset,
         description="z,y,x voxels that a viewer reads at once; default: [Dataset] inner_chunk",
-    )
+    )  # fmt: skip
     layer_name: str = LayerNameParameter(
         default="", description="write to a layer of this name; layers made from it are named after it"
     )
@@ -171,10 +167,7 @@ class Stage(luigi.Task):
         """The `layer_name`s of the nearest stages that have one, on each way upstream; empty where none has."""
         if self.region is not None:
             return self.for_volume.variant
-        if self.layer_name:
-            return self.layer_name.replace("/", "-")
-        inputs = () if self.external else self.named_after()
-        return "-".join(dict.fromkeys(filter(None, (self.upstream(reads).variant for reads in inputs))))
+        return wiring.variant(self)
 
     def named_after(self) -> tuple[Reads, ...]:
         """The inputs whose names decide the layer's; asked for before the volume is known."""
@@ -298,12 +291,7 @@ class Stage(luigi.Task):
     @cached_property
     def projected_memory(self) -> int | None:
         """Bytes that a chunk is expected to need, without the process itself; None if its size is not known before."""
-        if self.format is not None or self.external:
-            return None
-        middle = self.grid.chunk(triple(count // 2 for count in self.grid.counts))
-        inputs = [wiring.voxel_bytes(self, reads, middle) for reads in self.reading()]
-        written = math.prod(self.grid.chunk_shape) * max(self.channels, 1) * np.dtype(self.dtype).itemsize
-        return None if None in inputs else projected_memory(sum(filter(None, inputs)), written)
+        return wiring.projected_memory_of(self)
 
     @cached_property
     def upstreams(self) -> dict[Reads, Stage]:

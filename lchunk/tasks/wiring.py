@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from lchunk.geometry.bbox import Bbox
+import numpy as np
+
+from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
+from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.reads import Reads
 from lchunk.volumes.chunk_files import Records, holds_records
 from lchunk.volumes.volume import Volume
@@ -48,6 +52,24 @@ def voxel_bytes(stage: Stage, reads: Reads, bbox: Bbox) -> int | None:
         return None
     voxels = cast(Volume, volume)
     return stage.reach(reads, bbox).size * max(voxels.channels, 1) * voxels.dtype.itemsize
+
+
+def projected_memory_of(stage: Stage) -> int | None:
+    """Bytes that a chunk of voxels is expected to need; None if the size of an input or of the output is not known."""
+    if stage.format is not None or stage.external:
+        return None
+    middle = stage.grid.chunk(triple(count // 2 for count in stage.grid.counts))
+    inputs = [voxel_bytes(stage, reads, middle) for reads in stage.reading()]
+    written = math.prod(stage.grid.chunk_shape) * max(stage.channels, 1) * np.dtype(stage.dtype).itemsize
+    return None if None in inputs else projected_memory(sum(filter(None, inputs)), written)
+
+
+def variant(stage: Stage) -> str:
+    """The name that a stage's layer was given, or those of the nearest layers upstream that were given one."""
+    if stage.layer_name:
+        return stage.layer_name.replace("/", "-")
+    inputs = () if stage.external else stage.named_after()
+    return "-".join(dict.fromkeys(filter(None, (stage.upstream(reads).variant for reads in inputs))))
 
 
 def open_external(stage: Stage) -> CheckedVolume:

@@ -10,8 +10,7 @@ import luigi
 import numpy as np
 import pytest
 
-from lchunk.tasks import Ingest
-from lchunk.tasks import stage as stage_module
+from lchunk.tasks import Ingest, wiring
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import DOCUMENT
@@ -119,7 +118,7 @@ def test_the_output_of_a_region_is_the_files_of_its_chunks(root: Path) -> None:
 
 
 def test_a_chunk_s_memory_is_that_of_the_middle_with_its_halo(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_module, "projected_memory", lambda inputs, output: (inputs, output))
+    monkeypatch.setattr(wiring, "projected_memory", lambda inputs, output: (inputs, output))
     assert PartsForTest().projected_memory == (4 * 8 * (8 + 3), 4 * 8 * 8 * 2 * 4)
     assert SameGridForTest().projected_memory == (4 * 8 * 8 * 2 * 4, 4 * 8 * 8)
 
