@@ -48,7 +48,7 @@ def intensity_section(volume: Volume, given: str) -> str:
         low, high = percentiles(volume, (low, high))
         if low == high:
             raise ValueError(
-                f"an intensity range must be two different intensities, got {number_text(low)} for both of {given!r}; "
+                f"intensity-range must be two different intensities, got {number_text(low)} for both of {given!r}; "
                 "take percentages further apart"
             )
     return SECTION.format(low=number_text(low), high=number_text(high), note=note)
@@ -64,7 +64,7 @@ def _two_numbers(given: str, percent: bool) -> tuple[float, float]:
         math.isfinite(low) and math.isfinite(high) and low != high and least <= min(low, high) <= max(low, high) <= most
     ):
         raise ValueError(
-            "an intensity range must be two different numbers low,high, or percentages from 0% to 100%, "
+            "intensity-range must be two different numbers low,high, or percentages from 0% to 100%, "
             f"got {given!r}; such as 1000,5000 or 0.1%,99.9%"
         )
     return low, high

@@ -164,7 +164,9 @@ class GcsBucket:
         if isinstance(error, LOST):
             return no_answer(error, f"the server of {self.url} must answer, got none: {said}; {ENDPOINT}")
         if isinstance(error, GoogleAuthError):
-            return PermissionError(f"credentials of Google must be given, got none: {said}; {CREDENTIALS}")
+            return PermissionError(
+                f"credentials of Google must be given for {self.url}, got none: {said}; {CREDENTIALS}"
+            )
         return self._of_answer(error, f"{self.url}/{name}")
 
     def _of_answer(self, error: Any, url: str) -> Exception:

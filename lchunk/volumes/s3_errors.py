@@ -37,7 +37,7 @@ def plain_error(error: Exception, url: str, bucket: str) -> Exception:
     known = known_as(error, ABSENT_CREDENTIALS)
     if known is not None:
         kind, advice = known
-        return kind(f"{advice}; or list the bucket in [Store] anonymous, if it is public ({error})")
+        return kind(f"{advice}; or list {bucket} in [Store] anonymous, if it is public ({error})")
     lost = known_as(error, LOST)
     if lost is not None:
         return lost[0](f"the server of {bucket} must answer, got none: {error}; {ENDPOINT}")

@@ -107,7 +107,7 @@ def odd_dash(draw: random.Random) -> Case:
             f"---{name}",
         ]
     )
-    return _case("odd dash", words, (words[place], words[place][:2] + " "), program)
+    return _case("odd dash", words, (words[place], words[place][:2] + " ", words[place][:2] + "/"), program)
 
 
 def no_value(draw: random.Random) -> Case:
@@ -133,6 +133,8 @@ def spaced_value(draw: random.Random) -> Case:
             [option, value, value + "1"],
         ]
     )
+    if option == "--plot" and instead[0] == option:
+        instead = [f"{option}:{value}"]  # "=curve.png" is a name as well
     words[place : place + 2] = instead
     return _case(f"{instead}", words, (option, option[2:], value, "extra"), program)
 
@@ -233,7 +235,9 @@ def wrong_positional(draw: random.Random) -> Case:
         or (command == "new" and value == "a.h5:raw")
         or (command == "status" and value == "")
     )
-    names = tuple(name for name in (value.rstrip("/"), *also, words[0] if not value else "") if name)
+    # a message may name the file and the dataset apart, or the bucket alone
+    parts = value.split(":", 1) if ".h5:/" in value else [value.removesuffix("/out")]
+    names = tuple(name for name in (value.rstrip("/"), *also, *parts, words[0] if not value else "") if name)
     if command == "new":
         names += ("image", "voxel size") if value in ("sizeless.tif", "a.h5:/empty", "") else ()
     return Case("a wrong positional", tuple(words), names, may_pass=passes, made=value.startswith("out"))

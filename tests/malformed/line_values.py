@@ -46,7 +46,7 @@ VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "--model": ("new a.h5:/raw", ("absent.py", "folder", "a # b")),
     "--weights": ("new a.h5:/raw --model empty.py", ("absent.pt", "folder", "a ; b")),
     "--cfg": ("new a.h5:/raw", ("absent/new.cfg", "folder", "luigi.cfg", "a.h5/new.cfg")),
-    "--root": ("new a.h5:/raw --cfg new.cfg", ("s3://bucket/out", "a # b", "a\nb", "", '"out"')),
+    "--root": ("new a.h5:/raw --cfg new.cfg", ("a # b", "a\nb", "", '"out"')),
     "--log-level": ("run Ingest", ("LOUD", "", "7x")),
     "--shell": ("completion", ()),
 }  # fmt: skip
