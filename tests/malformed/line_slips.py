@@ -202,7 +202,9 @@ def wrong_knob(draw: random.Random) -> Case:
         value = value or "maybe"
     words = draw.choice([[stage, option, value], [stage, f"{option}={value}"]])
     # a flag takes no value, so the value itself is the mistake
-    names = (*named(section, key, value), option, *([value] if KNOBS[section][key][0] == "flag" else []))
+    # a value that looks like an option is taken for one
+    alone = [value] if KNOBS[section][key][0] == "flag" or value.startswith("--") else []
+    names = (*named(section, key, value), option, *alone)
     may_pass = KNOBS[section][key][0] == "layer" and value == ""
     if draw.random() < 0.25:
         return _case("a wrong value", words, names, "luigi", may_pass=may_pass)
