@@ -21,7 +21,8 @@ READERS = ("status", "verify", "view", "scores", "curve", "work")
 def named(section: str, key: str, value: str = "") -> tuple[str, ...]:
     """What a refusal of a value may name: the knob, or the value if it is not a common word."""
     short = (f"[{section}] {key} ", f"-{key}", f"{key} must", f"{key} of ")
-    parts = (value, value.partition(":")[0], value.rpartition(",")[2], repr(value)[1:-1], value.removesuffix("/out"))
+    parts = (value, value.partition(":")[0], value.rpartition(",")[2], repr(value)[1:-1])
+    parts += ("/".join(value.split("/")[:3]),) if "://" in value else ()  # the bucket or the server
     return (*(short if len(key) < 4 else spellings(key)), *(part for part in parts if len(part) > 3))
 
 
