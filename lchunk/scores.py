@@ -38,12 +38,6 @@ class Scored:
     subject: str
     content: Any
 
-    def summary(self) -> Iterator[str]:
-        """The scores of a segmentation, after a line that says what was scored."""
-        yield self.subject
-        for title, key in SCORES:
-            yield f"{title + ':':20} {self.content[key]:.6f}"
-
 
 def scored_layers(store: Store, stage: str, only: str = "") -> list[Scored]:
     """All scores of a stage, by the name of the layer.
@@ -94,8 +88,15 @@ def score_lines(store: Store, only: str = "") -> Iterator[str]:
     for number, scored in enumerate(segments):
         if number or clefts:
             yield ""
-        yield from scored.summary()
+        yield scored.subject
+        yield from totals(scored.content)
         yield from _worst_lines(scored.content)
+
+
+def totals(scores: dict[str, float]) -> Iterator[str]:
+    """One line per score of a segmentation."""
+    for title, key in SCORES:
+        yield f"{title + ':':20} {scores[key]:.6f}"
 
 
 def _worst_lines(scores: dict[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lchunk.scores import SEGMENTS, scored_layers, short
+from lchunk.scores import totals as _totals
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.documents import read_document
 from lchunk.volumes.layer import Layer, layer_names, open_layer
@@ -23,7 +24,8 @@ def status_lines(store: Store) -> Iterator[str]:
     for name in layers:
         yield from _mesh_lines(store, name)
     for scored in scored_layers(store, SEGMENTS):
-        yield from scored.summary()
+        yield scored.subject
+        yield from _totals(scored.content)
 
 
 def _layer_lines(store: Store, name: str) -> Iterator[str]:
