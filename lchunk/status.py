@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lchunk.scores import SEGMENTS, scored_layers, short
-from lchunk.scores import totals as _totals
+from lchunk.scored import SEGMENTS, scored_layers, short
+from lchunk.scored import totals as _totals
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.documents import read_document
 from lchunk.volumes.layer import Layer, layer_names, open_layer

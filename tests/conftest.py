@@ -17,7 +17,7 @@ from luigi.configuration import LuigiConfigParser
 from luigi.task_register import Register
 from scipy.ndimage import gaussian_filter
 
-from lchunk.scores import CLEFTS, CURVE, FILES, SEGMENTS
+from lchunk.scored import CLEFTS, CURVE, FILES, SEGMENTS
 from lchunk.tasks import dataset as dataset_module
 from lchunk.tasks import inference as inference_module
 from lchunk.volumes.documents import encode_document, encode_json

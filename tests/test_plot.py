@@ -10,7 +10,7 @@ import pytest
 
 from lchunk.cli import parser
 from lchunk.plot import draw_curve
-from lchunk.scores import CURVE
+from lchunk.scored import CURVE
 from tests.conftest import write_scores
 
 POINTS = [

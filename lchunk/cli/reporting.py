@@ -50,7 +50,7 @@ def status(arguments: argparse.Namespace) -> None:
 
 def scores(arguments: argparse.Namespace) -> None:
     """Print how good a dataset's segmentation is, and where it errs most."""
-    from lchunk.scores import score_lines  # noqa: PLC0415
+    from lchunk.scored import score_lines  # noqa: PLC0415
 
     for line in score_lines(store_of(arguments), arguments.layer):
         print(line)
@@ -58,7 +58,7 @@ def scores(arguments: argparse.Namespace) -> None:
 
 def curve(arguments: argparse.Namespace) -> None:
     """Print the scores at many thresholds, and draw them where a file is given."""
-    from lchunk.scores import CURVE, curve_lines, required_scores  # noqa: PLC0415
+    from lchunk.scored import CURVE, curve_lines, required_scores  # noqa: PLC0415
 
     if arguments.plot is not None and not arguments.plot.endswith(DRAWN):
         raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {arguments.plot!r}; name one, as curve.png")

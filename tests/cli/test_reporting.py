@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lchunk import cli
-from lchunk.scores import CLEFTS, SEGMENTS
+from lchunk.scored import CLEFTS, SEGMENTS
 from lchunk.volumes.documents import encode_document
 from tests.conftest import write_scores
 from tests.viewer.test_viewer import write_layers

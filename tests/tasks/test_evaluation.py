@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.operators.single_chunk import silence
-from lchunk.scores import score_lines
+from lchunk.scored import score_lines
 from lchunk.tasks import (
     Agglomeration,
     CleftEvaluation,
