@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.util
 import io
 import os
 import sys
@@ -60,6 +61,29 @@ def load_module(name: str) -> None:
             f"--module must be a module that can be imported, got {type(error).__name__} in {name}: {error}; "
             "correct it, or add --debug to see where"
         ) from error
+
+
+def require_module(name: str) -> None:
+    """Check that a module exists. Errors in it concern its own messages only, so they do not end a worker.
+
+    Raises:
+        SystemExit: there is no module of that name.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    found: object = None
+    if all(part.isidentifier() for part in name.split(".")):
+        try:
+            found = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            found = None
+        except Exception:  # a package around it that cannot be imported exists
+            found = name
+    if found is None:
+        raise usage_error(
+            f"--module must be a Python module, got {name!r}, which does not exist; modules are searched for in the "
+            "current folder and in PYTHONPATH"
+        )
 
 
 def runnable() -> dict[str, Any]:

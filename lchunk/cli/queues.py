@@ -12,7 +12,7 @@ from typing import Any
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-from lchunk.cli.lines import load_module, parsed_line
+from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_stage, luigi_line
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.workers import logs
@@ -99,7 +99,7 @@ def work(arguments: argparse.Namespace) -> int:
     """
     logs.configure(json_lines=arguments.json_logs)
     for module in arguments.module:
-        load_module(module)
+        require_module(module)
     terms = Terms(
         visibility=arguments.visibility, exit_when_empty=arguments.exit_when_empty, max_tasks=arguments.max_tasks,
         max_minutes=arguments.max_minutes, idle_minutes=arguments.idle_minutes, modules=(STAGES, *arguments.module),
