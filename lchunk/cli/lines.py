@@ -36,22 +36,13 @@ def load_module(name: str) -> None:
     Raises:
         SystemExit: there is no module of this name, or it cannot be imported.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise usage_error(
-            f"--module must be a Python module, as tasks.quickstart, got {name!r}; "
-            "write dots for slashes, and leave .py out"
-        )
+    _look_in_current_folder(name)
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise usage_error(
-            f"--module must be a Python module, got {name!r}, and there is no {error.name}; "
-            "modules are searched for in the current folder and in PYTHONPATH"
-        ) from error
+        raise _absent_module(name, error.name) from error
     except (OSError, ValueError, ImportError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -64,26 +55,40 @@ def load_module(name: str) -> None:
 
 
 def require_module(name: str) -> None:
-    """Check that a module exists. Errors in it concern its own messages only, so they do not end a worker.
+    """Check that the module of a stage exists, without importing it.
+
+    A worker imports a module when a message needs it. An error in the module then fails that message only.
 
     Raises:
-        SystemExit: there is no module of that name.
+        SystemExit: there is no module of this name.
     """
+    _look_in_current_folder(name)
+    try:
+        found = importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        found = False
+    except Exception:  # find_spec imports the packages around the module, and one of them exists but raises
+        found = True
+    if not found:
+        raise _absent_module(name, name)
+
+
+def _look_in_current_folder(name: str) -> None:
+    """Let Python find modules in the current folder, as with `python -m`; refuse a name that no module can have."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    found: object = None
-    if all(part.isidentifier() for part in name.split(".")):
-        try:
-            found = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            found = None
-        except Exception:  # a package around it that cannot be imported exists
-            found = name
-    if found is None:
+    if not all(part.isidentifier() for part in name.split(".")):
         raise usage_error(
-            f"--module must be a Python module, got {name!r}, which does not exist; modules are searched for in the "
-            "current folder and in PYTHONPATH"
+            f"--module must be a Python module, as tasks.quickstart, got {name!r}; "
+            "write dots for slashes, and leave .py out"
         )
+
+
+def _absent_module(name: str, absent: str) -> SystemExit:
+    return usage_error(
+        f"--module must be a Python module, got {name!r}, and there is no {absent}; "
+        "modules are searched for in the current folder and in PYTHONPATH"
+    )
 
 
 def runnable() -> dict[str, Any]:

@@ -103,6 +103,9 @@ def test_debug_shows_the_traceback(job: Path) -> None:
         (["run", "Mesh", "--module", "tasks/quickstart.py"], "--module must be a Python module, as tasks.quickstart"),
         (["stages", "--module", ""], "--module must be a Python module, as tasks.quickstart, got ''"),
         (["work", "--queue", "q/", "--module", "no.such"], "--module must be a Python module, got 'no.such'"),
+        (["work", "--queue", "q/", "--module", "no_such"], "--module must be a Python module, got 'no_such'"),
+        (["work", "--queue", "q/", "--module", "mine.py"], "--module must be a Python module, got 'mine.py'"),
+        (["work", "--queue", "q/", "--module", "a-b"], "--module must be a Python module, as tasks.quickstart"),
     ],
 )  # fmt: skip
 def test_a_slip_on_the_command_line_is_one_line_and_code_2(tmp_path: Path, words: list[str], hint: str) -> None:
@@ -114,7 +117,7 @@ def test_a_slip_on_the_command_line_is_one_line_and_code_2(tmp_path: Path, words
 
 
 @pytest.mark.parametrize("text", ["def net(:\n", "raise RuntimeError('no licence')\n", "1 / 0\n"])
-@pytest.mark.parametrize("words", [("run", "Ingest"), ("stages",), ("work", "--queue", "q/")])
+@pytest.mark.parametrize("words", [("run", "Ingest"), ("stages",)])
 def test_a_module_that_cannot_be_imported_is_named(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     (tmp_path / "mine.py").write_text(text)
     said = lchunk(tmp_path, *words, "--module", "mine")

@@ -12,6 +12,7 @@ from luigi.configuration import get_config
 
 from lchunk.cli import parser
 from lchunk.workers.folder_queue import FolderQueue
+from lchunk.workers.messages import TaskMessage
 from tests.conftest import write_hdf5
 
 MODULE = "tests.workers.stages_that_fail"
@@ -104,6 +105,27 @@ def test_the_exit_code_says_whether_a_worker_could_do_what_came(
     configure("Failing", how="")
     assert run(*work, "--module", MODULE) == 0
     assert run(*enqueue) == 0
+    assert "nothing to send: all of it is complete" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["mine", "package.mine"])
+def test_a_module_that_raises_fails_its_own_messages_only(
+    queue: FolderQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    get_config().set("core", "no_configure_logging", "true")
+    file = tmp_path / "mine.py" if name == "mine" else tmp_path / "package/__init__.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("undefined_name\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    queue.send([TaskMessage(name, "Any", {"region": "0-4_0-4_0-4"}).body])
+    assert run("enqueue", "Ingest", "--queue", queue.address, "--force") == 0
+    capsys.readouterr()
+    run("work", "--queue", queue.address, "--module", name, "--back-off", "0", "--max-tasks", "3", "--exit-when-empty")
+    assert "worked on 3 messages: " in (said := capsys.readouterr().out)
+    assert "2 made" in said
+    assert queue.counts().open == 1
+    assert run("enqueue", "Ingest", "--queue", queue.address, "--force") == 0
     assert "nothing to send: all of it is complete" in capsys.readouterr().out
 
 
