@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -98,9 +98,7 @@ class Mesh(Stage):
         segmentation = Segmentation(root=self.root)
         if segmentation.external:
             return
-        names = segmentation.upstream(Reads(SegmentNames))
-        for label in self.ids:
-            _refuse_unknown_label(label, names, segmentation.dust_threshold)
+        _refuse_unknown_labels(self.ids, segmentation.upstream(Reads(SegmentNames)), segmentation.dust_threshold)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
@@ -204,21 +202,29 @@ class MeshManifest(Stage):
         return {"prefix": self.prefix, "labels": sorted(fragments)}
 
 
-def _refuse_unknown_label(label: int, names: Stage, least_voxels: int) -> None:
-    """A segment is called by its first voxel, so that one table of names tells whether it exists."""
-    bounds = names.bounds
-    if label <= bounds.size:
-        first = [
-            int(n) + start for n, start in zip(np.unravel_index(label - 1, bounds.shape), bounds.start, strict=True)
-        ]
-        voxel = Bbox(triple(first), triple(n + 1 for n in first))
+def _refuse_unknown_labels(labels: Iterable[int], names: Stage, least_voxels: int) -> None:
+    """Raise an error if a label is unknown. A segment is named by its first voxel, so one table of names decides."""
+    chunks: dict[Bbox, list[int]] = defaultdict(list)
+    for label in labels:
+        if label > names.bounds.size:
+            raise _unknown_label(label)
+        place = np.unravel_index(label - 1, names.bounds.shape)
+        first = triple(int(n) + start for n, start in zip(place, names.bounds.start, strict=True))
+        (index,) = names.grid.meeting(Bbox(first, triple(n + 1 for n in first)))
+        chunks[names.grid.chunk(index)].append(label)
+    for chunk, own in chunks.items():
         try:
-            (table,) = cast(Records, names.files()).records(voxel)
+            (table,) = cast(Records, names.files()).records(chunk)
         except FileNotFoundError:
-            return  # not made yet: the manifest finds out
-        if label in table["roots"][table["sizes"] >= least_voxels]:
-            return
-    raise ValueError(
+            continue  # the names are not computed yet; MeshManifest checks again
+        known = set(table["roots"][table["sizes"] >= least_voxels].tolist())
+        for label in own:
+            if label not in known:
+                raise _unknown_label(label)
+
+
+def _unknown_label(label: int) -> ValueError:
+    return ValueError(
         f"Mesh-ids must be labels of the segmentation, got {label}, which no voxel has; take labels that "
         "`lchunk view` shows"
     )
