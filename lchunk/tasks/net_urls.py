@@ -64,11 +64,11 @@ def _place(what: str, url: str) -> Place | str:
     if scheme_of(url) in ("", "file"):
         path = str(open_store(url).path("")) if scheme_of(url) else url
         if path and not Path(path).is_file():
-            raise FileNotFoundError(f"{what} must be a file, got {path}, which does not exist")
+            raise FileNotFoundError(f"{what} must be a file, got {path}, which does not exist; correct its path")
         return path
     place = place_of(url)
     if url.endswith("/") or not is_inside(place.key):
-        raise ValueError(f"{what} must be a file, got {url}, which is the URL of none; add the file's name")
+        raise ValueError(f"{what} must be a file, got {url}, which does not name a file; add the file's name")
     return place
 
 
@@ -88,7 +88,7 @@ def _copy(what: str, place: Place, folder: Place, beside: list[str]) -> str:
     )
     stamps: dict[str, Stamp] = {name: stamp for name, stamp in found if stamp is not None}
     if own not in stamps:
-        raise FileNotFoundError(f"{what} must be a file, got {place}, which does not exist")
+        raise FileNotFoundError(f"{what} must be a file, got {place}, which does not exist; correct its URL")
     size = sum(stamp.size for name, stamp in stamps.items() if name.endswith(SUFFIXES))
     if size > MOST_BYTES:
         raise ValueError(

@@ -246,9 +246,9 @@ def test_a_file_that_is_not_there_is_refused_before_work(
 @pytest.mark.parametrize(
     ("url", "rule"),
     [
-        ("s3://lchunk", "model must be a file, got s3://lchunk, which is the URL of none; add the file's name"),
-        ("s3://lchunk/nets/", "which is the URL of none"),
-        ("s3://lchunk/nets/../../net.py", "which is the URL of none"),
+        ("s3://lchunk", "model must be a file, got s3://lchunk, which does not name a file; add the file's name"),
+        ("s3://lchunk/nets/", "which does not name a file"),
+        ("s3://lchunk/nets/../../net.py", "which does not name a file"),
         ("s3:///net.py", "a URL must name a bucket or a host alone"),
         ("ftp://host/net.py", "a store must be a path, file://"),
         ("file:///nowhere/net.py", "model must be a file, got /nowhere/net.py, which does not exist"),

@@ -26,9 +26,12 @@ FRACTIONS_RULE = "numbers in [0, 1], separated by commas"
 
 
 def labels_parameter(**kwargs: Any) -> TupleParameter:
-    rule = "whole numbers above 0 and below 2^64"
-    valid = lambda labels: all(0 < label < 1 << 64 for label in labels)  # noqa: E731
-    return TupleParameter(rule=rule, valid=valid, distinct=True, **kwargs)
+    return TupleParameter(
+        rule="whole numbers above 0 and below 2^64",
+        valid=lambda labels: all(0 < label < 1 << 64 for label in labels),
+        distinct=True,
+        **kwargs,
+    )
 
 
 def fractions_parameter(**kwargs: Any) -> TupleParameter:
