@@ -19,6 +19,7 @@ from lchunk.recipe import FILES, digest, is_external
 from lchunk.volumes.checksum import refuse_damaged
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import read_json
+from lchunk.volumes.info_folder import index_key, recipe_in
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.layer_metadata import image_is_whole, rewrite_image
 from lchunk.volumes.meshes import MeshFolder
@@ -232,7 +233,7 @@ def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
 
 
 def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
-    recipe = info.get("lchunk", {}).get("recipe", {})
+    recipe = recipe_in(info)
     grid = _grid(recipe)
     if grid is None:
         return
@@ -244,13 +245,13 @@ def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str])
             refuse_damaged(store.get(f"{path}/{name}"), number)
 
     def lists(index: Triple) -> list[str]:
-        return [f"{path}/index/c/{'/'.join(map(str, index))}.json"]
+        return [index_key(path, index)]
 
     yield Part(path, recipe, grid, lists, read, frozenset({f"{path}/info"}))
 
 
 def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
-    recipe = info.get("lchunk", {}).get("recipe", {})
+    recipe = recipe_in(info)
     grid = _grid(recipe)
     if grid is None:
         return

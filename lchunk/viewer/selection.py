@@ -10,6 +10,7 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.documents import read_json
+from lchunk.volumes.info_folder import recipe_in
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.store import Store
 
@@ -44,7 +45,7 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
 
 def _open(store: Store, path: str) -> MeshFolder | None:
     info = read_json(store, f"{path}/info") or {}
-    recipe = info.get("lchunk", {}).get("recipe", {})
+    recipe = recipe_in(info)
     if "bounds" not in recipe or "chunk_size" not in info:
         return None
     grid = Grid(Bbox.parse(recipe["bounds"]), triple(info["chunk_size"][::-1]))

@@ -21,7 +21,8 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.box_names import box_name
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
-from lchunk.volumes.documents import create_document, decode_document, encode_document, encode_json, read_json
+from lchunk.volumes.documents import decode_document, encode_document, encode_json
+from lchunk.volumes.info_folder import create_info, index_key, stored_recipe
 from lchunk.volumes.spatial_index import SpatialIndex
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
@@ -41,11 +42,10 @@ class MeshFolder:
     mip: int
 
     def keys(self, index: Triple) -> list[str]:
-        return [f"{self.path}/index/c/{'/'.join(map(str, index))}.json"]
+        return [index_key(self.path, index)]
 
     def recipe(self) -> Recipe | None:
-        info = read_json(self.store, f"{self.path}/info")
-        return None if info is None else info.get("lchunk", {}).get("recipe", {})
+        return stored_recipe(self.store, self.path)
 
     def create(self, recipe: Recipe) -> Recipe:
         info = {
@@ -53,10 +53,8 @@ class MeshFolder:
             "mip": self.mip,
             "chunk_size": list(self.grid.chunk_shape[::-1]),
             "spatial_index": self._spatial_index.info(),
-            "lchunk": {"recipe": recipe},
         }
-        stored: Recipe = create_document(self.store, f"{self.path}/info", info)["lchunk"]["recipe"]
-        return stored
+        return create_info(self.store, self.path, info, recipe)
 
     def write(self, bbox: Bbox, content: dict[int, Surface]) -> None:
         """Write the fragments of a chunk, then their boxes, and last the index of the chunk's labels."""

@@ -23,7 +23,8 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.box_names import box_name
 from lchunk.volumes.checksum import checksum
 from lchunk.volumes.chunk_files import Recipe
-from lchunk.volumes.documents import create_document, decode_document, encode_document, encode_json, read_json
+from lchunk.volumes.documents import decode_document, encode_document, encode_json, read_json
+from lchunk.volumes.info_folder import create_info, index_key, stored_recipe, with_recipe
 from lchunk.volumes.optional_packages import precomputed_extra
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
@@ -101,24 +102,21 @@ class ExportedVolume:
         return self.scales[0].grid
 
     def keys(self, index: Triple) -> list[str]:
-        return [f"{self.path}/index/c/{'/'.join(map(str, index))}.json"]
+        return [index_key(self.path, index)]
 
     def recipe(self) -> Recipe | None:
-        info = read_json(self.store, f"{self.path}/info")
-        return None if info is None else info.get("lchunk", {}).get("recipe", {})
+        return stored_recipe(self.store, self.path)
 
     def create(self, recipe: Recipe) -> Recipe:
-        stored: Recipe = create_document(self.store, f"{self.path}/info", self._info(recipe))["lchunk"]["recipe"]
-        return stored
+        return create_info(self.store, self.path, self._info(), recipe)
 
-    def _info(self, recipe: Recipe) -> dict[str, Any]:
+    def _info(self) -> dict[str, Any]:
         info = {
             "@type": VOLUME,
             "type": "segmentation" if self.labels else "image",
             "data_type": self.dtype.name,
             "num_channels": max(self.channels, 1),
             "scales": [scale.info(self.labels) for scale in self.scales],
-            "lchunk": {"recipe": recipe},
         }
         return info | ({"mesh": self._mesh} if self._has_mesh else {})
 
@@ -141,8 +139,7 @@ class ExportedVolume:
     def link_mesh(self) -> None:
         """Add meshes that were made later to the info."""
         if self.lacks_mesh:
-            info = read_json(self.store, f"{self.path}/info") or {}
-            self.store.put(f"{self.path}/info", encode_json(info | {"mesh": self._mesh}))
+            self.store.put(f"{self.path}/info", encode_json(with_recipe(self._info(), self.recipe() or {})))
 
     def write(self, bbox: Bbox, content: list[npt.NDArray[Any]]) -> None:
         """Write the files of a box at each scale, and finally their checksums.
