@@ -10,10 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+import pytest
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -46,6 +50,35 @@ def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
     environment = os.environ | AWS | {"IOT_MTLS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
     with listening(command, port, environment):
         yield AWS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore clients that close the connection."""
+
+
+@contextlib.contextmanager
+def served(handler: Callable[..., BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """A web server in threads of this process; gives its URL. Port 0 is any free one."""
+    server = _Threads(("127.0.0.1", port), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def set_variables(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str] = AWS) -> None:
+    """Set variables of the environment; by default credentials that the servers of AWS take."""
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
 
 
 @contextlib.contextmanager

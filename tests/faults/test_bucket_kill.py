@@ -9,15 +9,14 @@ import pytest
 from luigi.configuration import LuigiConfigParser
 
 from tests.faults.bucket_killing import kill_in_bucket
-from tests.servers import AWS
+from tests.servers import set_variables
 
 
 @pytest.mark.parametrize(("scheme", "kills"), [("s3", 4), ("gs", 3)])
 def test_kills_of_a_job_in_a_bucket_change_no_byte(
     scheme: str, kills: int, cfg: LuigiConfigParser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in AWS.items():
-        monkeypatch.setenv(name, text)
+    set_variables(monkeypatch)
     figures = kill_in_bucket(tmp_path, scheme, (16, 20, 12), kills, random.Random(0))
     assert figures.killed.total() >= kills
     assert figures.objects > 20

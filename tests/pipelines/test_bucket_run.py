@@ -11,8 +11,9 @@ import pytest
 from lchunk.viewer.shown import layers_shown, open_dataset
 from lchunk.volumes.store import StoreSettings, configure, open_store
 from tests.cli.commands import lchunk
-from tests.conftest import files_of, write_identity_job
-from tests.servers import AWS, gcs_server, sqs_server
+from tests.conftest import files_of
+from tests.pipelines.disk_job import made_on_disk
+from tests.servers import gcs_server, set_variables, sqs_server
 
 STORE = """
 [Store]
@@ -35,8 +36,7 @@ def servers() -> Iterator[dict[str, str]]:
 @pytest.fixture(autouse=True)
 def _reached(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let this process, and those that it starts, reach the servers."""
-    for name, text in AWS.items():
-        monkeypatch.setenv(name, text)
+    set_variables(monkeypatch)
     configure(StoreSettings(s3_endpoint=servers["s3"], gcs_endpoint=servers["gcs"], anonymous=("gs://lchunk",)))
     yield
     configure(StoreSettings())
@@ -45,11 +45,7 @@ def _reached(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an image, a cfg, and all that the job makes on a disk."""
-    folder = tmp_path_factory.mktemp("job")
-    write_identity_job(folder, (20, 24, 24), (-2, 10, 5))
-    said = lchunk(folder, "run", "MeshManifest")
-    assert said.code == 0, said.err
-    return folder
+    return made_on_disk(tmp_path_factory.mktemp("job"), (20, 24, 24))
 
 
 def elsewhere(job: Path, folder: Path, root: str, servers: dict[str, str]) -> None:

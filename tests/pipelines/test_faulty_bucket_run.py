@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import Said, lchunk
-from tests.conftest import files_of, write_identity_job
+from tests.conftest import files_of
 from tests.faults.bucket_killing import objects_of, service, set_options
-from tests.servers import AWS, free_port
+from tests.pipelines.disk_job import made_on_disk
+from tests.servers import free_port, set_variables
 from tests.volumes.faulty_proxy import Fault, proxy
 
 KINDS = ("500", "503", "truncated", "slow", "reset", "lost")
@@ -30,18 +31,13 @@ SILENCE = 0.6
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, text in AWS.items():
-        monkeypatch.setenv(name, text)
+    set_variables(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an image, a cfg, and all that the job makes on a disk."""
-    folder = tmp_path_factory.mktemp("job")
-    write_identity_job(folder, (16, 20, 12), (-2, 10, 5))
-    said = lchunk(folder, "run", "MeshManifest")
-    assert said.code == 0, said.err
-    return folder
+    return made_on_disk(tmp_path_factory.mktemp("job"), (16, 20, 12))
 
 
 @pytest.fixture(scope="module", params=["s3", "gs"])

@@ -141,6 +141,7 @@ def test_meshes_are_found_by_way_of_the_volume(
     assert ("mesh" in json.loads((folder / "info").read_text())) == (first == "meshes")
     before = files_of(root)
     assert build(Export())
+    assert list(json.loads((folder / "info").read_text()))[-2:] == ["mesh", "lchunk"]  # whichever was made first
     volume = CloudVolume(f"file://{folder}", progress=False)
     assert volume.info["mesh"] == "../../segmentation/mesh"
     labels, sizes = np.unique(layer(root, "segmentation"), return_counts=True)

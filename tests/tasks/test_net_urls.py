@@ -18,7 +18,7 @@ from lchunk.volumes import place
 from lchunk.volumes.store import StoreSettings, open_store
 from lchunk.volumes.store import configure as configure_stores
 from tests.conftest import build, files_of, write_hdf5
-from tests.servers import AWS, sqs_server
+from tests.servers import set_variables, sqs_server
 from tests.volumes.conftest import make_bucket
 from tests.volumes.faulty_proxy import every, proxy
 from tests.volumes.file_server import file_server
@@ -76,8 +76,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, text in AWS.items():
-        monkeypatch.setenv(name, text)
+    set_variables(monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield
     configure_stores(StoreSettings())

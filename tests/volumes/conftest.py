@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import AWS, gcs_server, sqs_server
+from tests.servers import gcs_server, set_variables, sqs_server
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +22,7 @@ def s3_servers() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials, and no other AWS configuration."""
-    for name, text in AWS.items():
-        monkeypatch.setenv(name, text)
+    set_variables(monkeypatch)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.servers import served
 
 Fault = Callable[[int, str], str]
 """Returns the kind of failure of a request, from its number (from 1) and its method; empty for no failure."""
@@ -22,15 +23,6 @@ SLOW_DOWN = (
 def every(count: int, kind: str) -> Fault:
     """Let one request in `count` fail."""
     return lambda number, method: kind if number % count == 0 else ""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Ignore clients that close the connection."""
 
 
 @contextlib.contextmanager
@@ -117,12 +109,5 @@ def proxy(
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = _Server(("127.0.0.1", port), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(Handler, port) as url:
+        yield url

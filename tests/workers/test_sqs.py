@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lchunk.workers import sqs as sqs_module
 from lchunk.workers.queue import Counts, LeaseLostError, Message
 from lchunk.workers.sqs import SqsQueue
-from tests.servers import AWS
+from tests.servers import set_variables
 from tests.workers.clocks import Clock, longest_waits
 
 URL = "https://sqs.us-east-1.amazonaws.com/0/mouse"
@@ -56,8 +56,7 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in AWS.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch)
 
 
 def queue_of(address: str = "mouse", **answers: Any) -> tuple[SqsQueue, Client]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import tensorstore
 from cloudvolume import CloudVolume
 
 from lchunk.geometry.bbox import Bbox
+from tests.servers import served
 from tests.volumes.formats.arrays import VOXELS
 
 OFFSET = (-10, 3, 70)
@@ -91,12 +91,5 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def web_server(folder: Path) -> Iterator[str]:
     """The files of a folder behind http on this machine."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder))) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(functools.partial(_Quiet, directory=str(folder))) as url:
+        yield url

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lchunk.volumes.formats import open_volume
-from tests.servers import AWS, sqs_server
+from tests.servers import set_variables, sqs_server
 from tests.volumes.formats.arrays import VOXELS, same
 from tests.volumes.formats.precomputed_volumes import (
     BOUNDS,
@@ -70,8 +70,7 @@ def test_a_forked_process_reads_over_connections_of_its_own(tmp_path: Path, web:
 def test_volumes_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cloud_volume(tmp_path / "a", VOXELS, compress="gzip")
     write_tensorstore(tmp_path / "b", LABELS, "compressed_segmentation", SHARDING | {"data_encoding": "gzip"})
-    for name, value in AWS.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch)
     with sqs_server("clock") as variables:  # moto, which has buckets too
         endpoint = variables["AWS_ENDPOINT_URL"]
         client = boto3.client("s3", endpoint_url=endpoint)
