@@ -20,6 +20,8 @@ CLOSE = 1 << 20
 """Two ranges with at most this many bytes between them are read faster in one request than in two."""
 MOST = 1 << 24
 """Above this many bytes, a second request in parallel is faster than a longer one."""
+WRITER = "lchunk-writer"
+"""Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 
 
 class BucketError(ValueError):

@@ -21,15 +21,13 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from lchunk.volumes.asking import ask
-from lchunk.volumes.bucket_store import BucketError, Page
+from lchunk.volumes.bucket_store import WRITER, BucketError, Page
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.view_file import ViewFile
 from lchunk.volumes.web_errors import no_answer
 
 Answer = TypeVar("Answer")
-WRITER = "lchunk-writer"
-"""Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 PAGE = 1000
 FIELDS = "items(name,size),prefixes,nextPageToken"
 CREDENTIALS = (

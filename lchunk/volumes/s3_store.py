@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lchunk.volumes.asking import ask
 from lchunk.volumes.aws_errors import error_code
-from lchunk.volumes.bucket_store import BucketError, Page
+from lchunk.volumes.bucket_store import WRITER, BucketError, Page
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.s3_errors import plain_error
 from lchunk.volumes.stamp import Stamp
@@ -30,8 +30,6 @@ PART_BYTES = 1 << 24
 """Size of a part. Objects of two or more parts are uploaded in parts. S3 accepts 10,000 parts per object."""
 PAGE = 1000
 """Most objects that S3 lists per request."""
-WRITER = "lchunk-writer"
-"""Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 
 
 class S3Bucket:
