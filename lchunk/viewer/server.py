@@ -241,9 +241,14 @@ async def serve(app: tornado.web.Application, hosts: Hosts, port: int, ready: Ca
         raise OSError(_why_not(error, hosts.address, port)) from error
     bound.setblocking(False)
     # a proxy sends a header with the protocol of the original request
-    tornado.httpserver.HTTPServer(app, xheaders=bool(hosts.names)).add_socket(bound)
-    ready(hosts.url(bound.getsockname()[1]))
-    await asyncio.Event().wait()
+    server = tornado.httpserver.HTTPServer(app, xheaders=bool(hosts.names))
+    server.add_socket(bound)
+    try:
+        ready(hosts.url(bound.getsockname()[1]))
+        await asyncio.Event().wait()
+    finally:
+        server.stop()
+        await server.close_all_connections()
 
 
 def _why_not(error: OSError, address: str, port: int) -> str:
