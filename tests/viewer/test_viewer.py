@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import socket
@@ -157,19 +156,21 @@ def run_shortly(serving: Coroutine[Any, Any, None]) -> None:
     asyncio.run(shortly())
 
 
-def test_the_address_to_open_is_the_one_that_is_served(folder: Path) -> None:
-    opened: list[str] = []
+def test_the_address_to_open_takes_connections_and_its_end_closes_them(folder: Path) -> None:
+    async def serve_one() -> None:
+        opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve(application(str(folder)), Hosts("127.0.0.1"), 0, opened.set_result))
+        host, port = (await opened).removeprefix("http://").rstrip("/").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /favicon.ico HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b" 204 " in await reader.readline()
+        serving.cancel()
+        assert (await reader.read()).endswith(b"\r\n\r\n")
+        writer.close()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
 
-    def ready(url: str) -> None:
-        opened.append(url)
-        host, port = url.removeprefix("http://").rstrip("/").split(":")
-        socket.create_connection((host, int(port))).close()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_shortly(serve(application(str(folder)), Hosts("127.0.0.1"), 0, ready))
-    assert len(opened) == 1
-    gc.collect()  # warns of a connection that was left open
+    run_shortly(serve_one())
 
 
 def test_a_taken_port_and_a_wrong_address_are_explained(folder: Path) -> None:
