@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import zarr
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
@@ -21,10 +20,9 @@ from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer_metadata import array_document, canonical, compressor_name, document_of, list_in_image
 from lchunk.volumes.parallel import parallel
-from lchunk.volumes.shards import ShardForm, read_shard
+from lchunk.volumes.shards import ShardForm, pack_shard, read_shard
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize, padded
-from lchunk.volumes.zarr_store import ZarrStore
 
 
 @dataclass(frozen=True)
@@ -134,21 +132,21 @@ class Layer:
         Raises:
             ValueError: the box is not a chunk of the grid, or the voxels have another shape or type.
         """
-        self.grid.index_of(bbox)
+        index = self.grid.index_of(bbox)
         shape = self._shape(bbox)
         if content.shape != shape or content.dtype != self.dtype:
             raise ValueError(
                 f"a chunk of layer {self.name} must be {self.dtype} of shape {shape}, "
                 f"got {content.dtype} of shape {content.shape}"
             )
-        # zarr does not store this setting; without it, a chunk of zeros leaves no file
-        array = self._array().with_config({"write_empty_chunks": True})
-        array[(..., *bbox.slices(self.bounds.start))] = content
+        _refuse_changed(replace(self, voxel_size=(1, 1, 1), origin=None))
+        (key,) = self.keys(index)
+        self.store.put(key, pack_shard(self.form, content))
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         """Voxels of a box; see `Volume.read`. A damaged chunk file is an error that names the file."""
         inside = bbox.clipped(self.bounds)
-        voxels: npt.NDArray[Any] = np.zeros(self._shape(inside), self.dtype)
+        voxels: npt.NDArray[Any] = np.empty(self._shape(inside), self.dtype)
 
         def copy(index: Triple) -> None:
             chunk, (key,) = self.grid.chunk(index), self.keys(index)
@@ -174,24 +172,24 @@ class Layer:
     def _shape(self, bbox: Bbox) -> tuple[int, ...]:
         return (self.channels, *bbox.shape) if self.channels else bbox.shape
 
-    def _array(self) -> zarr.Array[Any]:
-        return _opened(replace(self, voxel_size=(1, 1, 1), origin=None))
-
 
 @functools.lru_cache(maxsize=64)
-def _opened(layer: Layer) -> zarr.Array[Any]:
-    """The array of a mip, for writing whole chunk files. It is cached: opening takes as long as writing a small chunk.
+def _refuse_changed(layer: Layer) -> None:
+    """Raise an error unless the metadata of a mip is what lchunk writes; looked at once by a process.
 
     Raises:
-        ValueError: the array on the disk is not the layer's.
+        FileNotFoundError: there is none.
+        ValueError: it differs.
     """
     document = document_of(layer)
-    if document is not None and canonical(document) != canonical(array_document(layer, {})):
+    where = f"{layer.store.url}/{layer.path}/zarr.json"
+    if document is None:
+        raise FileNotFoundError(f"{where} must exist, and does not; create the layer first")
+    if canonical(document) != canonical(array_document(layer, {})):
         raise ValueError(
-            f"{layer.store.url}/{layer.path}/zarr.json must be as lchunk writes it, but another program or another "
-            "version changed it; remove the layer, or write to another one with --STAGE-layer-name"
+            f"{where} must be as lchunk writes it, but another program or another version changed it; remove the "
+            "layer, or write to another one with --STAGE-layer-name"
         )
-    return zarr.open_array(ZarrStore(layer.store, layer.path, write_once=True), mode="r+", zarr_format=3)
 
 
 def layer_names(store: Store) -> list[str]:

@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation, Zst
 
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import encode_json, read_json
+from lchunk.volumes.shards import ZSTD_LEVEL
 
 if TYPE_CHECKING:
     from lchunk.volumes.layer import Layer
@@ -34,7 +35,7 @@ def array_document(layer: Layer, recipe: Recipe) -> bytes:
     packed = (
         BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
         if compressor_name(layer.dtype) == "blosc"
-        else ZstdCodec(level=3)
+        else ZstdCodec(level=ZSTD_LEVEL)
     )
     files: dict[str, Any] = {}
     zarr.create_array(

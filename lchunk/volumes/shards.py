@@ -1,8 +1,9 @@
-"""Reads boxes from chunk files with few requests: the index, and ranges of inner chunks, each with its checksum.
+"""The bytes of chunk files: whole files are packed, and boxes are read with few requests.
 
 A chunk file is a zarr v3 shard (https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed): an index of
 (offset, bytes) as little-endian uint64 for each inner chunk, z-major, and its CRC-32C; then the compressed inner
-chunks, each followed by its CRC-32C. zarr itself would request each inner chunk alone, and read a missing file as 0.
+chunks, each followed by its CRC-32C. zarr itself would request each inner chunk alone, read a missing file as 0, and
+take more CPU time (`benchmarks/storage`).
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs import Zstd
+from imagecodecs import zstd_decode, zstd_encode
 from numcodecs.blosc import Blosc
 
-from lchunk.geometry.bbox import Bbox, Triple
-from lchunk.volumes.checksum import refuse_damaged
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.store import Store
 
 ABSENT = 2**64 - 1
 """Offset of an inner chunk that was never written, because it is outside the volume."""
 CHECKSUM_BYTES = 4
-_ZSTD = Zstd()
-_BLOSC = Blosc()
+ZSTD_LEVEL = 3
+_BLOSC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,62 @@ class ShardForm:
         """Bytes of the index with its checksum."""
         return 16 * math.prod(self.counts) + CHECKSUM_BYTES
 
-    def unpack(self, packed: memoryview) -> npt.NDArray[Any]:
-        """Voxels of an inner chunk.
+    def box(self, place: tuple[int, ...]) -> Bbox:
+        """The box of an inner chunk, in voxels from the file's first voxel."""
+        return Bbox.of(triple(n * side for n, side in zip(place, self.inner, strict=True)), self.inner)
+
+    def scratch(self) -> npt.NDArray[Any]:
+        """An array for one inner chunk, as it is in the file."""
+        channels = (self.channels,) if self.channels else ()
+        return np.zeros((*channels, *self.inner), self.dtype.newbyteorder("<"))
+
+    def pack(self, voxels: npt.NDArray[Any], into: npt.NDArray[np.uint8]) -> bytes | memoryview:
+        """Compress an inner chunk; `into` may be used for the result."""
+        if self.compressor == "zstd":
+            # its annotations leave out arrays, which it takes
+            return memoryview(zstd_encode(voxels, level=ZSTD_LEVEL, out=into))  # type: ignore[arg-type]
+        packed: bytes = _BLOSC.encode(voxels)
+        return packed
+
+    def unpack(self, packed: memoryview, into: npt.NDArray[Any]) -> None:
+        """Decompress an inner chunk.
 
         Raises:
-            ValueError: the bytes are damaged.
+            ValueError, RuntimeError: the bytes are damaged.
         """
         body, written = packed[:-CHECKSUM_BYTES], packed[-CHECKSUM_BYTES:]
         refuse_damaged(body, int.from_bytes(written, "little"))
-        codec = _ZSTD if self.compressor == "zstd" else _BLOSC
-        voxels = np.frombuffer(codec.decode(body), self.dtype.newbyteorder("<"))
-        return voxels.reshape((*([self.channels] if self.channels else []), *self.inner))
+        flat = into.reshape(-1).view(np.uint8)
+        decoded: Any = zstd_decode(body, out=flat) if self.compressor == "zstd" else _BLOSC.decode(body, flat)  # type: ignore[arg-type]
+        if len(decoded) != flat.size:
+            raise ValueError(f"an inner chunk must have {flat.size} bytes, got {len(decoded)}")
+
+
+def pack_shard(form: ShardForm, content: npt.NDArray[Any]) -> memoryview:
+    """The bytes of a chunk file.
+
+    Args:
+        form: how the file is divided.
+        content: (z, y, x) or (channel, z, y, x), from the file's first voxel; at the end of a volume it may be smaller
+            than the file. Inner chunks without any of its voxels are marked as absent; beside its voxels are zeros.
+    """
+    index = np.full((*form.counts, 2), ABSENT, "<u8")
+    body = bytearray(form.index_bytes)
+    scratch, whole = form.scratch(), Bbox.of((0, 0, 0), triple(content.shape[-3:]))
+    room = np.empty(scratch.nbytes + scratch.nbytes // 128 + 1024, np.uint8)  # more than zstd ever needs
+    for place in product(*(range(-(-size // side)) for size, side in zip(whole.shape, form.inner, strict=True))):
+        box = form.box(place)
+        part = box.clipped(whole)
+        if part != box:
+            scratch[...] = 0
+        scratch[(..., *part.slices(box.start))] = content[(..., *part.slices(whole.start))]
+        packed = form.pack(scratch, room)
+        index[place] = len(body), len(packed) + CHECKSUM_BYTES
+        body += packed
+        body += checksum(packed).to_bytes(CHECKSUM_BYTES, "little")
+    entries = index.tobytes()
+    body[: form.index_bytes] = entries + checksum(entries).to_bytes(CHECKSUM_BYTES, "little")
+    return memoryview(body)
 
 
 def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.NDArray[Any]) -> None:
@@ -82,7 +128,7 @@ def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.ND
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is torn or damaged.
+        ValueError, RuntimeError: the file is torn or damaged.
     """
     first = tuple(start // side for start, side in zip(part.start, form.inner, strict=True))
     last = tuple(-(-stop // side) for stop, side in zip(part.stop, form.inner, strict=True))
@@ -92,12 +138,14 @@ def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.ND
     index = _index(body, form)
     ranges = [_range(index, place) for place in wanted]
     parts = [body[start:stop] for start, stop in ranges] if whole else store.get_ranges(key, ranges)
+    scratch = form.scratch()
     for place, (start, stop), packed in zip(wanted, ranges, parts, strict=True):
         if len(packed) < stop - start:
             raise ValueError(f"it ends after {start + len(packed)} bytes, and its index wants {stop}")
-        box = Bbox.of(tuple(n * side for n, side in zip(place, form.inner, strict=True)), form.inner)
+        box = form.box(place)
         here = box.clipped(part)
-        into[(..., *here.slices(part.start))] = form.unpack(packed)[(..., *here.slices(box.start))]
+        form.unpack(packed, scratch)
+        into[(..., *here.slices(part.start))] = scratch[(..., *here.slices(box.start))]
 
 
 def _index(body: memoryview, form: ShardForm) -> npt.NDArray[np.uint64]:

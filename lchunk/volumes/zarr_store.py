@@ -13,25 +13,19 @@ from lchunk.volumes.store import Store
 
 
 class ZarrStore(ZarrAbstractStore):
-    """The folder `prefix` of a store, for zarr.
-
-    With `write_once`, existing chunks read as absent: zarr reads the old chunk file before it writes a whole
-    new one, so a truncated old file would make every rewrite fail. Use such a store only to write whole chunk
-    files.
-    """
+    """The folder `prefix` of a store, for zarr."""
 
     supports_writes = True
     supports_deletes = True
     supports_listing = True
 
-    def __init__(self, store: Store, prefix: str, *, write_once: bool = False, read_only: bool = False) -> None:
+    def __init__(self, store: Store, prefix: str, *, read_only: bool = False) -> None:
         super().__init__(read_only=read_only)
         self.store = store
         self.prefix = prefix
-        self.write_once = write_once
 
     def with_read_only(self, read_only: bool = False) -> ZarrStore:
-        return ZarrStore(self.store, self.prefix, write_once=self.write_once, read_only=read_only)
+        return ZarrStore(self.store, self.prefix, read_only=read_only)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ZarrStore) and (self.store.url, self.prefix) == (other.store.url, other.prefix)
@@ -45,8 +39,6 @@ class ZarrStore(ZarrAbstractStore):
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        if self.write_once and key.startswith("c/"):
-            return None
         start, stop = _limits(byte_range)
         try:
             body = await asyncio.to_thread(self.store.get, self._key(key), start, stop)

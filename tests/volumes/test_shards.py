@@ -1,9 +1,11 @@
 """Chunk files: they are read with few requests, and damage is never read as voxels."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorstore
 import zarr
 
 from lchunk.geometry.bbox import Bbox
@@ -52,6 +54,29 @@ def test_every_box_is_what_zarr_reads(tmp_path: Path, dtype: str, channels: int)
         high = [int(random.integers(a + 1, b + 1)) for a, b in zip(low, layer.bounds.stop, strict=True)]
         box = Bbox(tuple(low), tuple(high))
         assert np.array_equal(layer.read(box), voxels[(..., *box.slices(layer.bounds.start))])
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [("uint8", 0), ("uint64", 3), ("float32", 3)])
+def test_tensorstore_reads_what_is_written(tmp_path: Path, dtype: str, channels: int) -> None:
+    layer, voxels, _ = layer_of(tmp_path, dtype, channels)
+    array = tensorstore.open({"driver": "zarr3", "kvstore": f"file://{tmp_path}/{layer.path}/"}).result()
+    assert np.array_equal(array.read().result(), voxels)
+
+
+def test_beside_the_voxels_of_a_volume_are_zeros(tmp_path: Path) -> None:
+    layer, voxels, store = layer_of(tmp_path, "uint8")
+    voxels = np.maximum(voxels, 1)
+    last = layer.grid.chunk((0, 1, 1))
+    (key,) = layer.keys((0, 1, 1))
+    layer.write(last, voxels[last.slices(layer.bounds.start)])
+    array = json.loads(store.get(f"{layer.path}/zarr.json"))
+    array["shape"] = [16, 128, 128]  # of whole chunks
+    store.put("whole/zarr.json", json.dumps(array).encode())
+    store.put(f"whole/{key.removeprefix(layer.path + '/')}", store.get(key))
+    read = zarr.open_array(tmp_path / "whole", mode="r")[:, 64:, 64:]
+    assert read[:, :, :36].all()
+    assert not read[:, :, 36:].any()
+    assert len(store.get(key)) < 16 * 64 * 48 + 4096  # no inner chunk lies beyond the third
 
 
 def test_a_halo_takes_two_requests_of_each_chunk(tmp_path: Path) -> None:
