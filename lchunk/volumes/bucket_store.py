@@ -20,6 +20,10 @@ CLOSE = 1 << 20
 """Two ranges with at most this many bytes between them are read faster in one request than in two."""
 MOST = 1 << 24
 """Above this many bytes, a second request in parallel is faster than a longer one."""
+SERIAL = 16
+"""Pages of a folder that are listed one after the other, before more is listed in parallel."""
+RUN = 16
+"""Pages of a run of folders, about: at its end, up to a page is listed that belongs to the next run."""
 WRITER = "lchunk-writer"
 """Name of the metadata by which a writer recognizes its own object if the answer to its request was lost."""
 
@@ -41,6 +45,36 @@ class Page:
     objects: list[tuple[str, int]]
     folders: list[str]
     following: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Consecutive folders that are listed together.
+
+    Args:
+        parent: the folder that holds them.
+        folders: their names, sorted, each with a `/` at its end.
+    """
+
+    parent: str
+    folders: list[str]
+
+    @property
+    def prefix(self) -> str:
+        return self.parent if len(self.folders) > 1 else self.folders[0]
+
+    @property
+    def before(self) -> str:
+        """A name before the first object; empty if the prefix says it."""
+        return self.folders[0] if len(self.folders) > 1 else ""
+
+    def ends_before(self, name: str) -> bool:
+        """Whether no object after this one belongs to the run."""
+        return name > self.folders[-1] and not name.startswith(self.folders[-1])
+
+    def holds(self, name: str) -> bool:
+        """Whether an object is in one of the folders, and not beside them."""
+        return "/" in name[len(self.parent) :] and not self.ends_before(name)
 
 
 class Bucket(Protocol):
@@ -154,21 +188,28 @@ class BucketStore:
             yield from (name[cut:] for name, size in page.objects if (size or empty) and not name.endswith("/"))
 
     def _pages(self, prefix: str) -> Iterator[Page]:
-        """All pages of a folder. If one page cannot hold the folder, its subfolders are listed in parallel."""
-        first = self.bucket.page(prefix)
-        yield first
-        if not first.following:
-            return
-        last = first.objects[-1][0] if first.objects else ""
+        """All pages of a folder. After the first pages, runs of subfolders are listed in parallel."""
+        following, last = "", ""
+        for _ in range(SERIAL):
+            page = self.bucket.page(prefix, following=following)
+            yield page
+            if not page.following:
+                return
+            following, last = page.following, page.objects[-1][0] if page.objects else last
         while True:
-            folders: list[str] = []
+            begun, left = 0, list[str]()
             for page in self._level(prefix):
-                folders += [name for name in page.folders if name > last or last.startswith(name)]
+                left += [name for name in page.folders if name > last or last.startswith(name)]
+                begun += len(page.folders)
                 yield Page([(name, size) for name, size in page.objects if name > last], [], "")
-            if len(folders) != 1:
+            begun -= len(left)
+            if len(left) != 1:
                 break
-            prefix = folders[0]
-        yield from self._side_by_side(folders, last)
+            prefix = left[0]
+        # folders that the first pages covered tell how many folders make a run of several pages
+        length = max(1, begun * RUN // SERIAL)
+        runs = [_Run(prefix, left[start : start + length]) for start in range(0, len(left), length)]
+        yield from self._side_by_side(runs, last)
 
     def _level(self, prefix: str) -> Iterator[Page]:
         """Pages with the folders and the objects that are directly in a folder."""
@@ -178,27 +219,27 @@ class BucketStore:
             page = self.bucket.page(prefix, following=page.following, folders=True)
             yield page
 
-    def _side_by_side(self, folders: Sequence[str], last: str) -> Iterator[Page]:
-        """Pages of several folders, in any order, fetched in parallel over all connections.
+    def _side_by_side(self, runs: Sequence[_Run], last: str) -> Iterator[Page]:
+        """Pages of several runs of folders, in any order, fetched in parallel over all connections.
 
         Args:
-            folders: the folders, as prefixes of names.
+            runs: the runs.
             last: all names up to this one were listed before.
         """
-        threads, left = pool(os.getpid(), self.connections, "lists"), iter(folders)
-        running: dict[Future[Page], str] = {}
+        threads, left = pool(os.getpid(), self.connections, "lists"), iter(runs)
+        running: dict[Future[Page], _Run] = {}
         try:
             while True:
-                while len(running) < self.connections and (folder := next(left, "")):
-                    after = last if last.startswith(folder) else ""
-                    running[threads.submit(self.bucket.page, folder, after=after)] = folder
+                while len(running) < self.connections and (run := next(left, None)):
+                    after = last if last.startswith(run.folders[0]) else run.before
+                    running[threads.submit(self.bucket.page, run.prefix, after=after)] = run
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    folder, page = running.pop(future), future.result()
-                    if page.following:
-                        running[threads.submit(self.bucket.page, folder, following=page.following)] = folder
-                    yield page
+                    run, page = running.pop(future), future.result()
+                    if page.following and not (page.objects and run.ends_before(page.objects[-1][0])):
+                        running[threads.submit(self.bucket.page, run.prefix, following=page.following)] = run
+                    yield Page([(name, size) for name, size in page.objects if run.holds(name)], [], "")
         finally:
             for future in running:
                 future.cancel()

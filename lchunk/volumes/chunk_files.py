@@ -15,6 +15,9 @@ from lchunk.volumes.store import Store
 FEW = 8
 """Up to this number, the store is asked for each file; for more files, folders are listed."""
 
+MOST_LISTED = 100_000
+"""Chunks of planes that are listed in parallel."""
+
 Recipe = dict[str, Any]
 """What a layer was made from, as JSON."""
 
@@ -69,10 +72,10 @@ def holds_records(source: Any) -> TypeGuard[Records]:
 
 
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
-    """Chunks of a region that have no file, z-major; memory holds the listing of one plane of chunks at a time.
+    """Chunks of a region that have no file, z-major; memory holds the listing of a few planes of chunks at a time.
 
     The store is asked for each of a few files. For more, a plane of chunks that the region covers completely is one
-    listing, and a part of a plane is one listing per row.
+    listing, and a part of a plane is one listing per row. In a bucket, several small planes are listed in parallel.
     """
     grid = files.grid
     few = list(islice(grid.meeting(region), FEW + 1))
@@ -84,12 +87,18 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
         found = parallel(complete, few, files.store.connections, "exists")
         yield from (index for index, there in zip(few, found, strict=True) if not there)
         return
-    for _, plane in groupby(grid.meeting(region), key=itemgetter(0)):
+
+    def missing_of(plane: list[Triple]) -> list[Triple]:
         keys = {index: files.keys(index) for index in plane}
         levels = 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
         folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
         present = {key for folder in folders for key in files.store.list(folder)}
-        yield from (index for index, wanted in keys.items() if not present.issuperset(wanted))
+        return [index for index, wanted in keys.items() if not present.issuperset(wanted)]
+
+    planes = (list(plane) for _, plane in groupby(grid.meeting(region), key=itemgetter(0)))
+    together = min(files.store.connections, MOST_LISTED // (grid.counts[1] * grid.counts[2]))
+    for absent in parallel(missing_of, planes, together, "planes"):
+        yield from absent
 
 
 def absent_chunk(files: ChunkFiles, index: Triple, bbox: Bbox) -> FileNotFoundError:

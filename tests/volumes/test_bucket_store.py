@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.volumes import asking, object_log, place
+from lchunk.volumes import asking, bucket_store, object_log, place
 from lchunk.volumes.asking import UnreachedError, ask
 from lchunk.volumes.bucket_store import BucketStore, Page
 from lchunk.volumes.layer import Layer
@@ -60,7 +60,8 @@ class MemoryBucket:
         assert not (after and folders)
         entries: dict[str, bool] = {}
         for name in sorted(self.objects):
-            if name.startswith(prefix) and name > (following or after) and not name.startswith(following or "\x00"):
+            listed = following.endswith("/") and name.startswith(following)  # in a folder of the page before
+            if name.startswith(prefix) and name > (following or after) and not listed:
                 below = name[len(prefix) :]
                 folder = folders and "/" in below
                 entries.setdefault(prefix + below.partition("/")[0] + "/" if folder else name, folder)
@@ -79,8 +80,17 @@ parts = st.sampled_from(["c", "0", "1", "10", "a b", "z.json", "é"])
 names = st.sets(st.lists(parts, min_size=1, max_size=4).map("/".join), max_size=40)
 
 
-@given(names, names.map(lambda found: next(iter(found), "")), st.integers(1, 5))
-def test_a_listing_is_every_object_of_the_folder_once(found: set[str], prefix: str, page: int) -> None:
+@given(names, names.map(lambda found: next(iter(found), "")), st.integers(1, 5), st.integers(1, 4), st.integers(1, 9))
+def test_a_listing_is_every_object_of_the_folder_once(
+    found: set[str], prefix: str, page: int, serial: int, run: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bucket_store, "SERIAL", serial)
+        patch.setattr(bucket_store, "RUN", run)
+        check_listing(found, prefix, page)
+
+
+def check_listing(found: set[str], prefix: str, page: int) -> None:
     store = BucketStore(MemoryBucket({f"root/{name}" for name in found} | {"rooted", "other/1"}, page), "root")
     cut = f"{prefix}/" if prefix else ""
     listed = list(store.list(prefix))
@@ -90,17 +100,39 @@ def test_a_listing_is_every_object_of_the_folder_once(found: set[str], prefix: s
     assert store.folders(prefix) == tuple(sorted({name.partition("/")[0] for name in below if "/" in name}))
 
 
-def test_a_listing_costs_few_requests_and_begins_at_once() -> None:
-    bucket = MemoryBucket({f"c/{z}/{n:03d}" for z in range(10) for n in range(100)}, page=50)
-    store = BucketStore(bucket, "")
-    listing = store.list("")
+@pytest.mark.parametrize(("folders", "each"), [(2000, 1), (200, 10), (20, 100), (2, 1000), (1, 2000)])
+def test_a_listing_costs_few_requests_and_begins_at_once(folders: int, each: int) -> None:
+    names = {f"c/{folder:04d}/{number:04d}" for folder in range(folders) for number in range(each)}
+    bucket = MemoryBucket(names, page=10)
+    listing = BucketStore(bucket, "").list("")
     next(listing)
     assert len(bucket.requests) == 1
-    assert len(list(listing)) == 999
-    assert len(bucket.requests) <= 1000 / 50 + 10 + 4
+    assert {*listing, "c/0000/0000"} == names
+    folder_pages = folders // 10 + 3  # which 1,000 folders a page make few
+    assert len(bucket.requests) - folder_pages <= 2000 / 10 * 1.1 + 2
     bucket.requests.clear()
-    assert len(list(store.list("c/7"))) == 100
-    assert len(bucket.requests) <= 4
+    assert len(list(BucketStore(bucket, "").list("c/0000"))) == each
+    assert len(bucket.requests) <= each / 10 + bucket_store.SERIAL + 1  # a flat folder is begun twice
+
+
+def test_a_listing_of_many_folders_is_parallel() -> None:
+    bucket = MemoryBucket({f"c/{folder:03d}/{number:03d}" for folder in range(100) for number in range(10)}, page=10)
+    together, most = 0, 0
+    lock, page = threading.Lock(), bucket.page
+
+    def slow_page(prefix: str, **more: Any) -> Page:
+        nonlocal together, most
+        with lock:
+            together += 1
+            most = max(most, together)
+        time.sleep(0.01)
+        with lock:
+            together -= 1
+        return page(prefix, **more)
+
+    bucket.page = slow_page  # type: ignore[method-assign]
+    assert len(list(BucketStore(bucket, "").list(""))) == 1000
+    assert most == bucket.settings.connections
 
 
 def test_a_listing_that_nobody_goes_on_with_stops(monkeypatch: pytest.MonkeyPatch) -> None:
