@@ -37,8 +37,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
-    """An SQS server; gives the variables that send boto3 there.
+def sqs_server(kind: str, port: int | None = None, log: Path | None = None) -> Iterator[dict[str, str]]:
+    """A server of SQS and S3; gives the variables that send boto3 there. It writes a line per request into `log`.
 
     `strict` (ministack) refuses old receipts, as AWS does; `clock` (moto) has CloudWatch too, and takes them.
     """
@@ -48,7 +48,7 @@ def sqs_server(kind: str, port: int | None = None) -> Iterator[dict[str, str]]:
         "clock": [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
     }[kind]
     environment = os.environ | AWS | {"IOT_MTLS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
-    with listening(command, port, environment):
+    with listening(command, port, environment, log):
         yield AWS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
@@ -112,11 +112,12 @@ def luigid(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def listening(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def listening(
+    command: list[str], port: int, environment: dict[str, str], log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that listens on a port; at the end it is killed, together with the processes that it started."""
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    with open(log or os.devnull, "wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:
         for _ in range(600):
             with socket.socket() as probe:

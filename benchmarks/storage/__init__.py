@@ -1,0 +1,1 @@
+"""Writing and reading volumes, on a disk and in a bucket."""
