@@ -8,6 +8,7 @@ lists the chunks of a grid of a million in a bucket.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import subprocess
@@ -72,6 +73,10 @@ class Bench:
             "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], region_name="us-east-1", **credentials
         )
         self.s3.create_bucket(Bucket=BUCKET)
+        secrets = folder / ".cloudvolume/secrets"  # where cloud-volume looks for credentials
+        secrets.mkdir(parents=True)
+        found = {name: text for name, text in environment.items() if name.startswith("AWS_ACC") or "SECRET" in name}
+        (secrets / "aws-secret.json").write_text(json.dumps(found))
 
     def url(self, program: str, place: str) -> str:
         return f"s3://{BUCKET}/{program}" if place == "s3" else str(self.folder / program)
@@ -96,7 +101,13 @@ class Bench:
         python = sys.executable if program == "lchunk" else str(HERE / ".venv/bin/python")
         file = str(self.folder / f"{kind}.npy")
         command = [python, str(HERE / "contestant.py"), program, kind, operation, file, self.url(program, place)]
-        own = {"HOME": str(self.folder), "PYTHONPATH": str(Path.cwd()) if program == "lchunk" else ""}
+        own = {
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(Path.cwd()) if program == "lchunk" else "",
+            # boto3's additional checksums, which lchunk never asks for
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        }
         return Contestant(program, command, environment=self.environment | own)
 
     def run(self, kind: str, operation: str, place: str, rounds: int) -> dict[str, Row]:
