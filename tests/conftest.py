@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,12 @@ settings.load_profile("lchunk")
 
 DATA = Path(os.environ.get("LCHUNK_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 """Real EM whose licences keep it out of this repository."""
+
+
+def pytest_collection_finish() -> None:
+    """Let the many collections of jobs walk only what tests make, and not pytest and its items too."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ def run_in_child(tasks: Callable[[], list[luigi.Task]] = all_tasks, before: Call
     child = os.fork()
     if child:
         return child
+    gc.freeze()  # what pytest holds need not be walked at each collection
     before()
     os._exit(0 if run_job(tasks) else 1)
 
