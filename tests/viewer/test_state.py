@@ -23,6 +23,7 @@ from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.store import FileStore
 from tests.conftest import write_hdf5
 from tests.viewer.test_viewer import write_layers
+from tests.volumes.formats.precomputed_volumes import LABELS, write_cloud_volume
 
 BOUNDS = Bbox.of((0, 0, 0), (16, 16, 16))
 
@@ -202,10 +203,10 @@ def test_a_volume_that_cannot_be_read_is_left_out_with_the_reason(
 def test_a_volume_whose_package_is_absent_is_left_out_with_the_way_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "lchunk.volumes.formats.cloud_files", raising=False)
-    monkeypatch.setitem(sys.modules, "cloudfiles", None)
+    monkeypatch.setitem(sys.modules, "crackle", None)
     write_layer(tmp_path, "image", "Ingest", "uint8")
-    assert list(open_elsewhere([Elsewhere("labels", "precomputed://gs://em/labels")], FileStore(tmp_path))) == []
+    labels = write_cloud_volume(tmp_path / "labels", LABELS, "crackle")
+    assert list(open_elsewhere([Elsewhere("labels", labels)], FileStore(tmp_path))) == []
     assert "pip install 'lchunk[precomputed]'" in caplog.text
 
 
