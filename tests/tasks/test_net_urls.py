@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import zarr
 from luigi.task_register import Register
 
-from lchunk.cli.console import Console
 from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Inference, net_urls, recipes
 from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
@@ -336,40 +334,3 @@ def test_absent_credentials_are_one_line(
         Inference().complete()
     assert "\n" not in str(refused.value)
     assert not root.exists()
-
-
-def test_the_log_shows_how_much_of_a_large_file_was_fetched(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter(range(100))
-    monkeypatch.setattr(net_urls.time, "monotonic", lambda: 2 * next(clock))
-    monkeypatch.setattr(logging.getLogger("luigi-interface"), "propagate", True)
-    with caplog.at_level(logging.INFO, "luigi-interface"):
-        fetching = net_urls._Fetching()
-        for name, size in (("net.pt", 4_000_000_000), ("small.pt", 99_000_000)):
-            for part in range(9):
-                fetching(place.Place(open_store("/nets"), name), part * size // 8, size)
-    assert [record.getMessage() for record in caplog.records] == [
-        "fetching /nets/net.pt: 0.00 of 4.00 GB",
-        "fetching /nets/net.pt: 1.50 of 4.00 GB, 250 MB/s",  # after six seconds
-        "fetching /nets/net.pt: 3.00 of 4.00 GB, 250 MB/s",
-        "fetching /nets/net.pt: 4.00 of 4.00 GB, 250 MB/s",
-    ]
-
-
-def test_the_terminal_shows_that_progress_and_no_other_information(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    logger = logging.getLogger("luigi-interface")
-    monkeypatch.setattr(logger, "handlers", [])
-    monkeypatch.setattr(logger, "level", logger.level)
-    with Console([]):
-        logger.info("Luigi says something")
-        net_urls._Fetching()(place.Place(open_store("/nets"), "net.pt"), 0, 4_000_000_000)
-        logger.warning("something is wrong")
-    for handler in logger.handlers:
-        handler.close()
-    assert capsys.readouterr().err == (
-        "lchunk: INFO: fetching /nets/net.pt: 0.00 of 4.00 GB\nlchunk: WARNING: something is wrong\n"
-    )

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from cloudvolume import CloudVolume
-from cloudvolume.datasource.precomputed import mmh3
 from cloudvolume.datasource.precomputed.common import compressed_morton_code
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +24,6 @@ from scipy.ndimage import gaussian_filter
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.formats import open_volume
-from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.packed_labels import check_compressed_labels
 from lchunk.volumes.formats.precomputed_codecs import decode
 from lchunk.volumes.formats.precomputed_scale import Scale, morton_code
@@ -359,12 +357,6 @@ def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: p
     way_out = r"^to read crackle, crackle must be installed, and is not: pip install 'lchunk\[precomputed\]'$"
     with pytest.raises(ImportError, match=way_out):
         open_volume(url)
-
-
-@given(st.integers(0, 2**64 - 1))
-def test_the_hash_of_shards_is_that_of_cloud_volume(number: int) -> None:
-    lower, _ = mmh3.hash64(number.to_bytes(8, "little"), x64arch=False)
-    assert murmur_hash(number) == lower % 2**64
 
 
 def test_the_fingerprint_changes_with_the_info_and_with_few_chunks(tmp_path: Path) -> None:
