@@ -152,11 +152,9 @@ def test_an_image_that_moved_is_read_no_more_but_its_url_stays_in_the_cfg(moved:
     assert said.code == 0, said.err
 
 
-@pytest.mark.parametrize("by", ["cfg", "argument"])
 @pytest.mark.parametrize("command", ["status", "scores", "verify"])
-def test_commands_say_of_the_bucket_what_they_say_of_the_disk(moved: Moved, command: str, by: str) -> None:
-    one = lchunk(moved.bucket, command, *([moved.root] if by == "argument" else []))
-    same(one, lchunk(moved.disk, command), moved)
+def test_commands_say_of_the_bucket_what_they_say_of_the_disk(moved: Moved, command: str) -> None:
+    same(lchunk(moved.bucket, command), lchunk(moved.disk, command), moved)
 
 
 def test_a_root_without_a_cfg_is_reached_by_the_variable_of_aws(moved: Moved, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""scripts/quickstart looks at the folder that it has made, wherever that is. The commands that it runs are stand-ins."""
+"""scripts/quickstart looks at the folder that it has made, wherever that is; its commands are stand-ins here."""
 
 from __future__ import annotations
 
