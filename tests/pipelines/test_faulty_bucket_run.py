@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bucket_away import BucketJob, assert_one_line, away_after
+from tests.faults.bucket_away import BucketJob, away_after, reason_of
 from tests.faults.bucket_killing import service
 from tests.pipelines.disk_job import made_on_disk
 from tests.servers import set_variables
@@ -69,7 +69,7 @@ def test_a_server_that_is_away_longer_than_the_patience_is_one_line_and_the_next
     with proxy(job.server, fault) as url:
         said = job.run(tmp_path, root, url, patience=0.5)
     assert gone.is_set()
-    assert_one_line(said, job.scheme)
+    assert reason_of(said, job.scheme)
     said = job.run(tmp_path, root)
     assert said.code == 0, said.err
     job.assert_whole(root)
