@@ -50,7 +50,7 @@ def _of_request(request: str, folder: str) -> tuple[str, str]:
     key = (query.get("prefix") or query.get("name") or [unquote(parts.path)])[0]
     _, found, inside = f"/{key.lstrip('/')}/".partition(f"/{folder}/")
     layer = inside.strip("/").partition("/")[0] if found else ""
-    return layer or "the whole root", _kind(method, parts.path, query)
+    return layer or "no layer named", _kind(method, parts.path, query)
 
 
 def _kind(method: str, path: str, query: dict[str, list[str]]) -> str:
