@@ -240,7 +240,7 @@ def _add_work(commands: Any) -> None:
     )
     command.add_argument(
         "--trust-queue", action="store_true",
-        help="let messages name roots and nets that are not those of this worker's cfg; senders then run code here",
+        help="let messages name other roots, nets and servers than this worker's cfg; senders then run code here",
     )  # fmt: skip
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="report to this luigid; default: none")
     command.add_argument("--spot", action="store_true", help="stop on AWS's notice that the machine will be taken back")

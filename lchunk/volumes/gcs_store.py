@@ -35,6 +35,8 @@ CREDENTIALS = (
     "account, or list the bucket in [Store] anonymous, if it is public"
 )
 ENDPOINT = "check the network, and [Store] gcs_endpoint or STORAGE_EMULATOR_HOST if one is set"
+NO_TRACES = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
+"""Variable by which Google's library asks for no metadata of a bucket on its own, in threads: it does so for traces."""
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError, TransportError, DataCorruption, InvalidResponse)
 """Exceptions of requests that got no answer or a damaged one."""
 REFUSALS = (GoogleAPICallError, GoogleAuthError, *LOST)
@@ -203,6 +205,7 @@ class GcsBucket:
 @functools.lru_cache(maxsize=16)
 def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
     """The client of a process. A client inherited by a fork would share the connections of its parent."""
+    os.environ.setdefault(NO_TRACES, "true")
     client = storage.Client(
         project=None,
         credentials=AnonymousCredentials() if anonymous else None,  # type: ignore[no-untyped-call]

@@ -113,7 +113,8 @@ class S3Bucket:
             raise
 
     def _written_by(self, name: str) -> str:
-        answer = self._ask(self._client.head_object, name)
+        with self._in_one_line(name):
+            answer = self._ask(self._client.head_object, name)
         return str(answer.get("Metadata", {}).get(WRITER, ""))
 
     def stamp(self, name: str) -> Stamp:
@@ -203,7 +204,7 @@ class S3Bucket:
 def _require_bucket(process: int, bucket: S3Bucket) -> None:
     """Raise an error if the bucket does not exist. Once it was found, no further request is made."""
     try:
-        bucket._ask(bucket._client.head_bucket, "")
+        bucket._ask(lambda **_: bucket._client.head_bucket(Bucket=bucket.name), "")  # takes no payer
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchBucket"):
             raise BucketError(
