@@ -16,6 +16,7 @@ from luigi.execution_summary import LuigiRunResult, LuigiStatusCode
 from luigi.retcodes import retcode
 from luigi.task_register import Register
 
+from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli import codes
 from lchunk.cli.console import Console
 from lchunk.cli.layout import layout_notes
@@ -25,6 +26,7 @@ from lchunk.cli.locks import held_lock
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
+from lchunk.tasks.progress import process_name
 from lchunk.workers.messages import STAGES
 
 logger = logging.getLogger("luigi-interface")
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     central = arguments.central or bool(arguments.scheduler)
     if central:
         use_central_scheduler(arguments.scheduler)
-    with Console(arguments.rest) as console, parsed_line(luigi_line(arguments)) as line:
+    with Console(arguments.rest) as console, requests_told(), parsed_line(luigi_line(arguments)) as line:
         code = ending(lambda: _run(line, console, central=central), codes.NOT_PLANNED)
     return int(code or 0)
 
@@ -84,6 +86,7 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
                 return int(retcode().already_running)
         for note in layout_notes(task):
             print(f"note: {note}", file=sys.stderr)
+        stack.callback(keep_requests, root, process_name())
         with console.progress(task):
             result = luigi.build([task], detailed_summary=True, no_lock=not (core.take_lock or core.lock_size > 1))
     code = _code(result, console)

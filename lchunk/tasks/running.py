@@ -10,6 +10,7 @@ from lchunk.tasks import recipes
 from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
 from lchunk.tasks.making import first_places, make, make_all, reasons
 from lchunk.tasks.progress import Reporter, watched_memory
+from lchunk.volumes.requests_made import counter
 
 if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
@@ -24,6 +25,11 @@ def run(stage: Stage) -> None:
     Raises:
         RuntimeError: some chunks failed; the message says which and why.
     """
+    with counter.stage(type(stage).__name__):
+        _run(stage)
+
+
+def _run(stage: Stage) -> None:
     stage.reporter = Reporter(stage)
     watched_memory.begin()
     set_tracking_url: Any = stage.set_tracking_url  # absent where Luigi does not run the task
