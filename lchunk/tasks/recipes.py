@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -142,20 +143,36 @@ def prepare(stage: Stage) -> None:
     now = time.monotonic()
     if now - stage.prepared < COMPARE_SECONDS:
         return
-    files = stage.files()
     near = [stage, *map(stage.upstream, stage.reading())]
-    if files.recipe() is None or any(mismatch for one in near for mismatch in mismatches(one)):
+    for one in near:
+        one.kept_stored = None
+    if stored_recipe(stage) is None or any(mismatch for one in near for mismatch in mismatches(one)):
         check(stage)
-    wanted = stage.recipe()
-    refuse(list(_differences(stage, files.create(wanted), wanted)), stage.root)
+    wanted, stored = stage.recipe(), stored_recipe(stage)
+    if stored is None or math.isinf(stage.prepared):  # once more: a killed writer leaves only a part of the metadata
+        stored = stage.files().create(wanted)
+        stage.kept_stored = (now, stored)
+    refuse(list(_differences(stage, stored, wanted)), stage.root)
     stage.prepared = now
+
+
+def stored_recipe(stage: Stage) -> Recipe | None:
+    """The recipe in a stage's layer; None while there is no layer.
+
+    Args:
+        stage: the stage for the whole volume. It keeps the answer for some seconds; `prepare` asks again.
+    """
+    now = time.monotonic()
+    if stage.kept_stored is None or now - stage.kept_stored[0] > COMPARE_SECONDS:
+        stage.kept_stored = (now, stage.files().recipe())
+    return stage.kept_stored[1]
 
 
 def mismatches(stage: Stage) -> Iterator[Mismatch]:
     """How a stage's layer differs from this run's recipe; nothing if there is no layer yet."""
     if stage.external:
         return
-    stored = stage.files().recipe()
+    stored = stored_recipe(stage)
     if stored is not None:
         yield from _differences(stage, stored, stage.recipe())
 

@@ -133,9 +133,9 @@ class Stage(luigi.Task):
     external_sampled: bool = False
     """Whether voxels of the external volume were checked, before work."""
     prepared: float = -math.inf
-    """When the layer was last compared with this run, by the clock of `time.monotonic`."""
     kept_recipe: tuple[float, Recipe] | None = None
-    """The recipe, and when it was made."""
+    kept_stored: tuple[float, Recipe | None] | None = None
+    """When the layer was last compared; the recipes of this run and in the layer, with the times by `monotonic`."""
 
     def __init_subclass__(cls) -> None:
         """Say each knob's default in `--help`."""

@@ -14,6 +14,8 @@ from lchunk.volumes.store import Store
 
 FEW = 8
 """Up to this number, the store is asked for each file; for more files, folders are listed."""
+ONE_LISTING = 1000
+"""Most chunks of a grid that is listed at once: as many objects as a bucket lists per request."""
 
 Recipe = dict[str, Any]
 """What a layer was made from, as JSON."""
@@ -69,10 +71,10 @@ def holds_records(source: Any) -> TypeGuard[Records]:
 
 
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
-    """Chunks of a region that have no file, z-major; memory holds the listing of one plane of chunks at a time.
+    """Chunks of a region that have no file, z-major; memory holds the listing of a plane of chunks, or of a small grid.
 
-    The store is asked for each of a few files. For more, a plane of chunks that the region covers completely is one
-    listing, and a part of a plane is one listing per row.
+    The store is asked for each of a few files. For more, a small grid is one listing, or a plane of chunks that the
+    region covers completely; a part of a plane is one listing per row.
     """
     grid = files.grid
     few = list(islice(grid.meeting(region), FEW + 1))
@@ -84,9 +86,10 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
         found = parallel(complete, few, files.store.connections, "exists")
         yield from (index for index, there in zip(few, found, strict=True) if not there)
         return
-    for _, plane in groupby(grid.meeting(region), key=itemgetter(0)):
+    whole = len(grid) <= ONE_LISTING and region.contains(grid.bounds)
+    for _, plane in groupby(grid.meeting(region), key=(lambda _: 0) if whole else itemgetter(0)):
         keys = {index: files.keys(index) for index in plane}
-        levels = 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
+        levels = 3 if whole else 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
         folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
         present = {key for folder in folders for key in files.store.list(folder)}
         yield from (index for index, wanted in keys.items() if not present.issuperset(wanted))

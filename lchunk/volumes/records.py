@@ -14,6 +14,9 @@ from lchunk.volumes.documents import create_document, read_json
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import Format, torn
 
+AT_ONCE = 1 << 20
+"""Bytes from the start of an object in a bucket that are read first: most records are smaller."""
+
 
 @dataclass(frozen=True)
 class RecordLayer:
@@ -67,7 +70,8 @@ class _Object(io.RawIOBase):
         self.store = store
         self.key = key
         self.name = f"{store.url}/{key}"
-        self.size = store.size(key)
+        self.start = store.get(key, 0, AT_ONCE) if store.path(key) is None else b""
+        self.size = len(self.start) if 0 < len(self.start) < AT_ONCE else store.size(key)
         if not self.size:
             raise FileNotFoundError(f"{self.name} is an empty file, as a crash leaves it")
         self.position = 0
@@ -87,7 +91,10 @@ class _Object(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         stop = min(self.position + len(buffer), self.size)
-        part = self.store.get(self.key, self.position, stop) if stop > self.position else b""
+        if stop <= max(len(self.start), self.position):
+            part = self.start[self.position : stop]
+        else:
+            part = self.store.get(self.key, self.position, stop)
         buffer[: len(part)] = part
         self.position += len(part)
         return len(part)
