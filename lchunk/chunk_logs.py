@@ -131,10 +131,12 @@ def requests_text(requests: Requests) -> str:
     >>> requests_text(Requests(1234, 5678, 1_200_000_000, 400_000))
     '1,234 PUT and LIST, 5,678 GET and HEAD, 1.2 GB received, 0.4 MB sent'
     """
-    return (
-        f"{requests.writes:,} PUT and LIST, {requests.reads:,} GET and HEAD, {amount(requests.received)} received, "
-        f"{amount(requests.sent)} sent"
-    )
+    return f"{billed_text(requests)}, {amount(requests.received)} received, {amount(requests.sent)} sent"
+
+
+def billed_text(requests: Requests) -> str:
+    """The numbers of requests as text, without bytes."""
+    return f"{requests.writes:,} PUT and LIST, {requests.reads:,} GET and HEAD"
 
 
 def keep_requests(url: str, process: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import socket
 import sys
@@ -19,6 +20,7 @@ from luigi.task_register import Register
 from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli import codes
 from lchunk.cli.console import Console
+from lchunk.cli.foreseen import foreseen_lines
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
@@ -59,8 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
     if central:
         use_central_scheduler(arguments.scheduler)
     with Console(arguments.rest) as console, requests_told(), parsed_line(luigi_line(arguments)) as line:
-        code = ending(lambda: _run(line, console, central=central), codes.NOT_PLANNED)
+        run_or_foresee = _foresee if arguments.dry_run else functools.partial(_run, console=console, central=central)
+        code = ending(lambda: run_or_foresee(line), codes.NOT_PLANNED)
     return int(code or 0)
+
+
+def _foresee(line: CmdlineParser) -> int:
+    """Print what a run would make, and the requests to buckets that it would make."""
+    check_cfg(strict=True)
+    check_line()
+    task = line.get_task_obj()
+    if task.complete():
+        print(f"{task.task_family} is complete: nothing to do")
+    else:
+        for text in foreseen_lines(task):
+            print(text)
+        print("dry run: nothing made")
+    return codes.DONE
 
 
 def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
@@ -160,5 +177,8 @@ def add_commands(commands: Any) -> None:
         "--central", action="store_true", help="share the work through Luigi's central scheduler, at 127.0.0.1:8082"
     )
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="share it through this scheduler")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what is missing, and how many requests to a bucket it takes"
+    )
     command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")
     command.set_defaults(run=run, command=command)

@@ -57,17 +57,30 @@ def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
         device=lambda: whole.computed_on, logs=whole.store,
         log_folder=whole.log_folder, projected=whole.projected_memory,
     )  # fmt: skip
-    sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
+    inputs = inputs_of(whole)
 
     def job(bbox: Bbox) -> ChunkJob:
-        inputs = tuple(
+        return ChunkJob(work, Chunk(bbox, work.bounds, report), inputs(bbox))
+
+    return job
+
+
+def inputs_of(whole: Stage) -> Callable[[Bbox], tuple[Input, ...]]:
+    """A function that gives what the chunk of a box reads.
+
+    Args:
+        whole: the stage for the whole volume.
+    """
+    sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
+
+    def inputs(bbox: Bbox) -> tuple[Input, ...]:
+        return tuple(
             # the only chunk of a single-chunk stage is read whole: its voxels may be of another mip than the box
             Input(source, upstream.bounds if upstream.single_chunk else whole.reach(reads, bbox), _fills(upstream))
             for reads, upstream, source in sources
         )
-        return ChunkJob(work, Chunk(bbox, work.bounds, report), inputs)
 
-    return job
+    return inputs
 
 
 def _fills(upstream: Stage) -> bool:
