@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import create_document, read_json
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import Format, torn
 
@@ -52,11 +54,13 @@ class RecordLayer:
         self.store.put(self.keys(self.grid.index_of(bbox))[0], self.format.encode(content))
 
     def records(self, bbox: Bbox) -> Iterator[Any]:
-        """See `Records`."""
+        """See `Records`. In a bucket, the next files are requested while one is used."""
+        keys = (self.keys(index)[0] for index in self.grid.meeting(bbox))
+        files = parallel(functools.partial(_Object, self.store), keys, self.store.connections, "records")
         for index in self.grid.meeting(bbox):
             key = self.keys(index)[0]
             try:
-                yield self.format.decode(io.BufferedReader(_Object(self.store, key)))
+                yield self.format.decode(io.BufferedReader(next(files)))
             except FileNotFoundError as error:
                 raise absent_chunk(self, index, bbox) from error
             except Exception as error:

@@ -121,3 +121,23 @@ def test_an_empty_table_in_a_bucket_is_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "edges/c/0/0/1.table").write_bytes(b"")
     with pytest.raises(FileNotFoundError, match="must have every chunk"):
         list(RecordLayer(InABucket(tmp_path), "edges", GRID, TABLE).records(GRID.bounds))
+
+
+class Busy(InABucket):
+    """A bucket that is asked for several objects at a time."""
+
+    connections = 2
+
+
+def test_the_next_records_in_a_bucket_are_requested_while_one_is_used(tmp_path: Path) -> None:
+    grid = Grid(Bbox((0, 0, 0), (4, 4, 40)), (4, 4, 4))
+    layer = RecordLayer(Busy(tmp_path), "numbers", grid, DOCUMENT)
+    for number, index in enumerate(grid):
+        layer.write(grid.chunk(index), {"n": number})
+    (tmp_path / "numbers/c/0/0/7.json").unlink()
+    records = layer.records(grid.bounds)
+    assert next(records) == {"n": 0}
+    assert 1 <= len(layer.store.requests) <= 3  # type: ignore[attr-defined]
+    assert [next(records)["n"] for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(FileNotFoundError, match=r"of 0-4_0-4_0-40, but 1 are missing, the first at 0-4_0-4_28-32"):
+        next(records)
