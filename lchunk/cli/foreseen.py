@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import luigi
+from luigi.task import flatten
 
 from lchunk.chunk_logs import billed_text
 from lchunk.cli.layout import job_stages
@@ -68,11 +69,25 @@ def foreseen_lines(task: luigi.Task) -> Iterator[str]:
 
 def foreseen(task: luigi.Task) -> Iterator[Foreseen]:
     """The requests of each stage of a job that has missing chunks, upstream first."""
-    for stage in reversed(list(job_stages(task))):
-        left = list(missing(stage.files(), stage.bbox))
-        if left:
-            own = _tasks(stage, left) + _outputs(stage, len(left)) if _remote(stage.store) else Requests()
-            yield Foreseen(stage.task_family, len(left), own + _inputs(stage, left))
+    left = {stage: list(missing(stage.files(), stage.bbox)) for stage in reversed(list(job_stages(task)))}
+    consumers: list[luigi.Task] = [_task_of(stage, own[0]) for stage, own in left.items() if own]
+    consumers += [] if isinstance(task, Stage) else [task]
+    checked = {task, *(each for consumer in consumers for each in flatten(consumer.requires()))}
+    for stage, own in left.items():
+        if own:
+            made = Requests()
+            if _remote(stage.store):
+                made = _tasks(stage, own) + _outputs(stage, len(own))
+                made += _whole(stage) if stage in checked else Requests()
+            yield Foreseen(stage.task_family, len(own), made + _inputs(stage, own))
+
+
+def _task_of(stage: Stage, index: Triple) -> Stage:
+    """The task that makes a chunk."""
+    if not stage.delegates:
+        return stage
+    (block,) = stage.blocks.meeting(stage.grid.chunk(index))
+    return stage.at(stage.blocks.chunk(block))
 
 
 def _remote(store: Store) -> bool:
@@ -105,17 +120,22 @@ def _shard(layer: Layer, chunk: Bbox, part: Bbox) -> int:
     return 1 if size <= AT_ONCE or 2 * wanted > math.prod(form.counts) else 1 + RANGES
 
 
-def _tasks(stage: Stage, left: list[Triple]) -> Requests:
-    """The checks that Luigi makes of tasks, and those of recipes."""
-    upstream = len(list(with_upstream(stage, set())))
-    checks = Requests(reads=2 * upstream)  # of recipes, before and after
+def _whole(stage: Stage) -> Requests:
+    """The checks of a stage's whole volume: which chunks exist, and the recipes of all stages upstream."""
+    recipes = Requests(reads=len(list(with_upstream(stage, set()))))
     if not stage.delegates:
-        return checks + _existence(stage, sum(1 for _ in stage.grid.meeting(stage.bbox)), 2)
+        return recipes
+    return recipes + _existence(stage, len(stage.grid), 3) + Requests(writes=1)  # of unfinished uploads
+
+
+def _tasks(stage: Stage, left: list[Triple]) -> Requests:
+    """The checks of each task, before it and after it."""
+    if not stage.delegates:
+        return _existence(stage, sum(1 for _ in stage.grid.meeting(stage.bbox)), 2)
     tasks = len({next(stage.blocks.meeting(stage.grid.chunk(index))) for index in left})
     chunks = math.ceil(len(stage.grid) / len(stage.blocks))
-    of_task = _existence(stage, chunks, 2 if chunks == 1 else 4)
-    of_tasks = Requests(tasks * of_task.writes, tasks * of_task.reads)
-    return checks + _existence(stage, len(stage.grid), 3) + of_tasks + Requests(writes=1)  # unfinished uploads
+    of_task = _existence(stage, chunks, 2 if chunks == 1 else 3)
+    return Requests(tasks * of_task.writes, tasks * of_task.reads)
 
 
 def _existence(stage: Stage, chunks: int, times: int) -> Requests:

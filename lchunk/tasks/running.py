@@ -100,7 +100,7 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
             yield job(stage.grid.chunk(index))
 
     failed = make_all(jobs(), lambda number: reporter.chunk(made + number, total))
-    missing = sum(1 for _ in stage.missing())
+    missing = sum(1 for _ in stage.missing()) if failed else 0
     reporter.chunk(total - missing, total)
     if failed:
         raise RuntimeError(
