@@ -22,6 +22,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from lchunk.volumes.asking import ask
 from lchunk.volumes.bucket_store import WRITER, BucketError, Page, compression
+from lchunk.volumes.counted_adapter import CountedAdapter
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.view_file import ViewFile
@@ -30,6 +31,8 @@ from lchunk.volumes.web_errors import no_answer
 Answer = TypeVar("Answer")
 PAGE = 1000
 FIELDS = "items(name,size),prefixes,nextPageToken"
+LISTS = r"/b/[^/]+/o$"
+"""Ends of the URLs that list a bucket."""
 CREDENTIALS = (
     "run: gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, give the machine a service "
     "account, or list the bucket in [Store] anonymous, if it is public"
@@ -211,7 +214,7 @@ def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
         credentials=AnonymousCredentials() if anonymous else None,  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": settings.gcs_endpoint} if settings.gcs_endpoint else None,
     )
-    connections = requests.adapters.HTTPAdapter(pool_maxsize=settings.connections)
+    connections = CountedAdapter(settings.connections, LISTS)
     for scheme in ("https://", "http://"):
         client._http.mount(scheme, connections)
     return client
