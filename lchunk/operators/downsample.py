@@ -13,35 +13,49 @@ from lchunk.geometry.bbox import Triple
 from lchunk.operators.compiled import njit
 
 
-def mean_levels(voxels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
+def mean_levels(
+    voxels: npt.NDArray[Any], factor: Triple, levels: int, *, sparse: bool = False
+) -> Iterator[npt.NDArray[Any]]:
     """Coarser levels of an image, each from exact sums of the finest one, not from rounded means.
 
     Args:
         voxels: (..., z, y, x). A side that the factor does not divide is padded with its last plane.
         factor: zyx voxels of one level in one voxel of the next.
         levels: number of coarser levels.
+        sparse: whether the mean is that of the voxels that are not 0; 0 where there are none.
 
     Yields:
         Levels 1 to `levels`, of the type of `voxels`; integers are truncated.
 
     >>> [level.tolist() for level in mean_levels(np.array([[[1, 2, 4, 8]]], np.uint8), (1, 1, 2), 2)]
     [[[[1, 6]]], [[[3]]]]
+    >>> [level.tolist() for level in mean_levels(np.array([[[1, 0, 4, 8]]], np.uint8), (1, 1, 2), 2, sparse=True)]
+    [[[[1, 6]]], [[[4]]]]
     """
     whole = voxels.dtype.kind in "ui"
-    sums: npt.NDArray[Any] = voxels.astype(np.uint64 if whole else np.float64)
-    count = 1
+    wide = np.uint64 if whole else np.float64
+    sums: npt.NDArray[Any] = voxels.astype(wide)
+    counts: Any = (voxels != 0).astype(wide) if sparse else wide(1)
     for _ in range(levels):
-        sums = _padded(sums, factor)
-        z, y, x = factor
-        parts = [sums[..., k::z, j::y, i::x] for k, j, i in product(range(z), range(y), range(x))]
-        sums = parts[0].copy()
-        for part in parts[1:]:
-            sums += part
-        count *= z * y * x
-        yield (sums // np.uint64(count) if whole else sums / count).astype(voxels.dtype)
+        sums = _added(_padded(sums, factor), factor)
+        counts = _added(_padded(counts, factor), factor) if sparse else counts * wide(np.prod(factor))
+        number = np.maximum(counts, wide(1)) if sparse else counts
+        yield (sums // number if whole else sums / number).astype(voxels.dtype)
 
 
-def mode_levels(labels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterator[npt.NDArray[Any]]:
+def _added(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
+    """The sums of boxes of `factor` voxels."""
+    z, y, x = factor
+    parts = [voxels[..., k::z, j::y, i::x] for k, j, i in product(range(z), range(y), range(x))]
+    sums = parts[0].copy()
+    for part in parts[1:]:
+        sums += part
+    return sums
+
+
+def mode_levels(
+    labels: npt.NDArray[Any], factor: Triple, levels: int, *, sparse: bool = False
+) -> Iterator[npt.NDArray[Any]]:
     """Coarser levels of a segmentation: the label that most voxels have; 0 counts like any other label.
 
     In a tie, the label that reaches its count first (z-major) wins; where all voxels differ, the last one.
@@ -51,12 +65,15 @@ def mode_levels(labels: npt.NDArray[Any], factor: Triple, levels: int) -> Iterat
         labels: (z, y, x). A side that the factor does not divide is padded with its last plane.
         factor: zyx voxels of one level in one voxel of the next.
         levels: number of coarser levels.
+        sparse: whether 0 does not count, unless all voxels are 0.
 
     >>> next(mode_levels(np.array([[[1, 2], [2, 1]]], np.uint64), (1, 2, 2), 1)).tolist()
     [[[2]]]
+    >>> next(mode_levels(np.array([[[0, 0], [0, 1]]], np.uint64), (1, 2, 2), 1, sparse=True)).tolist()
+    [[[1]]]
     """
     for _ in range(levels):
-        labels = _modes(np.ascontiguousarray(_padded(labels, factor)), factor)
+        labels = _modes(np.ascontiguousarray(_padded(labels, factor)), factor, sparse)
         yield labels
 
 
@@ -68,7 +85,7 @@ def _padded(voxels: npt.NDArray[Any], factor: Triple) -> npt.NDArray[Any]:
 
 
 @njit
-def _modes(labels: Any, factor: Any) -> Any:
+def _modes(labels: Any, factor: Any, sparse: Any) -> Any:
     depth, height, width = labels.shape
     fz, fy, fx = factor
     modes = np.empty((depth // fz, height // fy, width // fx), labels.dtype)
@@ -80,9 +97,11 @@ def _modes(labels: Any, factor: Any) -> Any:
                 for k in range(fz):
                     for j in range(fy):
                         for i in range(fx):
-                            box[size] = labels[z * fz + k, y * fy + j, x * fx + i]
-                            size += 1
-                modes[z, y, x] = _mode(box)
+                            label = labels[z * fz + k, y * fy + j, x * fx + i]
+                            if label != 0 or not sparse:
+                                box[size] = label
+                                size += 1
+                modes[z, y, x] = _mode(box[:size]) if size else 0
     return modes
 
 
