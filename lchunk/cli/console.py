@@ -15,6 +15,7 @@ from typing import Any
 from luigi.configuration import get_config
 
 from lchunk.tasks.cfg import cfg_files
+from lchunk.tasks.progress import SHOWN
 from lchunk.tasks.reasons import DEBUG, Reasons
 
 KEPT_LOGS = 20
@@ -62,7 +63,7 @@ class Console:
     def _log_to_file(self, logger: logging.Logger) -> None:
         logger.setLevel(logging.INFO)
         shown = logging.StreamHandler()
-        shown.setLevel(logging.WARNING)
+        shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, SHOWN))
         shown.setFormatter(logging.Formatter("lchunk: %(levelname)s: %(message)s"))
         shown.addFilter(lambda record: not record.getMessage().startswith(_BY_LUIGI))
         logger.addHandler(shown)

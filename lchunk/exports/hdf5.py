@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -52,5 +53,6 @@ def write_hdf5(source: Source, path: Path, dataset: str, beside: Path) -> None:
         )  # fmt: skip
         node.attrs["resolution"] = source.voxel_size
         node.attrs["offset"] = source.offset
+        node.attrs["lchunk"] = json.dumps(source.lattice)
         for place, voxels in source.pieces():
             node[place] = voxels

@@ -65,6 +65,7 @@ def _attributes(source: Source, block: tuple[int, ...]) -> dict[str, Any]:
         "resolution": size + channel,
         "offset": list(reversed(source.offset)),
         "pixelResolution": {"unit": "nm", "dimensions": size},
+        "lchunk": source.lattice,
     }
 
 

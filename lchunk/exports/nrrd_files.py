@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 from pathlib import Path
 
@@ -43,4 +44,5 @@ def _header(source: Source) -> str:
         "space units": '"nm" "nm" "nm"',
         "space origin": f"({','.join(map(repr, reversed(centre)))})",
     }
-    return "NRRD0004\n" + "".join(f"{name}: {value}\n" for name, value in lines.items()) + "\n"
+    fields = "".join(f"{name}: {value}\n" for name, value in lines.items())
+    return f"NRRD0004\n{fields}lchunk:={json.dumps(source.lattice)}\n\n"

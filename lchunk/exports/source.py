@@ -77,6 +77,18 @@ class Source:
         return z, y, x
 
     @property
+    def lattice(self) -> dict[str, list[int]]:
+        """The first voxel of the box in voxels of mip 0, and how many of them a voxel covers along each axis.
+
+        Formats that store the offset store this too, under the name `lchunk`: at a coarser mip, the offset alone does
+        not tell how the first voxel is numbered (see `exported_start` in `lchunk.volumes.formats.placing`).
+        """
+        layer = self.layer
+        sides = zip(layer.first_voxel, self.box.start, layer.bounds.start, layer.factor, strict=True)
+        offset = [origin + (start - first) * factor for origin, start, first, factor in sides]
+        return {"voxel_offset": offset, "factor": list(layer.factor)}
+
+    @property
     def block(self) -> Triple:
         """Shape of a block of a chunked output: the layer's inner chunk, limited to the shape of the box."""
         return triple(map(min, self.layer.inner_chunk, self.box.shape))

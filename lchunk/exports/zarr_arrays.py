@@ -20,6 +20,7 @@ def write_zarr(source: Source, path: Path) -> None:
         "offset": list(source.offset),
         "units": ["nm"] * 3,
         "axis_names": names,
+        "lchunk": source.lattice,
     })  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def write_ome_zarr(source: Source, path: Path) -> None:
         "datasets": [{"path": "0", "coordinateTransformations": steps}],
     }
     zarr.create_group(path, zarr_format=2, attributes={"multiscales": [image]})
-    _write(source, path / "0", {})
+    _write(source, path / "0", {"lchunk": source.lattice})
 
 
 def write_zarr_group(path: Path) -> None:

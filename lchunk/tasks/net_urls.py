@@ -5,17 +5,25 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import logging
+import time
 from pathlib import Path
 
 from lchunk.operators.model_folder import SUFFIXES
 from lchunk.operators.net_files import external_tensors
 from lchunk.tasks.places import is_inside
+from lchunk.tasks.progress import SHOWN
 from lchunk.volumes.file_cache import copied
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.place import Place, place_of, tick
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store import open_store, scheme_of
 
+logger = logging.getLogger("luigi-interface")
+
+LARGE = 100_000_000
+"""Bytes from which the progress of a file is logged."""
+FETCH_SECONDS = 5.0
 MOST_LISTED = 10_000
 """Most objects of a model's folder in a bucket: it is listed whole."""
 MOST_MODULES = 500
@@ -95,7 +103,27 @@ def _copy(what: str, place: Place, folder: Place, beside: list[str]) -> str:
             f"the modules of the folder of a model must have at most {MOST_BYTES / 1e6:.0f} MB, got {size / 1e6:.0f} "
             f"MB beside {place}; move the model and the modules that it imports into a folder of their own"
         )
-    return str(copied(folder, stamps) / own)
+    return str(copied(folder, stamps, _Fetching()) / own)
+
+
+class _Fetching:
+    """Logs how much of a large file was fetched: at its start, at most every few seconds, and at its end."""
+
+    def __init__(self) -> None:
+        self.began = self.told = 0.0
+
+    def __call__(self, place: Place, done: int, size: int) -> None:
+        """See `lchunk.volumes.file_cache.Report`."""
+        now = time.monotonic()
+        if done == 0:
+            self.began = now
+        elif done < size and now - self.told < FETCH_SECONDS:
+            return
+        if size < LARGE:
+            return
+        self.told = now
+        rate = f", {done / (now - self.began) / 1e6:.0f} MB/s" if done and now > self.began else ""
+        logger.info("fetching %s: %.2f of %.2f GB%s", place, done / 1e9, size / 1e9, rate, extra={SHOWN: True})
 
 
 def _modules(model: Place) -> tuple[Place, list[str]]:

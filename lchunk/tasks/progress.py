@@ -23,6 +23,8 @@ logger = logging.getLogger("luigi-interface")
 
 chunk_listeners: list[Callable[[dict[str, Any]], None]] = []
 """Functions that are called with the log of each chunk that is made in this process."""
+SHOWN = "shown"
+"""Attribute of a log record that the lchunk command shows on the terminal, although it is no warning."""
 WEB_SECONDS = 1.0
 TERMINAL_SECONDS = 10.0
 

@@ -24,22 +24,21 @@ class DataObjects(tornado.web.RequestHandler):
         self.readers = readers
 
     async def get(self, key: str) -> None:
-        asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
-        start, stop = asked.groups() if asked else ("", "")
         work = asyncio.get_running_loop().run_in_executor
-        size = await work(self.readers, self._size, key)
-        low, high = _limits(start, stop, size)
-        if asked and low >= high:
-            self.set_header("Content-Range", f"bytes */{size}")
-            raise tornado.web.HTTPError(416)
+        await work(self.readers, self._require, key)
         self.set_header("Content-Type", "application/json" if key.endswith(".json") else "application/octet-stream")
         self.set_header("Cache-Control", "no-cache")
-        if asked:
-            self.set_status(206)
-            self.set_header("Content-Range", f"bytes {low}-{high - 1}/{size}")
-        if self.request.method == "HEAD":
-            self.set_header("Content-Length", str(high - low))
-            return
+        asked = _RANGE.fullmatch(self.request.headers.get("Range", ""))
+        low, high = 0, None
+        if asked or self.request.method == "HEAD":  # a whole object needs no other request for its size
+            start, stop = asked.groups() if asked else ("", "")
+            size = await work(self.readers, self._size, key)
+            low, high = _limits(start, stop, size)
+            if asked:
+                self._announce(low, high, size)
+            if self.request.method == "HEAD":
+                self.set_header("Content-Length", str(high - low))
+                return
         try:
             self.write(await work(self.readers, self.store.get, key, low, high))
         except FileNotFoundError as error:
@@ -50,13 +49,23 @@ class DataObjects(tornado.web.RequestHandler):
     def compute_etag(self) -> str | None:
         return None  # hashing each answer would cost more than it saves
 
-    def _size(self, key: str) -> int:
-        """Size of an object of a layer in bytes."""
+    def _announce(self, low: int, high: int, size: int) -> None:
+        """Write the header of a range, `[low, high)` of `size` bytes."""
+        if low >= high:
+            raise tornado.web.HTTPError(416)
+        self.set_status(206)
+        self.set_header("Content-Range", f"bytes {low}-{high - 1}/{size}")
+
+    def _require(self, key: str) -> None:
+        """Refuse what does not belong to a layer."""
         layer, _, rest = key.partition("/")
         hidden = any(part.startswith(".") or not part for part in key.split("/"))
-        found = None
-        if rest and not hidden and any((Place(self.store, layer) / mark).stamp() for mark in _MARKS):
-            found = Place(self.store, key).stamp()
+        if not rest or hidden or not any((Place(self.store, layer) / mark).stamp() for mark in _MARKS):
+            raise tornado.web.HTTPError(404)
+
+    def _size(self, key: str) -> int:
+        """Size of an object in bytes."""
+        found = Place(self.store, key).stamp()
         if found is None:
             raise tornado.web.HTTPError(404)
         return found.size

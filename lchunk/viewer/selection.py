@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator
-from itertools import product
+from itertools import combinations, islice, product
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.info_folder import recipe_in
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
 MOST = 200
 LOOKED_AT = 10_000
-"""Fragments whose size is read; all fragments of the last chunk are read."""
+"""Fragments that are compared; all fragments of the last chunk are. A chunk is one request."""
+ASKED = 5 * MOST
+"""Segments of which a manifest is looked for, each by one request."""
 AROUND = 2
 """Chunks around the middle one, on every side."""
 
@@ -33,23 +35,24 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
         return []
     sizes: Counter[int] = Counter()
     seen = 0
-    for index in _from_the_middle(folder.grid):
+    for areas in parallel(lambda index: _areas(folder, index), _from_the_middle(folder.grid), store.connections):
+        sizes.update(areas)
+        seen += len(areas)
         if seen >= LOOKED_AT:
             break
-        for label, size in _fragments(folder, index):
-            sizes[label] += size
-            seen += 1
-    found = (label for label, _ in sizes.most_common() if store.exists(f"{path}/{label}:0"))
-    return [label for label, _ in zip(found, range(MOST), strict=False)]
+    largest = [label for label, _ in sizes.most_common(ASKED)]
+    there = parallel(lambda label: store.exists(f"{path}/{label}:0"), largest, store.connections)
+    return list(islice((label for label, exists in zip(largest, there, strict=True) if exists), MOST))
 
 
 def _open(store: Store, path: str) -> MeshFolder | None:
     info = read_json(store, f"{path}/info") or {}
     recipe = recipe_in(info)
-    if "bounds" not in recipe or "chunk_size" not in info:
+    if "bounds" not in recipe or "chunk_size" not in info or "spatial_index" not in info:
         return None
     grid = Grid(Bbox.parse(recipe["bounds"]), triple(info["chunk_size"][::-1]))
-    return MeshFolder(store, path, grid, (1, 1, 1), info.get("mip", 0))
+    x, y, z = info["spatial_index"]["resolution"]
+    return MeshFolder(store, path, grid, (z, y, x), info.get("mip", 0))
 
 
 def _from_the_middle(grid: Grid) -> list[Triple]:
@@ -60,12 +63,18 @@ def _from_the_middle(grid: Grid) -> list[Triple]:
     return sorted(near, key=lambda index: sum((a - m) ** 2 for a, m in zip(index, middle, strict=True)))
 
 
-def _fragments(folder: MeshFolder, index: Triple) -> Iterator[tuple[int, int]]:
-    """Label and bytes of each fragment of a chunk; nothing where the chunk is not meshed yet."""
-    chunk = folder.grid.chunk(index)
-    records: Records = folder
+def _areas(folder: MeshFolder, index: Triple) -> Counter[int]:
+    """The surface of the box of each fragment of a chunk, nm²; empty where the chunk is not meshed yet."""
     try:
-        for label in next(iter(records.records(chunk)))["labels"]:
-            yield label, folder.store.size(folder.fragment_key(label, chunk))
+        boxes = folder.boxes(index)
     except (FileNotFoundError, ValueError):
-        return
+        return Counter()
+    sides = {
+        label: [stop - start for start, stop in zip(box[:3], box[3:], strict=True)] for label, box in boxes.items()
+    }
+    return Counter(
+        {
+            label: math.ceil(2 * sum(one * other for one, other in combinations(lengths, 2)))
+            for label, lengths in sides.items()
+        }
+    )

@@ -32,6 +32,17 @@ class BucketError(ValueError):
     """The bucket of a URL, or a setting of `[Store]`, is wrong; the message says which."""
 
 
+def compression(encoding: str | None) -> str:
+    """The compression that a Content-Encoding names; empty if it names none.
+
+    >>> compression("gzip"), compression(None), compression("aws-chunked,br")
+    ('gzip', '', 'br')
+    """
+    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    # S3 stores how an upload was divided, which it is not any more
+    return ", ".join(name for name in names if name not in ("", "identity", "aws-chunked"))
+
+
 @dataclass(frozen=True)
 class Page:
     """A part of a listing.
@@ -90,6 +101,9 @@ class Bucket(Protocol):
     def get(self, name: str, start: int, stop: int | None) -> bytes:
         """Bytes `[start, stop)` of an object; a negative start counts from its end, and reads to its end."""
 
+    def get_encoded(self, name: str) -> tuple[bytes, str]:
+        """All bytes of an object, and the compression of its Content-Encoding; see `compression`."""
+
     def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:
         """Write an object in one atomic step.
 
@@ -147,6 +161,9 @@ class BucketStore:
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         return b"" if stop is not None and stop <= start else self.bucket.get(self._name(key), start, stop)
+
+    def get_encoded(self, key: str) -> tuple[bytes, str]:
+        return self.bucket.get_encoded(self._name(key))
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
         return read_ranges(ranges, functools.partial(self.get, key), close=CLOSE, most=MOST, threads=self.connections)

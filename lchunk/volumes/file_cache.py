@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple
 from pathlib import Path
 
@@ -25,7 +25,15 @@ UNUSED_SECONDS = 30 * 24 * 3600.0
 """Copies that were not used for so long are removed when others are fetched."""
 
 
-def copied(folder: Place, stamps: Mapping[str, Stamp]) -> Path:
+Report = Callable[[Place, int, int], None]
+"""Is called with an object, the bytes of it that were fetched, and its size: at its start and after each part."""
+
+
+def _no_report(place: Place, done: int, size: int) -> None:
+    """Report nothing."""
+
+
+def copied(folder: Place, stamps: Mapping[str, Stamp], report: Report = _no_report) -> Path:
     """A folder of this machine with copies of objects; each state of the objects is fetched once for all processes.
 
     The copies become visible together, when they are complete: a kill leaves a folder that nobody reads and that is
@@ -34,6 +42,7 @@ def copied(folder: Place, stamps: Mapping[str, Stamp]) -> Path:
     Args:
         folder: where the objects are.
         stamps: the objects, by their names below the folder, each with its stamp. No name may leave the folder.
+        report: is called while they are fetched.
 
     Raises:
         FileNotFoundError: an object does not exist.
@@ -49,7 +58,7 @@ def copied(folder: Place, stamps: Mapping[str, Stamp]) -> Path:
         with _alone(own.with_suffix(".lock")):
             if not own.is_dir():
                 _remove_unused(cache)
-                _fetch(folder, stamps, own)
+                _fetch(folder, stamps, own, report)
     with contextlib.suppress(OSError):  # the folder may be of a read-only image
         os.utime(own)
     return own
@@ -89,14 +98,14 @@ def _alone(lock: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _fetch(folder: Place, stamps: Mapping[str, Stamp], own: Path) -> None:
+def _fetch(folder: Place, stamps: Mapping[str, Stamp], own: Path, report: Report) -> None:
     partial = own.with_name(f"{own.name}.{uuid.uuid4().hex}{PARTIAL}")
     partial.mkdir(mode=0o700)
     try:
         for name, stamp in stamps.items():
             path = partial / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(folder / name, stamp, path)
+            _write(folder / name, stamp, path, report)
         try:
             os.rename(partial, own)
         except OSError:
@@ -106,13 +115,15 @@ def _fetch(folder: Place, stamps: Mapping[str, Stamp], own: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(place: Place, stamp: Stamp, path: Path) -> None:
+def _write(place: Place, stamp: Stamp, path: Path, report: Report) -> None:
     """Copy an object to the disk, in parts, so that a large one is never whole in memory."""
+    report(place, 0, stamp.size)
     with path.open("wb") as file:
         for start in range(0, stamp.size, PART):
             stop = min(start + PART, stamp.size)
             whole = start == 0 and stop == stamp.size
             file.write(place.store.get(place.key) if whole else place.store.get(place.key, start, stop))
+            report(place, stop, stamp.size)
         written = file.tell()
         file.flush()
         os.fsync(file.fileno())

@@ -48,6 +48,9 @@ class FileStore:
             file.seek(start)
             return file.read() if stop is None else file.read(stop - start)
 
+    def get_encoded(self, key: str) -> tuple[bytes, str]:
+        return self.get(key), ""
+
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
         return read_ranges(ranges, functools.partial(self.get, key), close=CLOSE, most=MOST)
 

@@ -21,7 +21,7 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from lchunk.volumes.asking import ask
-from lchunk.volumes.bucket_store import WRITER, BucketError, Page
+from lchunk.volumes.bucket_store import WRITER, BucketError, Page, compression
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.view_file import ViewFile
@@ -55,18 +55,27 @@ class GcsBucket:
         self._times = {"timeout": (settings.connect_seconds, settings.read_seconds), "retry": None}
 
     def get(self, name: str, start: int, stop: int | None) -> bytes:
-        def read() -> bytes:
-            body: bytes = self._blob(name).download_as_bytes(
+        return self._got(name, start, stop)[0]
+
+    def get_encoded(self, name: str) -> tuple[bytes, str]:
+        return self._got(name, 0, None)
+
+    def _got(self, name: str, start: int, stop: int | None) -> tuple[bytes, str]:
+        """Bytes of an object as they are stored, and the compression of the whole object."""
+
+        def read() -> tuple[bytes, str]:
+            blob = self._blob(name)
+            body: bytes = blob.download_as_bytes(
                 start=start or None, end=None if stop is None else stop - 1, raw_download=True,
                 single_shot_download=True, **self._times,
             )  # fmt: skip
-            return body
+            return body, compression(blob.content_encoding)
 
         try:
             return self._ask(read, name)
         except GoogleAPICallError as error:
             if error.code == 416:
-                return b""  # the object ends before `start`
+                return b"", ""  # the object ends before `start`
             raise self._plain(error, name) from error
 
     def put(self, name: str, body: bytes | memoryview, version: str | None = None) -> bool:

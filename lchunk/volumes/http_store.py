@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 
 from lchunk.volumes.asking import ask
-from lchunk.volumes.bucket_store import Page
+from lchunk.volumes.bucket_store import Page, compression
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.web_errors import no_answer
@@ -45,6 +45,12 @@ class HttpServer:
             return b""  # the file ends before `start`
         body: bytes = answer.content
         return body if answer.status_code == 206 or not part else body[start:stop]  # some servers ignore ranges
+
+    def get_encoded(self, name: str) -> tuple[bytes, str]:
+        answer = self._ask("GET", name, {})
+        packing = compression(answer.headers.get("Content-Encoding"))
+        # requests decompresses what it can, although the request did not ask for a compressed answer
+        return answer.content, "identity" if packing in answer.raw.CONTENT_DECODERS else packing
 
     def stamp(self, name: str) -> Stamp:
         answer = self._ask("HEAD", name, {})

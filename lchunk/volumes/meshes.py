@@ -9,6 +9,7 @@ mesh/<label>:0                              the manifest of a label
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,17 @@ class MeshFolder:
                 raise absent_chunk(self, index, bbox) from error
             except ValueError as error:
                 raise ValueError(f"{self.store.url}/{key} must be a whole list of labels, but {error}") from error
+
+    def boxes(self, index: Triple) -> dict[int, list[float]]:
+        """The box of each fragment of a chunk, in nanometres: x0, y0, z0, x1, y1, z1.
+
+        Raises:
+            FileNotFoundError: the chunk is missing.
+            ValueError: the file of the boxes is damaged.
+        """
+        name = self._spatial_index.names(index)[0]
+        found = json.loads(self.store.get(f"{self.path}/{name}"))
+        return {int(label): box for label, box in found.items()}
 
     def check_fragment(self, label: int, bbox: Bbox, written: int) -> None:
         """Raise an error if a fragment differs from the one that was written.

@@ -23,7 +23,7 @@ from botocore.utils import parse_timestamp
 
 from lchunk.volumes.asking import ask
 from lchunk.volumes.aws_errors import error_code
-from lchunk.volumes.bucket_store import WRITER, BucketError, Page
+from lchunk.volumes.bucket_store import WRITER, BucketError, Page, compression
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.s3_errors import plain_error
 from lchunk.volumes.stamp import Stamp
@@ -52,17 +52,24 @@ class S3Bucket:
             self._common["RequestPayer"] = "requester"
 
     def get(self, name: str, start: int, stop: int | None) -> bytes:
+        return self._got(name, start, stop)[0]
+
+    def get_encoded(self, name: str) -> tuple[bytes, str]:
+        return self._got(name, 0, None)
+
+    def _got(self, name: str, start: int, stop: int | None) -> tuple[bytes, str]:
+        """Bytes of an object, and the compression of the whole object."""
         part = {"Range": _range_header(start, stop)} if start or stop is not None else {}
 
-        def read(**arguments: Any) -> bytes:
-            body: bytes = self._client.get_object(**arguments)["Body"].read()
-            return body
+        def read(**arguments: Any) -> tuple[bytes, str]:
+            answer = self._client.get_object(**arguments)
+            return answer["Body"].read(), compression(answer.get("ContentEncoding"))
 
         try:
-            found: bytes = self._ask(read, name, **part)
+            found: tuple[bytes, str] = self._ask(read, name, **part)
         except ClientError as error:
             if error_code(error) == "InvalidRange":
-                return b""  # the object ends before `start`
+                return b"", ""  # the object ends before `start`
             raise self._plain(error, name) from error
         return found
 

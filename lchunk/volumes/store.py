@@ -32,6 +32,15 @@ class Store(Protocol):
             FileNotFoundError: the object does not exist.
         """
 
+    def get_encoded(self, key: str) -> tuple[bytes, str]:
+        """All bytes of an object, and the compression that its Content-Encoding names; empty if it names none.
+
+        A web server's client may have decompressed the bytes: "identity".
+
+        Raises:
+            FileNotFoundError: the object does not exist.
+        """
+
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
         """Several ranges of an object, read with few requests and returned in the order of `ranges`.
 

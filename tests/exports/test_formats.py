@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lchunk.exports import tiff
 from lchunk.exports.formats import FORMATS, Target, parse_target
 from lchunk.exports.source import Source
 from lchunk.exports.volumes import export_volume
-from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.volumes.formats import open_volume
-from tests.exports.datasets import ODD, SHAPE, START, Made, blank_layer, write_layer
+from tests.exports.datasets import ODD, SHAPE, SIZE, START, Made, blank_layer, write_layer
 from tests.exports.readers import READERS
 
 WITH_CHANNELS = [name for name in READERS if name not in ("png", "tiff-sections")]
@@ -108,18 +111,57 @@ def test_large_stacks_are_big_ome_tiff(made: dict[str, Made], tmp_path: Path, mo
             assert file.is_imagej == (limit >= made["image"].voxels.nbytes)
 
 
-def test_a_mip_whose_first_voxel_was_rounded_says_where_it_lies(tmp_path: Path) -> None:
+TRIPLES = [st.tuples(*[st.integers(*limits)] * 3) for limits in ((-20, 20), (1, 30), (1, 3))]
+
+
+@given(start=TRIPLES[0], shape=TRIPLES[1], factor=TRIPLES[2], mip=st.integers(0, 3), data=st.data())
+def test_every_mip_is_read_back_where_it_lies(
+    *, start: Triple, shape: Triple, factor: Triple, mip: int, data: st.DataObject
+) -> None:
+    case = data.draw(st.sampled_from(list(READERS)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        chunk = triple(4 * f**mip for f in factor)
+        layer = replace(
+            blank_layer(folder, "odd", "uint8"), bounds=Bbox.of(start, shape), chunk_shape=chunk, inner_chunk=chunk
+        )
+        for _ in range(mip):
+            layer = layer.coarser(factor)
+        voxels = np.random.default_rng(0).integers(0, 256, layer.bounds.shape).astype(np.uint8)
+        made = write_layer(layer, voxels, "Test")
+        sides = [st.integers(0, side - 1) for side in layer.bounds.shape]
+        low = triple(a + b for a, b in zip(layer.bounds.start, data.draw(st.tuples(*sides)), strict=True))
+        box = Bbox(low, layer.bounds.stop)
+        target = target_of(case, folder)
+        volume = open_volume(export_volume(Source(layer, box, layer.dtype), target))
+        assert volume.bounds == box
+        assert np.array_equal(volume.read(box), made.part(box))
+        if target.format.offset:
+            scale = np.power(factor, mip)
+            position = np.array(start) + (np.array(low) - layer.bounds.start) * scale
+            assert np.allclose(READERS[case][1](target.path).offset, position * SIZE)
+
+
+def test_a_mip_that_another_program_cropped_is_read_where_it_says(tmp_path: Path) -> None:
     odd = replace(blank_layer(tmp_path, "odd", "uint8"), bounds=Bbox.of((-9, 201, 300), (20, 24, 33))).coarser(
         (2, 2, 1)
     )
     write_layer(odd, np.zeros(odd.bounds.shape, np.uint8), "Test")
     assert odd.bounds.start == (-5, 100, 300)
-    box = Bbox((-4, 101, 302), (1, 104, 310))
-    export_volume(Source(odd, box, odd.dtype), target_of("hdf5", tmp_path))
-    _, size, offset = READERS["hdf5"][1](tmp_path / "out.h5")
-    # voxel -4 of this mip starts at -320 nm, the layer's corner is at -360 nm, which is -9 voxels of 40 nm
-    assert np.array_equal(offset, [-9 * 40 + 80, 201 * 8 + 16, 300 * 4 + 8])
-    assert np.array_equal(size, [80, 16, 4])
+    url = export_volume(Source(odd, odd.bounds, odd.dtype), target_of("hdf5", tmp_path))
+    with h5py.File(tmp_path / "out.h5", "a") as file:
+        (node,) = file["volumes"].values()
+        node.attrs["offset"] = node.attrs["offset"] + (3 * 80, 0, -16 * 4)
+    assert open_volume(url).bounds.start == (-2, 100, 284)
+    with h5py.File(tmp_path / "out.h5", "a") as file:
+        (node,) = file["volumes"].values()
+        node.attrs["offset"] = node.attrs["offset"] + (40, 8, 0)
+    assert open_volume(url).bounds.start == (-1, 101, 284)  # whole voxels now: what lchunk recorded is of before
+    with h5py.File(tmp_path / "out.h5", "a") as file:
+        (node,) = file["volumes"].values()
+        node.attrs["offset"] = node.attrs["offset"] + (20, 0, 0)
+    with pytest.raises(ValueError, match="must be a whole number of voxels"):
+        open_volume(url)
 
 
 def test_datasets_are_those_of_cremi(made: dict[str, Made], tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ BODY = bytes(range(100))
 
 class TestObjects(tornado.testing.AsyncHTTPTestCase):
     def get_app(self) -> tornado.web.Application:
-        bucket = MemoryBucket({"root/image/0/zarr.json", "root/notes/a", "other/0/zarr.json", "root/image/.hidden"})
+        self.bucket = bucket = MemoryBucket(
+            {"root/image/0/zarr.json", "root/notes/a", "other/0/zarr.json", "root/image/.hidden"}
+        )
         bucket.objects["root/image/0/c/0"] = BODY
         self.pool = ThreadPoolExecutor(2)
         more = {"store": BucketStore(bucket, "root"), "readers": self.pool}
@@ -39,6 +41,15 @@ class TestObjects(tornado.testing.AsyncHTTPTestCase):
             assert (part.code, part.body) == (206, BODY[start:stop])
             assert part.headers["Content-Range"] == f"bytes {start}-{stop - 1}/100"
         assert self.asked("image/0/c/0", "bytes=100-").code == 416
+
+    def test_a_whole_object_is_one_request_and_a_range_two(self) -> None:
+        self.asked("image/0/zarr.json")  # that the layer exists is remembered for some seconds
+        self.bucket.requests.clear()
+        self.asked("image/0/c/0")
+        assert [what for what, *_ in self.bucket.requests] == ["get"]
+        self.asked("image/0/c/0", "bytes=0-9")
+        self.asked("image/0/c/0", "bytes=10-19")  # the size is remembered, too
+        assert [what for what, *_ in self.bucket.requests] == ["get", "stamp", "get", "get"]
 
     def test_the_size_is_known_without_the_bytes(self) -> None:
         head = self.asked("image/0/c/0", method="HEAD")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from lchunk.geometry.bbox import Bbox
@@ -23,6 +24,7 @@ from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.store import FileStore
 from tests.conftest import write_hdf5
 from tests.viewer.test_viewer import write_layers
+from tests.volumes.formats.precomputed_volumes import LABELS, write_cloud_volume
 
 BOUNDS = Bbox.of((0, 0, 0), (16, 16, 16))
 
@@ -36,15 +38,17 @@ def write_layer(folder: Path, name: str, stage: str, dtype: str = "uint64", chan
     return layer
 
 
+def cube(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
+    """Two corners of a cube."""
+    return np.array([[0, 0, 0], [side] * 3], np.float32), np.zeros((1, 3), np.uint32)
+
+
 def write_mesh(folder: Path, sizes: dict[int, int], manifests: tuple[int, ...]) -> MeshFolder:
-    """Meshes of triangles in the first and last of 8 chunks: `sizes` has the number of triangles of each label."""
+    """Meshes in the first and last of 8 chunks: `sizes` has the side of each label's mesh in nanometres."""
     mesh = MeshFolder(FileStore(folder), "segmentation/mesh", Grid(BOUNDS, (8, 8, 8)), (40, 4, 4), 0)
     mesh.create({"stage": "Mesh", "bounds": str(BOUNDS)})
     for index in ((0, 0, 0), (1, 1, 1)):
-        surfaces = {
-            label: (np.zeros((3, 3), np.float32), np.zeros((count, 3), np.uint32)) for label, count in sizes.items()
-        }
-        mesh.write(mesh.grid.chunk(index), surfaces)
+        mesh.write(mesh.grid.chunk(index), {label: cube(side) for label, side in sizes.items()})
     for label in manifests:
         mesh.write_manifest(label, [])
     return mesh
@@ -112,9 +116,21 @@ def test_the_selection_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(selection, "MOST", 3)
     assert segments_with_meshes(mesh.store, mesh.path) == [8, 7, 6]
     monkeypatch.setattr(selection, "LOOKED_AT", 1)
-    mesh.write(mesh.grid.chunk((0, 0, 0)), {20: (np.zeros((3, 3), np.float32), np.zeros((999, 3), np.uint32))})
+    mesh.write(mesh.grid.chunk((0, 0, 0)), {20: cube(999)})
     mesh.write_manifest(20, [])
     assert segments_with_meshes(mesh.store, mesh.path) == [8, 7, 6]  # the chunk in the middle is enough
+
+
+def test_few_requests_select_the_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = write_mesh(tmp_path, {label: label for label in range(1, 99)}, tuple(range(1, 90)))
+    monkeypatch.setattr(selection, "ASKED", 12)
+    asked = []
+    for name in ("get", "exists", "size", "stamp"):
+        call = getattr(FileStore, name)
+        monkeypatch.setattr(FileStore, name, lambda self, key, *more, call=call: asked.append(key) or call(self, key))
+    assert segments_with_meshes(mesh.store, mesh.path) == [89, 88, 87]
+    # the info, the boxes of each chunk, and the manifests of the largest, whose sizes are asked for
+    assert len(asked) == 1 + 8 + 2 * 12
 
 
 def test_meshes_that_are_being_made_or_are_damaged_select_what_is_there(tmp_path: Path) -> None:
@@ -122,7 +138,7 @@ def test_meshes_that_are_being_made_or_are_damaged_select_what_is_there(tmp_path
     assert segments_with_meshes(mesh.store, mesh.path) == []
     mesh.write_manifest(3, [])
     assert segments_with_meshes(mesh.store, mesh.path) == [3]
-    mesh.store.put(mesh.keys((1, 1, 1))[0], b"torn")
+    mesh.store.put(f"{mesh.path}/32-64_32-64_320-640.spatial", b"torn")
     assert segments_with_meshes(mesh.store, mesh.path) == [3]
     mesh.store.put(f"{mesh.path}/info", encode_json({"@type": "neuroglancer_legacy_mesh"}))
     assert segments_with_meshes(mesh.store, mesh.path) == []
@@ -202,10 +218,10 @@ def test_a_volume_that_cannot_be_read_is_left_out_with_the_reason(
 def test_a_volume_whose_package_is_absent_is_left_out_with_the_way_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "lchunk.volumes.formats.cloud_files", raising=False)
-    monkeypatch.setitem(sys.modules, "cloudfiles", None)
+    monkeypatch.setitem(sys.modules, "crackle", None)
     write_layer(tmp_path, "image", "Ingest", "uint8")
-    assert list(open_elsewhere([Elsewhere("labels", "precomputed://gs://em/labels")], FileStore(tmp_path))) == []
+    labels = write_cloud_volume(tmp_path / "labels", LABELS, "crackle")
+    assert list(open_elsewhere([Elsewhere("labels", labels)], FileStore(tmp_path))) == []
     assert "pip install 'lchunk[precomputed]'" in caplog.text
 
 

@@ -45,6 +45,20 @@ def copy(bucket: MemoryBucket, version: str = "1") -> Path:
     )
 
 
+def test_the_progress_of_each_object_is_reported(
+    cache: Path, bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_cache, "PART", 7)
+    told: list[tuple[str, int, int]] = []
+    place, stamps = (
+        Place(BucketStore(bucket, ""), "nets"),
+        {"net.py": Stamp(18, 1, "1"), "deep/helper.py": Stamp(5, 1, "1")},
+    )
+    for _ in range(2):  # what is there is not fetched again
+        copied(place, stamps, lambda each, done, size: told.append((each.name, done, size)))
+    assert told == [*(("net.py", done, 18) for done in (0, 7, 14, 18)), ("helper.py", 0, 5), ("helper.py", 5, 5)]
+
+
 def bodies(bucket: MemoryBucket) -> list[str]:
     return [request[1] for request in bucket.requests if request[0] == "get"]
 

@@ -46,11 +46,6 @@ def fingerprint(files: Iterable[Place]) -> str:
     return f"{text}, names, sizes and times sha256 {_sha256(listed.encode())}"
 
 
-def content_fingerprint(name: str, body: bytes) -> str:
-    """The fingerprint of a small file whose content was read already."""
-    return f"{name}: {len(body)} bytes, sha256 {_sha256(body)}"
-
-
 def _name(places: list[Place]) -> str:
     if not places:
         return "no files"

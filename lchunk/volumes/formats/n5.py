@@ -194,5 +194,6 @@ def _placement(attributes: Mapping[str, Any], names: Any, options: Options, url:
     pixel = attributes.get("pixelResolution")
     if isinstance(pixel, Mapping) and isinstance(pixel.get("dimensions"), list):
         found = {"resolution": list(reversed(pixel["dimensions"])), "units": pixel.get("unit", "")}
+        found["lchunk"] = attributes.get("lchunk")
         return from_attributes(reversed_numbers | found, names, options, url)
     return from_attributes(dict(attributes) | reversed_numbers, names, options, url)

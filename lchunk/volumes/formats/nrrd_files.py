@@ -16,7 +16,7 @@ from lchunk.volumes.formats.axes import arrange
 from lchunk.volumes.formats.gzip_points import GzipPoints
 from lchunk.volumes.formats.opened import Cut, OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
-from lchunk.volumes.formats.placing import Placement, first_voxel, overruled, size_of, unit_of
+from lchunk.volumes.formats.placing import Placement, exported_start, first_voxel, overruled, size_of, unit_of
 from lchunk.volumes.formats.raw_box import read_box
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.formats.units import is_no_unit
@@ -185,7 +185,8 @@ def _placement(header: Mapping[str, Any], names: Sequence[str], options: Options
         return Placement(size, note=note)
     size_of(spacings, 1.0, url)  # refuses spacings that the origin cannot be divided by
     centres = [origin / spacing for origin, spacing in zip(moved, spacings, strict=True)]
-    return Placement(size, first_voxel(centres, url), placed=True, note=note)
+    start = exported_start([centre - 0.5 for centre in centres], header.get("lchunk"))
+    return Placement(size, start or first_voxel(centres, url), placed=True, note=note)
 
 
 def _spacings(header: Mapping[str, Any], names: Sequence[str], url: str) -> list[float] | None:

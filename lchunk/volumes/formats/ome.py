@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lchunk.volumes.formats.options import Options
-from lchunk.volumes.formats.placing import Placement, first_voxel, size_of, unit_of
+from lchunk.volumes.formats.placing import Placement, exported_start, first_voxel, size_of, unit_of
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.formats.units import is_no_unit
 from lchunk.volumes.formats.zarr_metadata import attributes_of, children, is_array
@@ -39,8 +39,14 @@ class Level:
     translation: tuple[float, ...] | None
     finest: bool
 
-    def placement(self, options: Options, what: str) -> Placement:
-        """Voxel size and first voxel."""
+    def placement(self, options: Options, what: str, recorded: Any = None) -> Placement:
+        """Voxel size and first voxel.
+
+        Args:
+            options: options of the URL.
+            what: the volume's name in messages.
+            recorded: what an export of lchunk records; see `exported_start`.
+        """
         spatial = [self.axes.index(name) for name in "zyx" if name in self.axes]
         if self.scale is None or len(spatial) < 3:
             return Placement(note="its metadata have no scale of z, y and x")
@@ -55,7 +61,8 @@ class Level:
             return Placement(size, note=note)
         size_of(scale, 1.0, what)  # refuses scales that the translation cannot be divided by
         centres = [self.translation[axis] / self.scale[axis] for axis in spatial]
-        return Placement(size, first_voxel(centres, what, finest=self.finest), placed=True, note=note)
+        start = exported_start([centre - 0.5 for centre in centres], recorded)
+        return Placement(size, start or first_voxel(centres, what, finest=self.finest), placed=True, note=note)
 
 
 def images_of(attributes: Mapping[str, Any]) -> list[dict[str, Any]] | None:

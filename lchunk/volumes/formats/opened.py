@@ -45,7 +45,6 @@ class OpenedVolume:
         inspect: checks every file of a set; costs a look into each, so it is done once, before work.
         header: the file that says how to read the others; None if no store of lchunk holds it.
         stamp: its size and its time when it was opened; None where it was not there.
-        identity: returns the fingerprint, where it is not made of `files`.
     """
 
     url: str
@@ -61,7 +60,6 @@ class OpenedVolume:
     inspect: Callable[[], None]
     header: Place | None
     stamp: Stamp | None
-    identity: Callable[[], str] | None = None
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         inside = bbox.clipped(self.bounds)
@@ -79,7 +77,7 @@ class OpenedVolume:
         return padded(voxels.astype(self.dtype, copy=False), inside, bbox)
 
     def fingerprint(self) -> str:
-        return fingerprint(self.files()) if self.identity is None else self.identity()
+        return fingerprint(self.files())
 
 
 def opened(
@@ -93,7 +91,6 @@ def opened(
     files: Callable[[], Sequence[Place]],
     header: Place | None,
     inspect: Callable[[], None] = _nothing,
-    identity: Callable[[], str] | None = None,
 ) -> OpenedVolume:
     """Make a volume of an array and the arrangement of its axes.
 
@@ -121,5 +118,4 @@ def opened(
         inspect=inspect,
         header=header,
         stamp=None if header is None else header.stamp(),
-        identity=identity,
     )

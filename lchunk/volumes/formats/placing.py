@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -109,6 +110,34 @@ def first_voxel(centres: Sequence[float], what: str, *, finest: bool = True) -> 
     )
 
 
+def exported_start(corner: Sequence[float], recorded: Any) -> Triple | None:
+    """The first voxel of lchunk's export of a coarser mip, whose position may lie at a fraction of a voxel.
+
+    A mip begins where its volume begins, and its first voxel is numbered by rounding down. The position alone does not
+    tell this fraction from the half voxel by which some programs move it.
+
+    Args:
+        corner: position of the low corner, in voxels zyx.
+        recorded: what the export has under the name `lchunk`, possibly as JSON: `voxel_offset`, its first voxel in
+            voxels of mip 0, and `factor`, how many of them a voxel covers along each axis.
+
+    Returns:
+        None if nothing is recorded, or if another program has moved the volume by a fraction of a voxel since.
+
+    >>> exported_start([4.5, 2.0, 7.0], {"voxel_offset": [9, 4, 14], "factor": [2, 2, 2]})
+    (4, 2, 7)
+    """
+    try:
+        found = json.loads(recorded) if isinstance(recorded, str | bytes) else recorded
+        offset, factor = triple(found["voxel_offset"]), triple(found["factor"])
+        lower = [at - first % f / f for at, first, f in zip(corner, offset, factor, strict=True)]
+        whole = [round(voxel) for voxel in lower]
+    except (TypeError, ValueError, KeyError, ArithmeticError):
+        return None
+    near = zip(lower, whole, factor, strict=True)
+    return triple(whole) if all(abs(voxel - number) <= _EXACT / f for voxel, number, f in near) else None
+
+
 def from_attributes(attributes: Mapping[str, Any], names: Sequence[str], options: Options, what: str) -> Placement:
     """The placement in the attributes of an array, as CREMI (`resolution`, `offset`), funlib (`voxel_size`, `offset`,
     `units`) and PlantSeg (`element_size_um`) write it.
@@ -132,7 +161,9 @@ def from_attributes(attributes: Mapping[str, Any], names: Sequence[str], options
             "write it after its URL: #voxel_size=z,y,x in nanometres"
         )
     units = _units(attributes, names, what)
-    return Placement(size, start_of([o * u / s for o, u, s in zip(offset, units, nm, strict=True)], what), placed=True)
+    corner = [o * u / s for o, u, s in zip(offset, units, nm, strict=True)]
+    start = exported_start(corner, attributes.get("lchunk")) or start_of(corner, what)
+    return Placement(size, start, placed=True)
 
 
 def _has_size(attributes: Mapping[str, Any]) -> bool:

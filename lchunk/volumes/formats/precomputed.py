@@ -19,20 +19,18 @@ import numpy as np
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.formats.axes import arrange
-from lchunk.volumes.formats.fingerprints import content_fingerprint
 from lchunk.volumes.formats.opened import OpenedVolume, opened
 from lchunk.volumes.formats.options import Options
 from lchunk.volumes.formats.placing import Placement, overruled, size_of, start_of
 from lchunk.volumes.formats.precomputed_chunks import Chunks
 from lchunk.volumes.formats.precomputed_codecs import ENCODINGS, require_codec
-from lchunk.volumes.formats.precomputed_folder import Folder, LocalFolder, unpacked
+from lchunk.volumes.formats.precomputed_folder import Folder, unpacked
 from lchunk.volumes.formats.precomputed_scale import Scale, Sharding
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
-from lchunk.volumes.optional_packages import precomputed_extra
-from lchunk.volumes.place import on_disk
+from lchunk.volumes.place import on_disk, place_of
+from lchunk.volumes.store import SCHEMES, scheme_of
 
 INFO = "info"
-_REMOTE = ("gs", "s3", "http", "https")
 _TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 _SHARDED = "neuroglancer_uint64_sharded_v1"
 _HASHES = ("identity", "murmurhash3_x86_128")
@@ -53,7 +51,7 @@ def open_precomputed(url: str, place: str, options: Options, name: str) -> Opene
     Raises:
         AbsentVoxelsError: the folder does not exist, or has no info.
         RefusedVolumeError: the info does not describe a volume, or lchunk cannot read this volume.
-        ImportError: the package for the encoding or the bucket is not installed.
+        ImportError: the package for the encoding is not installed.
     """
     folder = _folder(url, place, name)
     info = _info(folder, url, name)
@@ -66,7 +64,7 @@ def open_precomputed(url: str, place: str, options: Options, name: str) -> Opene
         )
     require_codec(scale.encoding)
     chunks = Chunks(folder, scale)
-    local = folder.find(INFO) if isinstance(folder, LocalFolder) else None
+    header = folder.place / INFO if folder.place.path is None else folder.find(INFO)
     return opened(
         url,
         options,
@@ -74,37 +72,41 @@ def open_precomputed(url: str, place: str, options: Options, name: str) -> Opene
         overruled(Placement(scale.voxel_size, scale.grid.bounds.start, placed=True), options),
         dtype=scale.dtype,
         cut=chunks.cut,
-        files=lambda: [] if local is None else [on_disk(path) for path in (local, *chunks.local_files())],
-        header=None if local is None else on_disk(local),
-        identity=None if local is not None else lambda: content_fingerprint(INFO, _info_body(folder, url, name)),
+        files=lambda: [header, *chunks.local_files()] if header is not None else [],
+        header=header,
     )
 
 
 def _folder(url: str, place: str, name: str) -> Folder:
     """The folder that a URL names, on a disk, in a bucket or on a web server."""
     inner = re.sub(r"precomputed://", "", place, count=1, flags=re.IGNORECASE).rstrip("/")
-    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", inner, re.IGNORECASE)
-    kind = scheme[1].lower() if scheme else "file"
-    if kind in _REMOTE:
-        with precomputed_extra(f"read {url}"):
-            from lchunk.volumes.formats.cloud_files import CloudFolder  # noqa: PLC0415 - optional, and slow to import
-
-            return CloudFolder(inner)
+    kind = scheme_of(inner) or "file"
+    if kind in SCHEMES:
+        if "://" in inner[len(kind) + 3 :]:
+            raise RefusedVolumeError(
+                f"a URL must name a bucket, got {url}; write {kind}://bucket/folder, and the server in [Store] "
+                "s3_endpoint or gcs_endpoint"
+            )
+        try:
+            return Folder(place_of(inner))
+        except ValueError as error:
+            raise RefusedVolumeError(str(error)) from error
     if kind != "file":
         graphene = "a graphene volume changes while people edit it: save the segmentation at one time, as precomputed"
-        places = ", ".join(f"{each}://…" for each in ("file", *_REMOTE))
+        places = ", ".join(f"{each}://…" for each in ("file", *SCHEMES))
         raise RefusedVolumeError(
             f"a precomputed volume must be a path or {places}, got {url}; "
             + (graphene if "graphene" in kind else "copy it to a disk first")
         )
-    path = Path(unquote(inner[len("file://") :]) if scheme else inner)
+    path = Path(unquote(inner[len("file://") :]) if scheme_of(inner) else inner)
     if not path.is_dir():
         raise AbsentVoxelsError(f"{name} must be an existing folder, got {url}; correct its path")
-    return LocalFolder(path)
+    return Folder(on_disk(path))
 
 
 def _info_body(folder: Folder, url: str, name: str) -> bytes:
-    stored = folder.get(INFO)
+    with readable(f"{url}/{INFO}", "a file that can be read", "copy it again"):
+        stored = folder.get(INFO)
     if stored is None:
         raise AbsentVoxelsError(f"{name} must be a precomputed volume with an info file, got none in {url}; correct it")
     with readable(stored.name, "a whole file", "copy it again"):

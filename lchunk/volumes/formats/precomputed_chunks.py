@@ -5,10 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +15,13 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.volumes.box_names import box_name
 from lchunk.volumes.formats.pieces import PIECES
 from lchunk.volumes.formats.precomputed_codecs import decode
-from lchunk.volumes.formats.precomputed_folder import Folder, LocalFolder, unpacked
+from lchunk.volumes.formats.precomputed_folder import Folder, unpacked
 from lchunk.volumes.formats.precomputed_scale import Scale
 from lchunk.volumes.formats.precomputed_shards import Shards
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, readable
+from lchunk.volumes.parallel import parallel
+from lchunk.volumes.place import Place
 
-REQUESTS = 8
-"""How many chunks are read in parallel if each one is a request over the network."""
 _FEW = 256
 """Most chunk files whose sizes and times are part of the fingerprint."""
 
@@ -61,13 +58,8 @@ class Chunks:
                 voxels[(slice(None), *here.slices(box.start))] = found[(channels, *here.slices(chunk.start))]
 
         places = list(grid.meeting(box))
-        if self.folder.remote and len(places) > 1:
-            with ThreadPoolExecutor(min(REQUESTS, len(places)), "precomputed") as pool:
-                for _ in pool.map(fill, places):
-                    pass
-        else:
-            for place in places:
-                fill(place)
+        for _ in parallel(fill, places, self.folder.place.store.connections if len(places) > 1 else 1):
+            pass
         return voxels
 
     @property
@@ -94,30 +86,28 @@ class Chunks:
 
     def _decoded(self, index: Triple) -> npt.NDArray[Any]:
         bbox, scale = self.scale.grid.chunk(index), self.scale
-        stored = self.folder.get(self._key(index)) if self._shards is None else self._shards.get(index)
+        name = f"{scale.key}/{box_name(bbox)}"
+        with readable(f"{self.folder.place}/{name}", "a chunk that can be read", "copy it again"):
+            stored = self.folder.get(name) if self._shards is None else self._shards.get(index)
         if stored is None:
             raise AbsentVoxelsError(
-                f"{self.folder.url} must have every chunk, got none at {scale.key}/{box_name(bbox)}; "
+                f"{self.folder.place} must have every chunk, got none at {name}; "
                 "set fill_missing if missing chunks mean black voxels"
             )
         shape = (scale.channels, *bbox.shape)
         with readable(stored.name, f"a whole {scale.encoding} chunk of {shape} voxels (c, z, y, x)", "copy it again"):
             return decode(unpacked(stored), shape, scale)
 
-    def local_files(self) -> list[Path]:
+    def local_files(self) -> list[Place]:
         """The files of the chunks if they are on a disk and not too many; otherwise empty."""
         folder, counts = self.folder, self.scale.grid.counts
-        if not isinstance(folder, LocalFolder):
+        path = (folder.place / self.scale.key).path
+        if path is None:
             return []
         if self._shards is not None:
-            shards = sorted(_shard_files(folder.path / self.scale.key))
-            return shards if len(shards) <= _FEW else []
+            shards = sorted(name for name in os.listdir(path) if name.endswith(".shard")) if path.is_dir() else []
+            return [folder.place / self.scale.key / name for name in shards] if len(shards) <= _FEW else []
         if math.prod(counts) > _FEW:
             return []
         found = (folder.find(self._key(triple(index))) for index in itertools.product(*map(range, counts)))
-        return [path for path in found if path is not None]
-
-
-def _shard_files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (folder / name for name in os.listdir(folder) if name.endswith(".shard"))
+        return [place for place in found if place is not None]

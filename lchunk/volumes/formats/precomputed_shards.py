@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
+from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.pieces import PIECES
 from lchunk.volumes.formats.precomputed_folder import Folder, Stored, unpacked
 from lchunk.volumes.formats.precomputed_scale import Scale, Sharding, morton_code
 from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
-from lchunk.volumes.optional_packages import precomputed_extra
 
 _ENTRY = 16
 """Bytes of the position of a minishard's index: its start and its end."""
@@ -56,10 +56,7 @@ class Shards:
         code = morton_code(index, self.scale.grid.counts)
         number = code >> self.sharding.preshift_bits
         if self.sharding.hashed:
-            with precomputed_extra("read shards that a hash chooses"):
-                from lchunk.volumes.formats.cloud_files import murmur_hash  # noqa: PLC0415 - optional
-
-                number = murmur_hash(number)
+            number = murmur_hash(number)
         minishard = number & ((1 << self.sharding.minishard_bits) - 1)
         shard = number >> self.sharding.minishard_bits & ((1 << self.sharding.shard_bits) - 1)
         digits = max(1, -(-self.sharding.shard_bits // 4))
@@ -87,7 +84,7 @@ class Shards:
         return np.stack([np.cumsum(rows[0]), starts, sizes])
 
     def _range(self, key: str, start: int, stop: int) -> Stored | None:
-        found = self.folder.get(key, start, stop)
+        found = self.folder.get_range(key, start, stop)
         if found is not None and len(found.body) != stop - start:
             raise RefusedVolumeError(
                 f"{found.name} must hold {stop - start} bytes at {start}, got {len(found.body)}; copy it again"

@@ -72,7 +72,7 @@ def _array(url: str, folder: Place, options: Options) -> OpenedVolume:
                 f"{url} must name each axis of its array in its metadata, got {', '.join(names)} for shape "
                 f"{array.shape}; correct its metadata"
             )
-        placement = overruled(level.placement(options, url), options)
+        placement = overruled(level.placement(options, url, attributes.get("lchunk")), options)
     else:
         names = _names(named, attributes, array.ndim)
         placement = from_attributes(attributes, options.axes or names, options, url)
