@@ -33,6 +33,7 @@ SOURCES["probability"] = Inference
 
 MOST_MIPS = 40
 """Of any volume, since sides are below 2^40 voxels."""
+PASS_MIPS = 3
 
 
 def refuse_other_layer(stage: Stage, of: str) -> None:
@@ -63,7 +64,7 @@ class Downsample(Stage):
     mips: int = CountParameter(default=2, least=1, most=MOST_MIPS, description="number of coarser mips")
     factor: Triple = TupleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
     pass_mips: int = CountParameter(
-        default=3, least=1, most=MOST_MIPS, description="mips that are made from one mip, before the next pass"
+        default=PASS_MIPS, least=1, most=MOST_MIPS, description="mips that are made from one mip, before the next pass"
     )
     sparse: bool = luigi.BoolParameter(default=False, description="voxels of 0 do not count, unless all are 0")
 
