@@ -1,16 +1,24 @@
 """Reads the log lines of chunks, for people and for estimates. No run depends on them.
 
-logs/<layer>/<host>-<process>.jsonl    one line per chunk: stage, bbox, voxels, device, seconds, memory
+logs/<layer>/<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, memory, requests
+logs/requests/<host>-<process>.jsonl    one line per command that used a bucket: requests
+
+Requests are sums since the start of the process, so that the last line of a process is enough.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lchunk.volumes.store import Store
+from lchunk.volumes.requests_made import Requests, counter
+from lchunk.volumes.store import Store, open_store
+
+logger = logging.getLogger("luigi-interface")
 
 FOLDER = "logs"
 LAST_BYTES = 1 << 16
@@ -31,24 +39,26 @@ def log_lines(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, An
 
     A line that is incomplete because of a crash is left out.
     """
+    yield from ((key, entry) for key, entry in _entries(store, layer) if _is_chunk(entry))
+
+
+def _entries(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     for key in sorted(store.list(f"{FOLDER}/{layer}" if layer else FOLDER)):
         if not key.endswith(".jsonl"):
             continue
-        cut = store.size(key) > LAST_BYTES
-        body = store.get(key, -LAST_BYTES) if cut else store.get(key)
-        for line in body.split(b"\n")[cut:]:
-            entry = _entry(line)
-            if entry is not None:
-                yield key, entry
+        body = store.get(key, -LAST_BYTES)
+        for line in body.split(b"\n")[len(body) == LAST_BYTES :]:
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    yield key, entry
 
 
-def _entry(line: bytes) -> dict[str, Any] | None:
+def _is_chunk(entry: dict[str, Any]) -> bool:
     try:
-        entry = json.loads(line)
-        sound = isinstance(entry, dict) and entry["voxels"] > 0 and sum(entry["seconds"].values()) >= 0
-        return entry if sound else None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+        return bool(entry["voxels"] > 0 and sum(entry["seconds"].values()) >= 0)
+    except (TypeError, KeyError, AttributeError):
+        return False
 
 
 @dataclass
@@ -61,6 +71,7 @@ class Course:
     projected: int = 0
     peak: int = 0
     resident: dict[str, list[int]] = field(default_factory=dict)
+    requests: dict[str, Requests] = field(default_factory=dict)
 
     def add(self, entry: dict[str, Any], process: str) -> None:
         """Add a line to the totals."""
@@ -72,6 +83,8 @@ class Course:
         self.peak = max(self.peak, memory.get("peak", 0) - memory.get("before", 0))
         if "resident" in memory:
             self.resident.setdefault(process, []).append(memory["resident"])
+        if "requests" in entry:
+            _keep_largest(self.requests, entry["requests"]["process"], Requests(**entry["requests"]["stage"]))
 
     def line(self, stage: str) -> str:
         """The line that `lchunk status` prints."""
@@ -83,12 +96,79 @@ class Course:
         longest = max(self.resident.values(), key=len, default=[])
         if len(longest) > 1:
             parts.append(f"a process from {amount(longest[0])} to {amount(longest[-1])}")
+        if self.requests:
+            parts.append(requests_text(sum(self.requests.values(), Requests())))
         return ", ".join(parts)
 
 
 def course_lines(store: Store) -> Iterator[str]:
-    """One line per stage that left logs."""
+    """One line per stage that left logs, and one for the requests of all processes, where they used a bucket."""
     courses: dict[str, Course] = {}
-    for key, entry in log_lines(store):
-        courses.setdefault(str(entry.get("stage", "a stage")), Course()).add(entry, key)
+    made: dict[str, Requests] = {}
+    families: set[str] = set()
+    for key, entry in _entries(store):
+        if _is_chunk(entry):
+            courses.setdefault(str(entry.get("stage", "a stage")), Course()).add(entry, key)
+        if "requests" in entry:
+            process = entry["requests"]["process"]
+            _keep_largest(made, process, Requests(**entry["requests"]["all"]))
+            families |= {process} if "stage" not in entry else set()
     yield from (course.line(stage) for stage, course in sorted(courses.items()))
+    # a command counts the requests of the processes that it forked, whose names begin with its own
+    alone = [own for process, own in made.items() if process.partition(".")[0] not in families - {process}]
+    if alone:
+        yield f"requests: {requests_text(sum(alone, Requests()))}"
+
+
+def requests_entry(stage: str) -> dict[str, Any]:
+    """The requests of this process since its start, for a line of a log."""
+    return {"process": counter.process, "stage": asdict(counter.of(stage)), "all": asdict(counter.made)}
+
+
+def requests_text(requests: Requests) -> str:
+    """Requests as text.
+
+    >>> requests_text(Requests(1234, 5678, 1_200_000_000, 400_000))
+    '1,234 PUT and LIST, 5,678 GET and HEAD, 1.2 GB received, 0.4 MB sent'
+    """
+    return f"{billed_text(requests)}, {amount(requests.received)} received, {amount(requests.sent)} sent"
+
+
+def billed_text(requests: Requests) -> str:
+    """The numbers of requests as text, without bytes."""
+    return f"{requests.writes:,} PUT and LIST, {requests.reads:,} GET and HEAD"
+
+
+def keep_requests(url: str, process: str) -> None:
+    """Write the requests of a command so far into the logs, and all lines that are still buffered.
+
+    Args:
+        url: the dataset's folder.
+        process: name of this process's log.
+    """
+    if not counter.made_by_family.number:
+        return
+    try:
+        store = open_store(url)
+        store.flush()  # first, because it makes requests
+        content = {"requests": {"process": counter.process, "all": asdict(counter.made_by_family)}}
+        store.append(f"{FOLDER}/requests/{process}.jsonl", f"{json.dumps(content)}\n".encode())
+        store.flush()
+    except (OSError, ValueError) as error:
+        logger.warning("the number of requests could not be written to the logs of %s: %s", url, error)
+
+
+@contextlib.contextmanager
+def requests_told() -> Iterator[None]:
+    """A context that prints the requests of this process, and of those that it forks, at its end; not if none."""
+    with counter.family():
+        try:
+            yield
+        finally:
+            if counter.made_by_family.number:
+                print(f"requests: {requests_text(counter.made_by_family)}", flush=True)  # noqa: T201
+
+
+def _keep_largest(made: dict[str, Requests], process: str, own: Requests) -> None:
+    if own.number >= made.get(process, own).number:
+        made[process] = own

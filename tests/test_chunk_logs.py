@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from lchunk.chunk_logs import course_lines, log_lines
+import pytest
+
+from lchunk.chunk_logs import course_lines, keep_requests, log_lines, requests_entry
+from lchunk.volumes.requests_made import RequestCounter, Requests
 from lchunk.volumes.store import FileStore
 
 GB = 10**9
@@ -41,3 +44,46 @@ def test_of_a_long_log_the_end_is_read(tmp_path: Path) -> None:
     seconds = [entry["seconds"]["compute"] for _, entry in log_lines(store, "a")]
     assert 100 < len(seconds) < 1000
     assert seconds == list(map(float, range(1000 - len(seconds), 1000)))
+
+
+def made(process: str, stage: int, whole: int) -> dict[str, object]:
+    """The requests in a line of a chunk: that many reads of the stage, and of all."""
+    numbers = {"writes": 1, "received": 0, "sent": 0}
+    return {"process": process, "stage": {**numbers, "reads": stage}, "all": {**numbers, "reads": whole}}
+
+
+def test_the_last_line_of_each_process_has_its_requests(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    for reads in (5, 7, 9):
+        store.append("logs/affinities/a-1.jsonl", line(1.0, requests=made("aa", reads, 10 * reads)))
+    store.append("logs/affinities/b-2.jsonl", line(1.0, requests=made("bb", 1, 1)))
+    store.append("logs/meshes/a-1.jsonl", line(1.0, stage="Mesh", requests=made("aa", 3, 100)))
+    of_stage, mesh, whole = course_lines(store)
+    assert of_stage.startswith("Inference: 4 chunks")
+    assert of_stage.endswith(", 2 PUT and LIST, 10 GET and HEAD, 0 MB received, 0 MB sent")
+    assert mesh.endswith(", 1 PUT and LIST, 3 GET and HEAD, 0 MB received, 0 MB sent")
+    assert whole == "requests: 2 PUT and LIST, 101 GET and HEAD, 0 MB received, 0 MB sent"
+
+
+def test_a_command_has_counted_the_processes_that_it_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, own = FileStore(tmp_path), RequestCounter()
+    monkeypatch.setattr("lchunk.chunk_logs.counter", own)
+    keep_requests(str(tmp_path), "a-1")
+    assert list(course_lines(store)) == []  # a command that used no bucket leaves no line
+    own.add(Requests(reads=20))
+    keep_requests(str(tmp_path), "a-1")
+    for process in (f"{own.process}.11111111", "cc.11111111"):  # the command that forked the other one was killed
+        store.append(f"logs/affinities/{process}.jsonl", line(1.0, requests=made(process, 3, 4)))
+    assert list(course_lines(store))[-1] == "requests: 1 PUT and LIST, 24 GET and HEAD, 0 MB received, 0 MB sent"
+
+
+def test_a_line_holds_what_its_process_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RequestCounter()
+    monkeypatch.setattr("lchunk.chunk_logs.counter", own)
+    own.add(Requests(reads=1))
+    with own.stage("Mesh"):
+        own.add(Requests(writes=2))
+    entry = requests_entry("Mesh")
+    assert entry["process"] == own.process
+    assert Requests(**entry["stage"]) == Requests(writes=2)
+    assert Requests(**entry["all"]) == Requests(2, 1)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lchunk.cli import codes
-from lchunk.cli.reporting import root_of
+from lchunk.cli.reporting import store_of
 from lchunk.exports.formats import FORMATS, Target, parse_target
 from lchunk.geometry.bbox import Bbox
 
@@ -56,12 +56,11 @@ def _source(arguments: argparse.Namespace, target: Target) -> Source:
     from lchunk.exports.source import Source  # noqa: PLC0415 - imports zarr
     from lchunk.exports.volumes import checked_box, refuse_missing  # noqa: PLC0415
     from lchunk.volumes.layer import open_layer  # noqa: PLC0415
-    from lchunk.volumes.store import open_store  # noqa: PLC0415
 
     name = arguments.layer.strip("/")
     if target.format.table and name == SEGMENTS:
         name = "segmentation"
-    layer = open_layer(open_store(root_of(arguments)), name, arguments.mip)
+    layer = open_layer(store_of(arguments), name, arguments.mip)
     box = checked_box(layer, Bbox.parse(arguments.box) if arguments.box else None)
     if arguments.channel is not None and not 0 <= arguments.channel < layer.channels:
         rule = f"in 0 to {layer.channels - 1}" if layer.channels else "left out for a layer without channels"

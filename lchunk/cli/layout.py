@@ -41,12 +41,13 @@ def job_stages(task: luigi.Task) -> Iterator[Stage]:
 def layout_notes(task: luigi.Task) -> Iterator[str]:
     """Notes on costly chunk shapes of stages that have work to do, with better ones."""
     for stage in job_stages(task):
-        if next(missing(stage.files(), stage.bbox), None) is None:
-            continue
+        notes: list[str] = []
         if isinstance(stage, Inference):
-            yield from _patches(stage)
+            notes += _patches(stage)
         elif not stage.single_chunk and stage.region is None and not stage.same_grid:
-            yield from _small(stage)
+            notes += _small(stage)
+        if notes and next(missing(stage.files(), stage.bbox), None) is not None:
+            yield from notes
 
 
 def _patches(stage: Inference) -> Iterator[str]:

@@ -12,9 +12,12 @@ from typing import Any
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
+from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_stage, luigi_line
 from lchunk.tasks.cfg_check import check_cfg, check_line
+from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.progress import process_name
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
@@ -110,7 +113,7 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.spot:
         stopping.on_spot_notice()
     worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
-    with logs.metrics(arguments.cloudwatch):
+    with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
             worker.work()
         except KeyboardInterrupt:
@@ -118,6 +121,7 @@ def work(arguments: argparse.Namespace) -> int:
         finally:
             outcomes = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
             print(f"worked on {worker.tally.total()} messages: {', '.join(outcomes) or 'none came'}", flush=True)
+            keep_requests(Dataset().root, process_name())
     if worker.ended_itself:
         return ENDED_ITSELF
     return FAILED if any(worker.tally[outcome] for outcome in (Outcome.FAILED, Outcome.BURIED, Outcome.UNFIT)) else 0
@@ -240,7 +244,7 @@ def _add_work(commands: Any) -> None:
     )
     command.add_argument(
         "--trust-queue", action="store_true",
-        help="let messages name roots and nets that are not those of this worker's cfg; senders then run code here",
+        help="let messages name other roots, nets and servers than this worker's cfg; senders then run code here",
     )  # fmt: skip
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="report to this luigid; default: none")
     command.add_argument("--spot", action="store_true", help="stop on AWS's notice that the machine will be taken back")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import socket
 import sys
@@ -16,8 +17,10 @@ from luigi.execution_summary import LuigiRunResult, LuigiStatusCode
 from luigi.retcodes import retcode
 from luigi.task_register import Register
 
+from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli import codes
 from lchunk.cli.console import Console
+from lchunk.cli.foreseen import foreseen_lines
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
@@ -25,6 +28,7 @@ from lchunk.cli.locks import held_lock
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
+from lchunk.tasks.progress import process_name
 from lchunk.workers.messages import STAGES
 
 logger = logging.getLogger("luigi-interface")
@@ -56,9 +60,24 @@ def run(arguments: argparse.Namespace) -> int:
     central = arguments.central or bool(arguments.scheduler)
     if central:
         use_central_scheduler(arguments.scheduler)
-    with Console(arguments.rest) as console, parsed_line(luigi_line(arguments)) as line:
-        code = ending(lambda: _run(line, console, central=central), codes.NOT_PLANNED)
+    with Console(arguments.rest) as console, requests_told(), parsed_line(luigi_line(arguments)) as line:
+        run_or_foresee = _foresee if arguments.dry_run else functools.partial(_run, console=console, central=central)
+        code = ending(lambda: run_or_foresee(line), codes.NOT_PLANNED)
     return int(code or 0)
+
+
+def _foresee(line: CmdlineParser) -> int:
+    """Print what a run would make, and the requests to buckets that it would make."""
+    check_cfg(strict=True)
+    check_line()
+    task = line.get_task_obj()
+    if task.complete():
+        print(f"{task.task_family} is complete: nothing to do")
+    else:
+        for text in foreseen_lines(task):
+            print(text)
+        print("dry run: nothing made")
+    return codes.DONE
 
 
 def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
@@ -84,6 +103,7 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
                 return int(retcode().already_running)
         for note in layout_notes(task):
             print(f"note: {note}", file=sys.stderr)
+        stack.callback(keep_requests, root, process_name())
         with console.progress(task):
             result = luigi.build([task], detailed_summary=True, no_lock=not (core.take_lock or core.lock_size > 1))
     code = _code(result, console)
@@ -157,5 +177,8 @@ def add_commands(commands: Any) -> None:
         "--central", action="store_true", help="share the work through Luigi's central scheduler, at 127.0.0.1:8082"
     )
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="share it through this scheduler")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what is missing, and how many requests to a bucket it takes"
+    )
     command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")
     command.set_defaults(run=run, command=command)

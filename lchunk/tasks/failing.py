@@ -12,7 +12,7 @@ from lchunk.failures import FOLDER, MOST_KEYS, Failure, failure_key, keep_failur
 from lchunk.tasks.reasons import reason
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
-from lchunk.volumes.store import Store, open_store
+from lchunk.volumes.store import open_store
 
 MOST_NAME = 150
 """Most characters of a record's name: a selection of many labels is long."""
@@ -33,11 +33,11 @@ def _failed(stage: Stage, error: BaseException) -> None:
             stage.task_family, stage.log_folder, _region(stage), reason(error), tuple(islice(keys, MOST_KEYS))
         )
         keep_failure(stage.store, failure)
-        _failing(stage.store, stage.log_folder).add(failure_key(failure.layer, failure.region))
+        _failing(stage.store.url).add(failure_key(failure.layer, failure.region))
 
 
 def _made(stage: Stage) -> None:
-    failing = _failing(stage.store, stage.log_folder)
+    failing = _failing(stage.store.url)
     key = failure_key(stage.log_folder, _region(stage))
     if key in failing:
         failing.discard(key)
@@ -50,11 +50,7 @@ def _region(stage: Stage) -> str:
     return f"{stage.region or 'whole'}{selected}".replace("/", "_")[:MOST_NAME]
 
 
-def _failing(store: Store, layer: str) -> set[str]:
-    """Keys of the records of a layer, listed once per process."""
-    return _listed(store.url, layer)
-
-
-@functools.lru_cache(maxsize=256)
-def _listed(url: str, layer: str) -> set[str]:
-    return set(open_store(url).list(f"{FOLDER}/{layer}"))
+@functools.lru_cache(maxsize=64)
+def _failing(url: str) -> set[str]:
+    """Keys of the records in a dataset's folder, listed once per process."""
+    return set(open_store(url).list(FOLDER))

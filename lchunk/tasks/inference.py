@@ -30,8 +30,7 @@ from lchunk.tasks.reads import Reads
 from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.stage import Stage
 
-CHUNKS_PER_BLOCK = 8
-FEW_BLOCKS = 32
+CHUNKS_PER_BLOCK, FEW_BLOCKS = 8, 32
 
 
 class Inference(Stage):
@@ -253,18 +252,19 @@ class Inference(Stage):
 
     def rehearse(self) -> None:
         """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""
-        if self.external or next(self.for_volume.missing(), None) is None:
+        known = self.for_volume.known
+        if self.external or known.rehearsed or next(self.for_volume.missing(), None) is None:
+            known.rehearsed = True
             return
         footprint = self.footprint
         host, device = free_memory(self.memory, self.device if self.framework == "pytorch" else "cpu")
         wanted = footprint.host(self.chunk_shape, blends=device is None)
         on_device = 0 if device is None else footprint.device(self.chunk_shape)
-        if wanted <= host and on_device <= (device or 0):
+        known.rehearsed = wanted <= host and on_device <= (device or 0)
+        if known.rehearsed:
             return
-        fitting = footprint.fitting(host, device, self.inner_chunk)
-        way_out = (
-            "set --Inference-chunk-shape " + ",".join(map(str, fitting)) if fitting else "no chunk shape would fit"
-        )
+        fits = footprint.fitting(host, device, self.inner_chunk)
+        way_out = f"set --Inference-chunk-shape {','.join(map(str, fits))}" if fits else "no chunk shape would fit"
         place, much, free = ("host", wanted, host) if wanted > host else (self.device, on_device, device or 0)
         raise ValueError(
             f"a chunk of Inference must fit in the memory of the {place}, {free / 1e9:.1f} GB, got {much / 1e9:.1f} GB "

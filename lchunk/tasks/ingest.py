@@ -15,6 +15,7 @@ from lchunk.operators.intensity import eight_bits
 from lchunk.recipe import MADE_OF
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import TupleParameter
+from lchunk.tasks.recipes import stored_recipe
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, open_volume
 
@@ -67,7 +68,7 @@ class Ingest(Stage):
     def validate(self) -> None:
         if self.external:
             return
-        if self.files().recipe() is not None:
+        if stored_recipe(self.for_volume) is not None:
             return  # a copy exists, perhaps unfinished: its recipe shows whether the input is the same
         volume = self.volume
         if volume.channels:

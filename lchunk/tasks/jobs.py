@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, cast
 
 import numpy as np
@@ -51,9 +52,10 @@ class Input:
     fill_missing: bool = False
 
     def read(self) -> Any:
-        """Read it."""
+        """Read it; of records the first, while the store is already asked for the next ones."""
         if holds_records(self.source):
-            return self.source.records(self.bbox)
+            records = iter(self.source.records(self.bbox))
+            return chain(list(islice(records, 1)), records)
         volume = cast(Volume, self.source)
         return volume.read(self.bbox, fill_missing=self.fill_missing)
 

@@ -196,8 +196,7 @@ class MeshManifest(Stage):
                 f"Mesh-ids must be labels of the segmentation, got {absent[0]}, of which no chunk has a mesh; take "
                 "labels that `lchunk view` shows"
             )
-        for done, label in enumerate(sorted(fragments), start=1):
-            folder.write_manifest(label, fragments[label])
+        for done, _ in enumerate(folder.write_manifests(fragments), start=1):
             chunk.report(done, len(fragments), "labels")
         return {"prefix": self.prefix, "labels": sorted(fragments)}
 

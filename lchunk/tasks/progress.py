@@ -15,8 +15,10 @@ from typing import Any
 
 import luigi
 
+from lchunk.chunk_logs import requests_entry
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.memory import peak_memory, reset_peak, resident_memory
+from lchunk.volumes.requests_made import counter
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
@@ -107,7 +109,7 @@ MEMORY_SECONDS = 1.0
 watched_memory = WatchedMemory()
 
 
-def _process() -> str:
+def process_name() -> str:
     """Name of this process's log files: no two processes write to one file."""
     return f"{_HOST}-{os.getpid()}"
 
@@ -147,9 +149,11 @@ class ChunkLog:
             content["skipped"] = "the mask is empty"
         if memory := watched_memory.entry(self.projected):
             content["memory"] = memory
+        if counter.made.number:
+            content["requests"] = requests_entry(self.stage)
         for listener in chunk_listeners:
             listener(content)
         try:
-            store.append(f"logs/{layer}/{_process()}.jsonl", f"{json.dumps(content)}\n".encode())
+            store.append(f"logs/{layer}/{process_name()}.jsonl", f"{json.dumps(content)}\n".encode())
         except OSError as error:
             logger.warning("the log of %s at %s could not be written: %s", self.stage, self.bbox, error)

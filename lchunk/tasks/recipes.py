@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -29,9 +30,9 @@ def recipe_of(stage: Stage) -> Recipe:
             also in a process that runs for weeks.
     """
     now = time.monotonic()
-    if stage.kept_recipe is None or now - stage.kept_recipe[0] > COMPARE_SECONDS:
-        stage.kept_recipe = (now, _recipe_of(stage))
-    return stage.kept_recipe[1]
+    if stage.known.recipe is None or now - stage.known.recipe[0] > COMPARE_SECONDS:
+        stage.known.recipe = (now, _recipe_of(stage))
+    return stage.known.recipe[1]
 
 
 def _recipe_of(stage: Stage) -> Recipe:
@@ -140,22 +141,40 @@ def prepare(stage: Stage) -> None:
         RecipeMismatchError: the layer, or one that the stage reads, was made with another recipe.
     """
     now = time.monotonic()
-    if now - stage.prepared < COMPARE_SECONDS:
+    if now - stage.known.prepared < COMPARE_SECONDS:
         return
-    files = stage.files()
     near = [stage, *map(stage.upstream, stage.reading())]
-    if files.recipe() is None or any(mismatch for one in near for mismatch in mismatches(one)):
+    for one in near:
+        one.known.stored = None
+    if stored_recipe(stage) is None or any(mismatch for one in near for mismatch in mismatches(one)):
         check(stage)
-    wanted = stage.recipe()
-    refuse(list(_differences(stage, files.create(wanted), wanted)), stage.root)
-    stage.prepared = now
+    wanted, stored = stage.recipe(), stored_recipe(stage)
+    if stored is None or math.isinf(
+        stage.known.prepared
+    ):  # once more: a killed writer leaves only a part of the metadata
+        stored = stage.files().create(wanted)
+        stage.known.stored = (now, stored)
+    refuse(list(_differences(stage, stored, wanted)), stage.root)
+    stage.known.prepared = now
+
+
+def stored_recipe(stage: Stage) -> Recipe | None:
+    """The recipe in a stage's layer; None while there is no layer.
+
+    Args:
+        stage: the stage for the whole volume. It keeps the answer for some seconds; `prepare` asks again.
+    """
+    now = time.monotonic()
+    if stage.known.stored is None or now - stage.known.stored[0] > COMPARE_SECONDS:
+        stage.known.stored = (now, stage.files().recipe())
+    return stage.known.stored[1]
 
 
 def mismatches(stage: Stage) -> Iterator[Mismatch]:
     """How a stage's layer differs from this run's recipe; nothing if there is no layer yet."""
     if stage.external:
         return
-    stored = stage.files().recipe()
+    stored = stored_recipe(stage)
     if stored is not None:
         yield from _differences(stage, stored, stage.recipe())
 

@@ -10,6 +10,7 @@ from lchunk.tasks import recipes
 from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
 from lchunk.tasks.making import first_places, make, make_all, reasons
 from lchunk.tasks.progress import Reporter, watched_memory
+from lchunk.volumes.requests_made import counter
 
 if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
@@ -24,6 +25,11 @@ def run(stage: Stage) -> None:
     Raises:
         RuntimeError: some chunks failed; the message says which and why.
     """
+    with counter.stage(type(stage).__name__):
+        _run(stage)
+
+
+def _run(stage: Stage) -> None:
     stage.reporter = Reporter(stage)
     watched_memory.begin()
     set_tracking_url: Any = stage.set_tracking_url  # absent where Luigi does not run the task
@@ -51,17 +57,30 @@ def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:
         device=lambda: whole.computed_on, logs=whole.store,
         log_folder=whole.log_folder, projected=whole.projected_memory,
     )  # fmt: skip
-    sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
+    inputs = inputs_of(whole)
 
     def job(bbox: Bbox) -> ChunkJob:
-        inputs = tuple(
+        return ChunkJob(work, Chunk(bbox, work.bounds, report), inputs(bbox))
+
+    return job
+
+
+def inputs_of(whole: Stage) -> Callable[[Bbox], tuple[Input, ...]]:
+    """A function that gives what the chunk of a box reads.
+
+    Args:
+        whole: the stage for the whole volume.
+    """
+    sources = [(reads, whole.upstream(reads), whole.source(reads)) for reads in whole.reading()]
+
+    def inputs(bbox: Bbox) -> tuple[Input, ...]:
+        return tuple(
             # the only chunk of a single-chunk stage is read whole: its voxels may be of another mip than the box
             Input(source, upstream.bounds if upstream.single_chunk else whole.reach(reads, bbox), _fills(upstream))
             for reads, upstream, source in sources
         )
-        return ChunkJob(work, Chunk(bbox, work.bounds, report), inputs)
 
-    return job
+    return inputs
 
 
 def _fills(upstream: Stage) -> bool:
@@ -81,7 +100,7 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
             yield job(stage.grid.chunk(index))
 
     failed = make_all(jobs(), lambda number: reporter.chunk(made + number, total))
-    missing = sum(1 for _ in stage.missing())
+    missing = sum(1 for _ in stage.missing()) if failed else 0
     reporter.chunk(total - missing, total)
     if failed:
         raise RuntimeError(

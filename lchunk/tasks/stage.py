@@ -11,7 +11,6 @@ what is at the top of `Stage`. `wiring` connects a stage to those it reads; `rec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cache, cached_property
 from itertools import islice
@@ -30,6 +29,7 @@ from lchunk.tasks.dataset import Dataset, Geometry, geometry
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
+from lchunk.tasks.known import Known
 from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter
 from lchunk.tasks.places import LayerNameParameter, RootParameter
 from lchunk.tasks.progress import Reporter
@@ -134,12 +134,6 @@ class Stage(luigi.Task):
     external: str = TextParameter(default="", description="URL of a volume to read instead of running this stage")
 
     reporter: Reporter | None = None
-    external_sampled: bool = False
-    """Whether voxels of the external volume were checked, before work."""
-    prepared: float = -math.inf
-    """When the layer was last compared with this run, by the clock of `time.monotonic`."""
-    kept_recipe: tuple[float, Recipe] | None = None
-    """The recipe, and when it was made."""
 
     def __init_subclass__(cls) -> None:
         """Say each knob's default in `--help`."""
@@ -296,6 +290,11 @@ class Stage(luigi.Task):
     def projected_memory(self) -> int | None:
         """Bytes that a chunk is expected to need, without the process itself; None if its size is not known before."""
         return wiring.projected_memory_of(self)
+
+    @cached_property
+    def known(self) -> Known:
+        """What was found out about it, for some seconds or for as long as the process runs."""
+        return Known()
 
     @cached_property
     def upstreams(self) -> dict[Reads, Stage]:

@@ -98,9 +98,9 @@ def sample_external(stage: Stage) -> None:
         ValueError: voxels that the stage would never write.
     """
     whole = stage.for_volume
-    if whole.external and not whole.external_sampled:
+    if whole.external and not whole.known.sampled:
         whole.external_volume.sample()
-        whole.external_sampled = True
+        whole.known.sampled = True
 
 
 def required(stage: Stage) -> list[Stage]:

@@ -14,6 +14,8 @@ from lchunk.volumes.store import Store
 
 FEW = 8
 """Up to this number, the store is asked for each file; for more files, folders are listed."""
+ONE_LISTING = 1000
+"""Most chunks of a grid that is listed at once: as many objects as a bucket lists per request."""
 
 MOST_LISTED = 100_000
 """Chunks of planes that are listed in parallel."""
@@ -74,8 +76,9 @@ def holds_records(source: Any) -> TypeGuard[Records]:
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
     """Chunks of a region that have no file, z-major; memory holds the listing of a few planes of chunks at a time.
 
-    The store is asked for each of a few files. For more, a plane of chunks that the region covers completely is one
-    listing, and a part of a plane is one listing per row. In a bucket, several small planes are listed in parallel.
+    The store is asked for each of a few files. For more, a small grid is one listing, or a plane of chunks that the
+    region covers completely; a part of a plane is one listing per row. In a bucket, several planes of at most
+    `MOST_LISTED` chunks are listed in parallel.
     """
     grid = files.grid
     few = list(islice(grid.meeting(region), FEW + 1))
@@ -87,15 +90,16 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
         found = parallel(complete, few, files.store.connections, "exists")
         yield from (index for index, there in zip(few, found, strict=True) if not there)
         return
+    whole = len(grid) <= ONE_LISTING and region.contains(grid.bounds)
 
     def missing_of(plane: list[Triple]) -> list[Triple]:
         keys = {index: files.keys(index) for index in plane}
-        levels = 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
+        levels = 3 if whole else 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
         folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
         present = {key for folder in folders for key in files.store.list(folder)}
         return [index for index, wanted in keys.items() if not present.issuperset(wanted)]
 
-    planes = (list(plane) for _, plane in groupby(grid.meeting(region), key=itemgetter(0)))
+    planes = (list(plane) for _, plane in groupby(grid.meeting(region), (lambda _: 0) if whole else itemgetter(0)))
     together = min(files.store.connections, MOST_LISTED // (grid.counts[1] * grid.counts[2]))
     for absent in parallel(missing_of, planes, together, "planes"):
         yield from absent

@@ -22,6 +22,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from lchunk.volumes.asking import ask
 from lchunk.volumes.bucket_store import WRITER, BucketError, Page, compression
+from lchunk.volumes.counted_adapter import CountedAdapter
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.view_file import ViewFile
@@ -30,11 +31,15 @@ from lchunk.volumes.web_errors import no_answer
 Answer = TypeVar("Answer")
 PAGE = 1000
 FIELDS = "items(name,size),prefixes,nextPageToken"
+LISTS = r"/b/[^/]+/o$"
+"""Ends of the URLs that list a bucket."""
 CREDENTIALS = (
     "run: gcloud auth application-default login, set GOOGLE_APPLICATION_CREDENTIALS, give the machine a service "
     "account, or list the bucket in [Store] anonymous, if it is public"
 )
 ENDPOINT = "check the network, and [Store] gcs_endpoint or STORAGE_EMULATOR_HOST if one is set"
+NO_TRACES = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
+"""Variable by which Google's library asks for no metadata of a bucket on its own, in threads: it does so for traces."""
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError, TransportError, DataCorruption, InvalidResponse)
 """Exceptions of requests that got no answer or a damaged one."""
 REFUSALS = (GoogleAPICallError, GoogleAuthError, *LOST)
@@ -203,12 +208,13 @@ class GcsBucket:
 @functools.lru_cache(maxsize=16)
 def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
     """The client of a process. A client inherited by a fork would share the connections of its parent."""
+    os.environ.setdefault(NO_TRACES, "true")
     client = storage.Client(
         project=None,
         credentials=AnonymousCredentials() if anonymous else None,  # type: ignore[no-untyped-call]
         client_options={"api_endpoint": settings.gcs_endpoint} if settings.gcs_endpoint else None,
     )
-    connections = requests.adapters.HTTPAdapter(pool_maxsize=settings.connections)
+    connections = CountedAdapter(settings.connections, LISTS)
     for scheme in ("https://", "http://"):
         client._http.mount(scheme, connections)
     return client

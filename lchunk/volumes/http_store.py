@@ -14,6 +14,7 @@ import requests
 
 from lchunk.volumes.asking import ask
 from lchunk.volumes.bucket_store import Page, compression
+from lchunk.volumes.counted_adapter import CountedAdapter
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
 from lchunk.volumes.web_errors import no_answer
@@ -115,7 +116,7 @@ class HttpServer:
 @functools.lru_cache(maxsize=4)
 def _session_of(process: int, settings: StoreSettings) -> requests.Session:
     session = requests.Session()
-    connections = requests.adapters.HTTPAdapter(pool_maxsize=settings.connections)
+    connections = CountedAdapter(settings.connections)
     for scheme in ("https://", "http://"):
         session.mount(scheme, connections)
     session.headers["User-Agent"] = "lchunk"

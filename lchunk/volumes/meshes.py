@@ -10,7 +10,7 @@ mesh/<label>:0                              the manifest of a label
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import decode_document, encode_document, encode_json
 from lchunk.volumes.info_folder import create_info, index_key, stored_recipe
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.spatial_index import SpatialIndex
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
@@ -60,22 +61,29 @@ class MeshFolder:
     def write(self, bbox: Bbox, content: dict[int, Surface]) -> None:
         """Write the fragments of a chunk, then their boxes, and last the index of the chunk's labels."""
         index = self.grid.index_of(bbox)
-        boxes, checksums = {}, []
-        for label, surface in content.items():
-            body = encode_fragment(*surface)
-            checksums.append(checksum(body))
+
+        def put(label: int) -> int:
+            body = encode_fragment(*content[label])
             self.store.put(self.fragment_key(label, bbox), body)
-            boxes[str(label)] = [float(side) for side in (*surface[0].min(0), *surface[0].max(0))]
+            return checksum(body)
+
+        checksums = list(parallel(put, content, self.store.connections, "fragments"))
+        boxes = {
+            str(label): [float(side) for side in (*vertices.min(0), *vertices.max(0))]
+            for label, (vertices, _) in content.items()
+        }
         for name in self._spatial_index.names(index):
             self.store.put(f"{self.path}/{name}", encode_json(boxes))
         self.store.put(self.keys(index)[0], encode_document({"labels": list(content), "checksums": checksums}))
 
     def records(self, bbox: Bbox) -> Iterator[dict[str, list[int]]]:
         """Labels of each chunk that a box touches, z-major, and the checksums of their fragments."""
+        keys = (self.keys(index)[0] for index in self.grid.meeting(bbox))
+        bodies = parallel(self.store.get, keys, self.store.connections, "records")
         for index in self.grid.meeting(bbox):
             key = self.keys(index)[0]
             try:
-                labels: Any = decode_document(self.store.get(key))
+                labels: Any = decode_document(next(bodies))
                 yield labels
             except FileNotFoundError as error:
                 raise absent_chunk(self, index, bbox) from error
@@ -108,8 +116,14 @@ class MeshFolder:
     def fragment_key(self, label: int, bbox: Bbox) -> str:
         return f"{self.path}/{self.fragment_name(label, bbox)}"
 
-    def write_manifest(self, label: int, fragments: list[str]) -> None:
-        self.store.put(f"{self.path}/{label}:0", encode_json({"fragments": sorted(fragments)}))
+    def write_manifests(self, fragments: Mapping[int, list[str]]) -> Iterator[int]:
+        """Write the manifest of each label, and yield the label."""
+
+        def put(label: int) -> int:
+            self.store.put(f"{self.path}/{label}:0", encode_json({"fragments": sorted(fragments[label])}))
+            return label
+
+        yield from parallel(put, sorted(fragments), self.store.connections, "manifests")
 
     @property
     def _spatial_index(self) -> SpatialIndex:

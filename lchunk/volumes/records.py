@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,12 @@ from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import create_document, read_json
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import Format, torn
+
+AT_ONCE = 1 << 20
+"""Bytes from the start of an object in a bucket that are read first: most records are smaller."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,13 @@ class RecordLayer:
         self.store.put(self.keys(self.grid.index_of(bbox))[0], self.format.encode(content))
 
     def records(self, bbox: Bbox) -> Iterator[Any]:
-        """See `Records`."""
+        """See `Records`. In a bucket, the next files are requested while one is used."""
+        keys = (self.keys(index)[0] for index in self.grid.meeting(bbox))
+        files = parallel(functools.partial(_Object, self.store), keys, self.store.connections, "records")
         for index in self.grid.meeting(bbox):
             key = self.keys(index)[0]
             try:
-                yield self.format.decode(io.BufferedReader(_Object(self.store, key)))
+                yield self.format.decode(io.BufferedReader(next(files)))
             except FileNotFoundError as error:
                 raise absent_chunk(self, index, bbox) from error
             except Exception as error:
@@ -67,7 +74,8 @@ class _Object(io.RawIOBase):
         self.store = store
         self.key = key
         self.name = f"{store.url}/{key}"
-        self.size = store.size(key)
+        self.start = store.get(key, 0, AT_ONCE) if store.path(key) is None else b""
+        self.size = len(self.start) if 0 < len(self.start) < AT_ONCE else store.size(key)
         if not self.size:
             raise FileNotFoundError(f"{self.name} is an empty file, as a crash leaves it")
         self.position = 0
@@ -87,7 +95,10 @@ class _Object(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         stop = min(self.position + len(buffer), self.size)
-        part = self.store.get(self.key, self.position, stop) if stop > self.position else b""
+        if stop <= max(len(self.start), self.position):
+            part = self.start[self.position : stop]
+        else:
+            part = self.store.get(self.key, self.position, stop)
         buffer[: len(part)] = part
         self.position += len(part)
         return len(part)

@@ -42,7 +42,8 @@ def plain_error(error: Exception, url: str, bucket: str) -> Exception:
     if lost is not None:
         return lost[0](f"the server of {bucket} must answer, got none: {error}; {ENDPOINT}")
     if not answer:
-        return BucketError(f"S3 must accept a request to {bucket}, got: {error}; correct the URL or [Store]")
+        said = " ".join(str(error).split())
+        return BucketError(f"S3 must accept a request to {bucket}, got: {said}; correct the URL or [Store]")
     return _of_answer(answer, error_code(error), url, bucket)
 
 
@@ -56,10 +57,18 @@ def _of_answer(answer: Any, code: str, url: str, bucket: str) -> Exception:
     if code in BUSY or status == 429 or status >= 500:
         return ConnectionError(f"the server of {bucket} must answer, got {got}; run again when it does")
     if code in ELSEWHERE or status in (301, 307):
+        region = _region(answer)
+        way_out = f"set [Store] s3_region = {region}" if region else "set [Store] s3_region"
         return BucketError(
-            f"the region in use must be the region of {bucket}, got {got}; set [Store] s3_region, or AWS_DEFAULT_REGION"
+            f"the region in use must be the region of {bucket}, got {got}; {way_out}, or AWS_DEFAULT_REGION"
         )
     return _refused(status, code, url, got)
+
+
+def _region(answer: Any) -> str:
+    """The region of the bucket, if the answer names it."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region") or answer.get("Error", {}).get("Region", ""))
 
 
 def _refused(status: int, code: str, url: str, got: str) -> Exception:

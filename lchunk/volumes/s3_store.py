@@ -25,6 +25,7 @@ from lchunk.volumes.asking import ask
 from lchunk.volumes.aws_errors import error_code
 from lchunk.volumes.bucket_store import WRITER, BucketError, Page, compression
 from lchunk.volumes.parallel import parallel
+from lchunk.volumes.requests_made import Requests, billed, counter, length_in
 from lchunk.volumes.s3_errors import plain_error
 from lchunk.volumes.stamp import Stamp
 from lchunk.volumes.store_settings import StoreSettings
@@ -113,7 +114,8 @@ class S3Bucket:
             raise
 
     def _written_by(self, name: str) -> str:
-        answer = self._ask(self._client.head_object, name)
+        with self._in_one_line(name):
+            answer = self._ask(self._client.head_object, name)
         return str(answer.get("Metadata", {}).get(WRITER, ""))
 
     def stamp(self, name: str) -> Stamp:
@@ -203,7 +205,7 @@ class S3Bucket:
 def _require_bucket(process: int, bucket: S3Bucket) -> None:
     """Raise an error if the bucket does not exist. Once it was found, no further request is made."""
     try:
-        bucket._ask(bucket._client.head_bucket, "")
+        bucket._ask(lambda **_: bucket._client.head_bucket(Bucket=bucket.name), "")  # takes no payer
     except ClientError as error:
         if error_code(error) in ("404", "NoSuchBucket"):
             raise BucketError(
@@ -233,7 +235,22 @@ def _client_of(process: int, settings: StoreSettings, anonymous: bool) -> Any:
     session = boto3.session.Session(
         botocore_session=core, profile_name=settings.s3_profile or None, region_name=settings.s3_region or None
     )
-    return session.client("s3", endpoint_url=settings.s3_endpoint or None, config=config)
+    client = session.client("s3", endpoint_url=settings.s3_endpoint or None, config=config)
+    client.meta.events.register("before-send.s3", _count)
+    client.meta.events.register("response-received.s3", _count_answer)
+    return client
+
+
+def _count(request: Any, event_name: str, **_: Any) -> None:
+    """Count a request, one more for each attempt."""
+    operation = event_name.rpartition(".")[2]
+    free, read = operation.startswith(("Delete", "Abort")), operation.startswith(("Get", "Head"))
+    counter.add(billed(free, read, request.headers))
+
+
+def _count_answer(response_dict: dict[str, Any] | None, event_name: str, **_: Any) -> None:
+    if response_dict is not None and ".Head" not in event_name:  # HEAD tells the length of what it does not send
+        counter.add(Requests(received=length_in(response_dict["headers"])))
 
 
 def _time_of(text: Any) -> datetime.datetime:

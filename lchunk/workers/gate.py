@@ -1,7 +1,8 @@
 """Turns a message into its task, within the limits that the worker's operator allows.
 
 Anyone who can write to a queue can give orders to workers. Without further permission, a message may choose stages of
-allowed modules, their knobs, and regions; it may not choose a module to import, a net to run, or a folder to write to.
+allowed modules, their knobs, and regions; it may not choose a module to import, a net to run, a folder to write to, or
+the servers and accounts of buckets.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from luigi.task_register import Register, TaskClassException
 
 from lchunk.tasks.places import is_inside
 from lchunk.tasks.stage import Stage
+from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES, Options, TaskMessage
 
 CODE = {"Inference": ("framework", "model", "weights", "trust_weights")}
@@ -52,7 +54,7 @@ class Gate:
 
     Args:
         modules: modules that may be imported, each with all modules below it.
-        trust_queue: whether messages may name roots and nets other than those of the worker's cfg.
+        trust_queue: whether messages may name roots, nets and servers other than those of the worker's cfg.
     """
 
     modules: Sequence[str] = (STAGES,)
@@ -163,8 +165,8 @@ def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
 
 
 def options_given(line: CmdlineParser) -> Options:
-    """The knobs that a command line sets as `--Stage-knob`, of any stage."""
-    knobs = knobs_of(None)
+    """The knobs that a command line sets as `--Stage-knob`, of any stage, but not how buckets are reached."""
+    knobs = {name for name, knob in knobs_of(None).items() if not issubclass(knob.stage, Store)}
     return {
         name: value
         for name, value in vars(line.known_args).items()
@@ -197,9 +199,10 @@ def _parameters(stage: type[luigi.Task]) -> Parameters:
 
 @functools.cache
 def _guarded(stage: type[luigi.Task]) -> tuple[str, ...]:
-    """Knobs that choose where a stage writes, and the code that runs."""
+    """Knobs that choose where a stage writes, the code that runs, and the servers that both come from."""
     code = (name for declared in stage.__mro__ for name in CODE.get(declared.__name__, ()))
-    return ("root", "layer_name", *code)
+    servers = [name for name, _ in stage.get_params()] if issubclass(stage, Store) else []
+    return ("root", "layer_name", *code, *servers)
 
 
 def _refuse_other_than_own(knob: Knob, value: str | bool) -> None:

@@ -25,13 +25,13 @@ class Said:
         return (self.err or self.out).strip().splitlines()[-1]
 
 
-def start(folder: Path, module: str, words: tuple[str, ...], environment: dict[str, str]) -> Said:
-    """Run a Python module as a command in a folder."""
+def start(folder: Path, module: str, words: tuple[str, ...], environment: dict[str, str], timeout: float = 300) -> Said:
+    """Run a Python module as a command in a folder, for so many seconds at most."""
     usual = {name: value for name, value in os.environ.items() if name != "LUIGI_CONFIG_PATH"}
     whole = usual | {"PYTHONPATH": str(REPOSITORY), "XDG_STATE_HOME": str(folder / "state")} | environment
     done = subprocess.run(
         [sys.executable, "-m", module, *words],
-        cwd=folder, env=whole, capture_output=True, text=True, check=False, timeout=300,
+        cwd=folder, env=whole, capture_output=True, text=True, check=False, timeout=timeout,
     )  # fmt: skip
     return Said(done.returncode, done.stdout, done.stderr)
 

@@ -1,8 +1,10 @@
-"""Many workers on one queue, over real connections: killed, stopped, broken, with duplicate and malformed messages."""
+"""Many workers on one queue, over real connections: killed, stopped, broken, with duplicate and malformed messages.
+
+The dataset is on a disk, or in the same cloud as the queue.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -19,7 +21,9 @@ import pytest
 from lchunk.workers.address import open_queue
 from lchunk.workers.queue import Queue
 from tests.conftest import build, files_of, write_hdf5
-from tests.servers import sqs_server, start_lchunk
+from tests.faults.bucket_killing import objects_of, set_options
+from tests.servers import set_variables, sqs_server, start_lchunk
+from tests.volumes.conftest import make_bucket
 from tests.workers.stages import Noted
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -28,7 +32,7 @@ VISIBILITY = 2
 STAGES = "tests.workers.stages"
 CFG = """
 [Dataset]
-root = {folder}/out
+root = {root}
 image = {folder}/a.h5:/raw
 chunk_shape = 4,4,4
 inner_chunk = 4,4,4
@@ -52,15 +56,27 @@ SLOWEST = region(100)
 """Takes five leases."""
 
 
-@pytest.fixture(params=["strict", "clock", "folder"])
-def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with contextlib.ExitStack() as stack:
-        if request.param == "folder":
-            yield f"{tmp_path}/queue"
-            return
-        for name, value in stack.enter_context(sqs_server(request.param)).items():
-            monkeypatch.setenv(name, value)
-        yield "regions"
+@pytest.fixture(params=["strict with S3", "clock", "folder"])
+def places(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, str]]:
+    """The address of a queue, and the root of the dataset."""
+    kind, _, in_bucket = request.param.partition(" with ")
+    if kind == "folder":
+        yield f"{tmp_path}/queue", f"{tmp_path}/out"
+        return
+    with sqs_server(kind) as variables:
+        set_variables(monkeypatch, variables)
+        if in_bucket:
+            make_bucket(variables["AWS_ENDPOINT_URL"])
+            set_options("Store", s3_endpoint=variables["AWS_ENDPOINT_URL"])
+        yield "regions", "s3://lchunk/regions" if in_bucket else f"{tmp_path}/out"
+
+
+def made(root: str) -> dict[str, bytes]:
+    """The files of the stage in a root."""
+    files = objects_of(root) if root.startswith("s3://") else files_of(Path(root))
+    return {name: body for name, body in files.items() if name.startswith("noted/")}
 
 
 class Line:
@@ -80,11 +96,11 @@ class Line:
         return code, (self.folder / "line.log").read_text()
 
 
-def prepare(folder: Path, configure: Callable[..., None]) -> Line:
+def prepare(folder: Path, root: str, configure: Callable[..., None]) -> Line:
     """A dataset of 200 chunks."""
     write_hdf5(folder / "a.h5", "raw", np.zeros(SHAPE, np.uint8), (4, 4, 4), (0, 0, 0))
     slow = ",".join([*(f"{long}:0.8" for long in LONG), f"{SLOWEST}:{5 * VISIBILITY}"])
-    (folder / "luigi.cfg").write_text(CFG.format(folder=folder, slow=slow, poison=",".join(POISON)))
+    (folder / "luigi.cfg").write_text(CFG.format(folder=folder, root=root, slow=slow, poison=",".join(POISON)))
     configure("Dataset", root=folder / "direct", image=f"{folder}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4")
     configure("Noted", runs=folder / "direct-runs")
     return Line(folder)
@@ -128,8 +144,11 @@ def twice(queue: Queue, count: int) -> set[str]:
     return set(again)
 
 
-def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, configure: Callable[..., None]) -> None:
-    line = prepare(tmp_path, configure)
+def test_nothing_is_lost_and_nothing_made_in_vain(
+    places: tuple[str, str], tmp_path: Path, configure: Callable[..., None]
+) -> None:
+    address, root = places
+    line = prepare(tmp_path, root, configure)
     stage = ["--module", STAGES, "Noted"]
     assert line.run("enqueue", *stage, "--queue", address)[0] == 1  # there is no queue
     assert line.run("queue", "create", address)[0] == 0
@@ -172,13 +191,12 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
     assert "a message must be JSON" in said
 
     assert build(Noted())
-    expected = files_of(tmp_path / "direct/noted")
-    lacking = {name for name in expected if name not in files_of(tmp_path / "out/noted")}
-    assert len(lacking) == len(POISON)
-    (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path, slow="", poison=""))
+    expected = made(f"{tmp_path}/direct")
+    assert len(set(expected) - set(made(root))) == len(POISON)
+    (tmp_path / "luigi.cfg").write_text(CFG.format(folder=tmp_path, root=root, slow="", poison=""))
     assert "sent 3 dead letters again" in line.run("queue", "redrive", address)[1]
     assert line.run(*work, "--exit-when-empty")[0] == 30  # the malformed one stays so
-    assert files_of(tmp_path / "out/noted") == expected
+    assert made(root) == expected
     code, said = line.run("enqueue", *stage, "--queue", address)
     assert (code, said.splitlines()[-1]) == (0, "nothing to send: all of it is complete")
 
@@ -186,9 +204,11 @@ def test_nothing_is_lost_and_nothing_made_in_vain(address: str, tmp_path: Path, 
 def test_a_task_that_cannot_be_interrupted_is_given_back_and_the_process_ends(
     tmp_path: Path, configure: Callable[..., None]
 ) -> None:
-    line = prepare(tmp_path, configure)
+    line = prepare(tmp_path, f"{tmp_path}/out", configure)
     slow = f"{SLOWEST}:600"
-    cfg = CFG.format(folder=tmp_path, slow=slow, poison="").replace("[core]", "stubborn = true\n[core]")
+    cfg = CFG.format(folder=tmp_path, root=f"{tmp_path}/out", slow=slow, poison="").replace(
+        "[core]", "stubborn = true\n[core]"
+    )
     (tmp_path / "luigi.cfg").write_text(cfg)
     address = f"{tmp_path}/queue"
     line.run("queue", "create", address)

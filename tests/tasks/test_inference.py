@@ -329,3 +329,20 @@ def test_a_net_that_would_not_fit_in_the_group_of_the_process_is_refused(
     monkeypatch.setattr(memory_module, "free_in_groups", lambda: 200 << 20)
     with pytest.raises(ValueError, match=r"must fit in the memory of the host, 0\.2 GB, got 0\.3 GB"):
         Inference().complete()
+
+
+def test_a_net_is_rehearsed_once_in_a_run(
+    root: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    whole = Inference.missing
+    monkeypatch.setattr(Inference, "missing", lambda stage: looked.append(stage) or whole(stage))
+    stage = Inference()
+    with monkeypatch.context() as small:
+        small.setattr(memory_module, "free_in_groups", lambda: 1 << 10)
+        for _ in range(2):  # until it fits
+            with pytest.raises(ValueError, match="must fit in the memory of the host"):
+                stage.check()
+    for _ in range(2):
+        stage.check()
+    assert len(looked) == 3

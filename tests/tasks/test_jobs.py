@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.jobs import Chunk, Input, trimmed
@@ -32,15 +34,29 @@ def test_only_voxels_of_the_box_that_was_read_are_cut() -> None:
 
 
 class Recorded:
-    """Records of chunks."""
+    """Records of chunks, some of which have been read."""
 
-    def records(self, bbox: Bbox) -> list[str]:
-        return [f"record of {bbox}"]
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.read: list[int] = []
+
+    def records(self, bbox: Bbox) -> Iterator[str]:
+        for number in range(self.count):
+            self.read.append(number)
+            yield f"record {number} of {bbox}"
 
 
-def test_inputs_are_voxels_or_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_first_record_is_read_with_the_inputs_and_the_others_when_they_are_needed(count: int) -> None:
     bbox = Bbox((0, 0, 0), (4, 4, 4))
-    assert Input(Recorded(), bbox).read() == [f"record of {bbox}"]  # type: ignore[arg-type]
+    source = Recorded(count)
+    records = Input(source, bbox).read()
+    assert source.read == [0][:count]
+    assert list(records) == [f"record {number} of {bbox}" for number in range(count)]
+
+
+def test_inputs_are_voxels_that_may_be_absent() -> None:
+    bbox = Bbox((0, 0, 0), (4, 4, 4))
 
     class Filling(InMemory):
         def read(self, bbox: Bbox, *, fill_missing: bool = False) -> Any:

@@ -15,6 +15,7 @@ from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
+from lchunk.volumes.layer import Layer
 from tests.conftest import write_hdf5
 
 IMAGE = np.random.default_rng(0).integers(1, 255, (8, 16, 16)).astype(np.uint8)
@@ -144,3 +145,31 @@ def test_the_file_that_changed_is_named(root: Path, changed: dict[str, str], sho
     digests.update(changed)
     with pytest.raises(RecipeMismatchError, match=shown):
         confirm()
+
+
+def test_a_layer_that_was_absent_a_moment_ago_is_looked_at_again_before_a_chunk_is_made(
+    root: Path, configure: Callable[..., None]
+) -> None:
+    configure("CheckedForTest", layer_name="checked")
+    stage = CheckedForTest()
+    with without_rehearsal():
+        stage.check()  # both layers are absent, and remembered as such
+    image = stage.upstream(stage.reads[0])
+    image.files().create(image.recipe() | {"knobs": {"intensity_range": "1,2"}})  # by another run
+    with without_rehearsal(), pytest.raises(RecipeMismatchError, match="intensity"):
+        stage.prepare()
+    assert stage.files().recipe() is None
+
+
+def test_a_check_asks_for_the_recipe_of_a_layer_once_in_a_while(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = CheckedForTest()
+    asked: list[str] = []
+    recipe = Layer.recipe
+    monkeypatch.setattr(Layer, "recipe", lambda layer: asked.append(layer.name) or recipe(layer))
+    with without_rehearsal():
+        stage.check()
+        stage.check()
+        assert sorted(asked) == ["checked", "image"]
+        monkeypatch.setattr(recipes, "COMPARE_SECONDS", 0.0)
+        stage.check()
+    assert len(asked) > 2

@@ -27,7 +27,13 @@ def every(count: int, kind: str) -> Fault:
 
 @contextlib.contextmanager
 def proxy(
-    upstream: str, fault: Fault, *, port: int = 0, silence: float = 3.0, asked: list[str] | None = None
+    upstream: str,
+    fault: Fault,
+    *,
+    port: int = 0,
+    silence: float = 3.0,
+    asked: list[str] | None = None,
+    headers: list[dict[str, str]] | None = None,
 ) -> Iterator[str]:
     """Run a proxy on the loopback interface, and yield its URL.
 
@@ -39,6 +45,7 @@ def proxy(
         port: port to listen on; 0 for any free port.
         silence: seconds that `slow` waits.
         asked: list to which each request is added, as `GET /path`.
+        headers: list to which the headers of each request are added, with names in lower case.
     """
     host = urlsplit(upstream).netloc
     numbers = itertools.count(1)
@@ -59,6 +66,8 @@ def proxy(
             kind = fault(next(numbers), self.command)
             if asked is not None:
                 asked.append(f"{self.command} {self.path}")
+            if headers is not None:
+                headers.append({name.lower(): text for name, text in self.headers.items()})
             body = self._body()
             if kind in ("500", "503"):
                 self._answer(int(kind), {"Content-Type": "application/xml"}, SLOW_DOWN)
@@ -85,8 +94,8 @@ def proxy(
 
         def _forward(self, body: bytes, kind: str) -> None:
             dropped = ("connection", "content-length", "expect", "transfer-encoding")
-            headers = {name: text for name, text in self.headers.items() if name.lower() not in dropped}
-            self.onward.request(self.command, self.path, body, headers | {"Content-Length": str(len(body))})
+            kept = {name: text for name, text in self.headers.items() if name.lower() not in dropped}
+            self.onward.request(self.command, self.path, body, kept | {"Content-Length": str(len(body))})
             answer = self.onward.getresponse()
             content = answer.read()
             if kind == "lost":

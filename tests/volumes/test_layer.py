@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.volumes import chunk_files
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import FileStore
@@ -81,6 +82,25 @@ def test_a_chunk_of_zeros_leaves_a_file(tmp_path: Path) -> None:
     layer.write(layer.grid.chunk((0, 0, 0)), np.zeros((8, 16, 16), np.uint8))
     assert (tmp_path / "image/0/c/0/0/0").stat().st_size > 0
     assert (0, 0, 0) not in missing(layer, layer.bounds)
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize(("most", "listings"), [(18, 1), (17, 3)])
+def test_a_small_grid_is_listed_at_once_and_a_larger_one_by_planes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, most: int, listings: int
+) -> None:
+    monkeypatch.setattr(chunk_files, "ONE_LISTING", most)
+    layer = make_layer(tmp_path, channels)
+    filled(layer)
+    gone = [(0, 0, 1), (1, 1, 1), (2, 0, 2)]
+    for index in gone:
+        (tmp_path / layer.keys(index)[0]).unlink()
+    listed: list[str] = []
+    whole = FileStore.list
+    monkeypatch.setattr(FileStore, "list", lambda store, prefix: listed.append(prefix) or whole(store, prefix))
+    assert list(missing(layer, layer.bounds)) == gone
+    assert len(listed) == listings
+    assert list(missing(layer, layer.grid.chunk((1, 0, 0)).grown((0, 16, 64)).clipped(layer.bounds))) == gone[1:2]
 
 
 def test_an_empty_file_counts_as_missing(tmp_path: Path) -> None:

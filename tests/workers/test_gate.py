@@ -13,6 +13,8 @@ from luigi.cmdline_parser import CmdlineParser
 
 from lchunk.tasks import Inference, Mesh, Segmentation
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.storage import Store
+from lchunk.volumes.store import StoreSettings
 from lchunk.workers import gate as gate_module
 from lchunk.workers.gate import Gate, UnfitError, options_given
 from lchunk.workers.messages import STAGES, Options, TaskMessage
@@ -205,6 +207,32 @@ def test_a_message_runs_the_net_of_the_workers_cfg_only() -> None:
         refused(mesh(options=options), "of a message must be that of this worker's cfg")
     with Gate(trust_queue=True).task(evil) as task:
         assert task.model == "/shared/evil.py"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("s3_endpoint", "http://elsewhere:9000"), ("s3_region", "eu-west-1"), ("s3_profile", "admin"),
+        ("s3_storage_class", "GLACIER"), ("gcs_endpoint", "http://elsewhere:4443"), ("gcs_project", "theirs"),
+        ("anonymous", "s3://b"), ("requester_pays", "s3://b"), ("connections", "1000"),
+    ],
+)  # fmt: skip
+def test_a_message_chooses_no_server_and_no_account_of_buckets(
+    option: str, value: str, configure: Callable[..., None]
+) -> None:
+    message = mesh(options={f"Store_{option}": value})
+    refused(message, f"Store-{option.replace('_', '-')} of a message must be that of this worker's cfg")
+    with Gate(trust_queue=True).task(message):
+        assert Store().settings() != StoreSettings()
+    configure("Store", **{option: value})
+    with Gate().task(message) as task:
+        assert task.region is not None
+
+
+def test_how_the_sender_reaches_buckets_is_no_part_of_a_message() -> None:
+    words = ["--module", STAGES, "Mesh", "--Store-s3-endpoint", "http://h:1", "--Dataset-max-blocks", "9"]
+    with CmdlineParser.global_instance(words) as line:
+        assert options_given(line) == {"Dataset_max_blocks": "9"}
 
 
 def test_what_was_let_in_once_does_not_let_in_another(tmp_path: Path) -> None:
