@@ -59,7 +59,7 @@ threshold = 0.5
 [Downsample]
 # voxels of a mip in one voxel of the next, z,y,x
 factor = {factor}
-# coarser levels that this chunk shape allows
+# coarser levels, until the volume fits on a screen
 mips = {mips}
 """
 IDENTITY = """\

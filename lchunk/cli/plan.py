@@ -10,6 +10,7 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.operators.blending import Selection
 from lchunk.operators.footprint import Footprint
 from lchunk.operators.lattice import Lattice
+from lchunk.tasks.downsample import MOST_MIPS, PASS_MIPS
 from lchunk.volumes.volume import VoxelSize
 
 INNER = 64
@@ -19,7 +20,8 @@ CHUNK_BYTES = 64 * 2**20
 LABEL_BYTES = 40
 """Bytes that stages of labels hold per voxel of a chunk."""
 PATCH = 128
-MOST_MIPS = 4
+SCREEN = 1024
+"""Voxels along an axis of a volume that a viewer loads at once."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def plan(bounds: Bbox, voxel_size: VoxelSize, memory: int, patch: tuple[int, ...
     footprint = Footprint(Lattice(bounds, seen, seen, overlap, "wu"), Selection(3, (), None), "uint8", 1, 0)
     inference_chunk = footprint.fitting(memory, None, inner) or inner
     return Plan(
-        inner, chunk, seen, overlap, inference_chunk, factor, mips_of(chunk, factor),
+        inner, chunk, seen, overlap, inference_chunk, factor, mips_of(sides, chunk, factor),
         footprint.host(inference_chunk),
     )  # fmt: skip
 
@@ -84,16 +86,20 @@ def mip_factor(voxel_size: VoxelSize) -> Triple:
     return triple(2 if size < 2 * finest else 1 for size in voxel_size)
 
 
-def mips_of(chunk: Triple, factor: Triple) -> int:
-    """The number of coarser levels that a chunk shape allows: it must be divisible by the factor each time.
+def mips_of(sides: Triple, chunk: Triple, factor: Triple) -> int:
+    """The number of coarser levels until a volume fits on a screen, if the chunk shape allows passes of `PASS_MIPS`.
 
-    >>> mips_of((64, 512, 512), (1, 2, 2)), mips_of((1, 3, 4), (2, 2, 2))
-    (4, 1)
+    >>> mips_of((1000, 100_000, 100_000), (64, 512, 512), (1, 2, 2)), mips_of((1, 3, 4), (1, 3, 4), (2, 2, 2))
+    (7, 1)
     """
-    mips = 0
-    while mips < MOST_MIPS and all(side % f ** (mips + 1) == 0 for side, f in zip(chunk, factor, strict=True)):
+    divisible = 0
+    while divisible < PASS_MIPS and all(c % f ** (divisible + 1) == 0 for c, f in zip(chunk, factor, strict=True)):
+        divisible += 1
+    most = MOST_MIPS if divisible == PASS_MIPS else max(divisible, 1)
+    mips = 1
+    while mips < most and any(f > 1 and side > SCREEN * f**mips for side, f in zip(sides, factor, strict=True)):
         mips += 1
-    return max(mips, 1)
+    return mips
 
 
 def _usual(factor: int) -> int:

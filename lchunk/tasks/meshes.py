@@ -53,12 +53,12 @@ class Mesh(Stage):
     )
 
     def reading(self) -> tuple[Reads, ...]:
-        segmentation = Reads(Downsample, waits_for_all=True) if self.mip else Reads(Segmentation)
+        segmentation = Reads(Downsample if self.mip else Segmentation)
         return (segmentation, Reads(SegmentNames)) if self.dust_threshold else (segmentation,)
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:
-            return Downsample(root=self.root, of=Segmentation.layer)
+            return Downsample(root=self.root, of=Segmentation.layer).pass_of(self.mip)
         if reads.stage is SegmentNames:
             return Segmentation(root=self.root).upstream(reads)
         return super().connect(reads)
@@ -70,11 +70,7 @@ class Mesh(Stage):
     def _segmentation(self) -> Layer:
         """The mip that is meshed."""
         stage = self.upstream(self.reading()[0])
-        if not isinstance(stage, Downsample):
-            return stage.voxels
-        if self.mip > stage.mips:
-            raise ValueError(f"mip must be at most Downsample-mips, {stage.mips}, got {self.mip}; make more mips")
-        return stage.files().mips[self.mip - 1]
+        return stage.mip(self.mip) if isinstance(stage, Downsample) else stage.voxels
 
     @property
     def path(self) -> str:
@@ -105,6 +101,10 @@ class Mesh(Stage):
         low = [int(start == first) for start, first in zip(bbox.start, self.bounds.start, strict=True)]
         seen = bbox.grown(low, (1, 1, 1))
         return self._at_mip_0(seen) if reads.stage is SegmentNames else seen
+
+    def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
+        stage, seen = self.upstream(reads), self.reach(reads, bbox)
+        return stage.region_of(self.mip, seen) if isinstance(stage, Downsample) else seen
 
     def _at_mip_0(self, bbox: Bbox) -> Bbox:
         """The voxels of mip 0 that a box of the mip covers."""

@@ -167,11 +167,12 @@ class RangeParameter(Knob[float]):
 
 
 class CountParameter(Knob[int]):
-    """A whole number of at least `least`."""
+    """A whole number of at least `least`, and at most `most` if there is a limit."""
 
-    def __init__(self, *, least: int = 0, **kwargs: Any) -> None:
+    def __init__(self, *, least: int = 0, most: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
+        self.most = most
 
     def parse(self, x: str) -> int:
         try:
@@ -185,6 +186,8 @@ class CountParameter(Knob[int]):
             raise ValueError(f"{_option(self)} must be a whole number, at least {self.least}, got {x}")
         if int(x) < self.least:
             raise ValueError(f"{_option(self)} must be at least {self.least}, got {x}")
+        if self.most is not None and int(x) > self.most:
+            raise ValueError(f"{_option(self)} must be at most {self.most}, got {x}")
         return int(x)
 
 

@@ -46,16 +46,16 @@ class Export(Stage):
         return (Reads(SOURCES[self.of]), *coarser)
 
     def connect(self, reads: Reads) -> Stage:
-        return self._downsample if reads.level else super().connect(reads)
+        return self._downsample.pass_of(reads.level) if reads.level else super().connect(reads)
 
     def source(self, reads: Reads) -> Volume | Records:
-        return self._downsample.files().mips[reads.level - 1] if reads.level else super().source(reads)
+        return self._downsample.mip(reads.level) if reads.level else super().source(reads)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
-        """The box of the chunk at the mip that is read."""
+        """The box of the mip that is read whose files belong to the chunk; it may be empty."""
         if not reads.level:
             return super().reach(reads, bbox)
-        return self.exported.scales[reads.level].grid.chunk(self.grid.index_of(bbox))
+        return self.exported.scales[reads.level].box(self.grid.index_of(bbox))
 
     def ingredients(self) -> dict[str, str]:
         return {"the number of mips": str(self.levels)}
@@ -122,13 +122,18 @@ class Export(Stage):
         if self.region is not None:
             return self.for_volume.exported  # type: ignore[attr-defined, no-any-return]
         finest = self._finest
-        grids = [(finest.grid, finest.voxels.voxel_size)]
-        if self.levels:
-            grids += [(mip.grid, mip.voxel_size) for mip in self._downsample.files().mips[: self.levels]]
+        grids = [(finest.grid, finest.voxels.voxel_size, (1, 1, 1))]
+        for level in range(1, self.levels + 1):
+            mip = self._downsample.mip(level)
+            # how many chunks of mip 0 one of this mip covers
+            every = triple(
+                f * c // c0 for f, c, c0 in zip(mip.factor, mip.chunk_shape, finest.grid.chunk_shape, strict=True)
+            )
+            grids.append((mip.grid, mip.voxel_size, every))
         scales = []
-        for grid, size in grids:
+        for grid, size, every in grids:
             sides = zip(grid.chunk_shape, self.inner_chunk, strict=True)
-            scales.append(ExportedScale(grid, size, triple(i if c % i == 0 else c for c, i in sides)))
+            scales.append(ExportedScale(grid, size, triple(i if c % i == 0 else c for c, i in sides), every))
         voxels: Any = super().source(Reads(SOURCES[self.of]))
         return ExportedVolume(
             self.store, self.path, tuple(scales), voxels.dtype, voxels.channels, finest.labels, finest.path

@@ -91,6 +91,10 @@ class Stage(luigi.Task):
         reached = bbox.grown(reads.low, reads.high)
         return reached.clipped(self.bounds) if reads.clip else reached
 
+    def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
+        """The box, in voxels of an input's stage, that must be complete to make a box: usually what must be read."""
+        return self.reach(reads, bbox)
+
     def connect(self, reads: Reads) -> Stage:
         """The stage that an input comes from; a subclass overrides it if that stage needs other parameters."""
         return reads.stage(root=self.root)

@@ -121,7 +121,7 @@ def _required(stage: Stage, reads: Reads) -> Iterator[Stage]:
     if reads.waits_for_all:
         yield whole
         return
-    touched = list(whole.blocks.meeting(stage.reach(reads, stage.bbox)))
+    touched = list(whole.blocks.meeting(stage.awaits(reads, stage.bbox)))
     if len(touched) == len(whole.blocks):
         yield whole
     else:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.box_names import box_name
 from lchunk.volumes.checksum import checksum
@@ -42,14 +42,23 @@ class ExportedScale:
     """One scale of a volume.
 
     Args:
-        grid: boxes of voxels whose files are written together; at each scale, a box covers the same space.
+        grid: boxes of voxels whose files are written together.
         voxel_size: nanometres zyx.
         chunk_shape: voxels per file, zyx; divides the chunk shape of the grid.
+        every: chunks of the finest scale that cover the space of one box, along each axis. The box belongs to the
+            first of them.
     """
 
     grid: Grid
     voxel_size: VoxelSize
     chunk_shape: Triple
+    every: Triple = (1, 1, 1)
+
+    def box(self, index: Triple) -> Bbox:
+        """The box that belongs to a chunk of the finest scale; empty if none does."""
+        if any(n % every for n, every in zip(index, self.every, strict=True)):
+            return Bbox(self.grid.bounds.start, self.grid.bounds.start)
+        return self.grid.chunk(triple(n // every for n, every in zip(index, self.every, strict=True)))
 
     @property
     def key(self) -> str:
@@ -151,7 +160,7 @@ class ExportedVolume:
         index = self.grid.index_of(bbox)
         written = {}
         for scale, voxels in zip(self.scales, content, strict=True):
-            for name, body in self._files(scale, scale.grid.chunk(index), voxels):
+            for name, body in self._files(scale, scale.box(index), voxels):
                 self.store.put(f"{self.path}/{name}", body)
                 written[name] = checksum(body)
         self.store.put(self.keys(index)[0], encode_document({"checksums": written}))

@@ -16,7 +16,12 @@ from lchunk.volumes.store import Store
 
 @dataclass(frozen=True)
 class Pyramid:
-    """The mips of a layer above `source`. Each is an ordinary layer; a chunk is one chunk file of each mip."""
+    """The mips that are made from a mip of a layer. Each is an ordinary layer; a chunk is one chunk file of each mip.
+
+    Args:
+        source: the mip that they are made from, in the chunks in which it is read.
+        mips: the coarser mips, the finest first.
+    """
 
     source: Layer
     mips: tuple[Layer, ...]

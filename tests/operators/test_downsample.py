@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lchunk.operators import downsample
 from lchunk.operators.downsample import mean_levels, mode_levels
 from tests.conftest import DATA
 
@@ -43,10 +44,38 @@ def test_further_levels_come_from_exact_sums() -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_sums_do_not_overflow(dtype: str, sparse: bool) -> None:
+    most = np.iinfo(dtype).max
+    for level in mean_levels(np.full((16, 16, 16), most, dtype), (2, 2, 2), 4, sparse=sparse):
+        assert level.dtype == dtype
+        assert (level == most).all()
+
+
+@given(shapes, factors, st.integers(0, 1000))
+def test_sparse_levels_leave_out_zeros(shape: tuple, factor: tuple, seed: int) -> None:
+    voxels = np.random.default_rng(seed).integers(0, 4, shape)
+    (mean,) = mean_levels(voxels.astype(np.uint8), factor, 1, sparse=True)
+    (mode,) = mode_levels(voxels.astype(np.uint64), factor, 1, sparse=True)
+    for place, values in boxes(voxels, factor):
+        found = [value for value in values if value]
+        assert mean[place] == (sum(found) // len(found) if found else 0)
+        counts = Counter(found or [0])
+        assert counts[int(mode[place])] == max(counts.values())
+
+
 def test_channels_stay() -> None:
     voxels = np.random.default_rng(0).random((3, 4, 6, 8)).astype(np.float32)
     (level,) = mean_levels(voxels, (2, 2, 2), 1)
     assert np.allclose(level, voxels.reshape(3, 2, 2, 3, 2, 4, 2).mean(axis=(2, 4, 6)))
+
+
+@given(st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 7)), st.integers(0, 1000))
+def test_the_quick_way_gives_the_same_modes(shape: tuple, seed: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, 4, shape).astype(np.uint64)
+    padded = downsample._padded(labels, (1, 2, 2))
+    assert np.array_equal(downsample._modes_of_four(padded), downsample._modes(padded, (1, 2, 2), False))
 
 
 @given(shapes, factors, st.integers(0, 1000))

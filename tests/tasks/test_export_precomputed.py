@@ -62,22 +62,25 @@ def by_cloud_volume(folder: Path, mip: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("grid", ["divides", "none divides"])
-def test_every_program_reads_the_layer_and_its_mips(dataset: Callable[..., Path], grid: str) -> None:
+def test_every_program_reads_the_layer_and_its_mips(
+    dataset: Callable[..., Path], configure: Callable[..., None], grid: str
+) -> None:
     root = dataset(grid)
+    configure("Downsample", mips=3, pass_mips=1)
     assert build(Downsample(of="segmentation"), Downsample(of="image"))
     assert build(Export(of="segmentation"), Export(of="image"))
     for name in ("segmentation", "image"):
         folder = root / "precomputed" / name
         info = json.loads((folder / "info").read_text())
-        assert len(info["scales"]) == 2
-        for mip, size in ((0, SIZE), (1, (33.5, 8.0, 8.0))):
+        assert len(info["scales"]) == 4
+        for mip in range(4):
             wanted = layer(root, name, mip)
             assert np.array_equal(by_cloud_volume(folder, mip)[0], wanted)
             assert np.array_equal(by_tensorstore(folder, mip)[0], wanted)
             ours = open_volume(f"{folder}#mip={mip}")
             assert np.array_equal(ours.read(ours.bounds), wanted)
-            assert ours.voxel_size == size
-            assert ours.bounds.start == (-3, START[1] // (mip + 1), START[2] // (mip + 1))
+            assert ours.voxel_size == (33.5, 4.0 * 2**mip, 4.0 * 2**mip)
+            assert ours.bounds.start == (-3, START[1] // 2**mip, START[2] // 2**mip)
             # nothing but whole chunks of the format, each with the name that it has by the info
             scale = info["scales"][mip]
             counts = [-(-length // side) for length, side in zip(scale["size"], scale["chunk_sizes"][0], strict=True)]

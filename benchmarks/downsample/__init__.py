@@ -1,0 +1,1 @@
+"""Coarser mips of an image and of labels."""
