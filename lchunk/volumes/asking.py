@@ -26,6 +26,8 @@ QUIET_ATTEMPTS = 4
 """Number of failed attempts after which a warning is logged."""
 _reached: set[tuple[StoreSettings, str]] = set()
 """Servers that this process, or the process that it was forked from, has reached."""
+_lost: set[tuple[StoreSettings, str]] = set()
+"""Servers that failed for longer than the patience lasts, and have not answered since."""
 
 
 class UnreachedError(ConnectionError):
@@ -48,7 +50,9 @@ def ask(request: Callable[[], Answer], settings: StoreSettings, server: str) -> 
         unreached = False
         try:
             with _gate(os.getpid(), settings.connections):
-                return request()
+                answer = request()
+            _lost.discard(place)
+            return answer
         except (ConnectionError, TimeoutError) as error:
             attempts += 1
             unreached = isinstance(error, UnreachedError)
@@ -57,6 +61,7 @@ def ask(request: Callable[[], Answer], settings: StoreSettings, server: str) -> 
             wait = random.uniform(0.5, 1) * min(LONGEST_WAIT, FIRST_WAIT * 2**attempts)
             over = time.monotonic() + wait - began > patience
             if over and (first or attempts >= LEAST_ATTEMPTS):
+                _lost.add(place)
                 raise
             if attempts == QUIET_ATTEMPTS and not first:
                 logger.warning("a request failed and is repeated: %s", error)
@@ -64,6 +69,11 @@ def ask(request: Callable[[], Answer], settings: StoreSettings, server: str) -> 
         finally:
             if not unreached:
                 _reached.add(place)
+
+
+def is_lost(settings: StoreSettings, server: str) -> bool:
+    """Whether the last request to a server was given up, so that another one would only wait in vain."""
+    return (settings, server) in _lost
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lchunk.volumes.asking import is_lost
 from lchunk.volumes.object_log import ObjectLogs
 from lchunk.volumes.parallel import pool
 from lchunk.volumes.ranges import Range, read_ranges
@@ -150,7 +151,7 @@ class BucketStore:
         self.prefix = prefix
         self.url = f"{bucket.url}/{prefix}" if prefix else bucket.url
         self.connections = bucket.settings.connections
-        self._logs = ObjectLogs(self.put)
+        self._logs = ObjectLogs(self.put, lambda: is_lost(bucket.settings, bucket.url))
 
     def _name(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key

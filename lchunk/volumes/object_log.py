@@ -36,10 +36,12 @@ class ObjectLogs:
 
     Args:
         put: function that writes an object.
+        is_lost: function that says whether the server has failed for so long that nothing can be written at the end.
     """
 
-    def __init__(self, put: Callable[[str, bytes], None]) -> None:
+    def __init__(self, put: Callable[[str, bytes], None], is_lost: Callable[[], bool] = lambda: False) -> None:
         self.put = put
+        self.is_lost = is_lost
         self._begin()
 
     def _begin(self) -> None:
@@ -80,6 +82,8 @@ class ObjectLogs:
         return f"{stem}.{self._name}-{number:04d}{suffix}"
 
     def _end(self) -> None:
+        if self.is_lost():
+            return  # which the command has said; another minute of waiting would not help
         try:
             self.flush()
         except (OSError, ValueError) as error:

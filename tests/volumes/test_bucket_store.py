@@ -246,6 +246,24 @@ def test_patience_ends_with_the_last_error() -> None:
     assert len(calls) >= asking.LEAST_ATTEMPTS
 
 
+def test_the_end_of_a_process_does_not_wait_for_a_server_that_is_lost() -> None:
+    bucket = MemoryBucket(settings=StoreSettings(patience_seconds=0.3))
+    logs = BucketStore(bucket, "")._logs
+    logs.append("logs/a", b"1")
+    logs.append("logs/a", b"2")
+
+    def away() -> None:
+        raise ConnectionError("away")
+
+    with pytest.raises(ConnectionError):
+        ask(away, bucket.settings, bucket.url)
+    logs._end()
+    assert list(bucket.objects.values()) == [b"1"]
+    ask(lambda: None, bucket.settings, bucket.url)  # it is back
+    logs._end()
+    assert list(bucket.objects.values()) == [b"12"]
+
+
 def attempts_of(error: Exception, settings: StoreSettings, server: str) -> int:
     """How often a request is made that fails always."""
     calls = []
