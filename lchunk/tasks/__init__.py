@@ -29,6 +29,7 @@ from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LocalLevels, SectionLevels
+from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
     tell_at_the_end()  # also of a cfg that the next line refuses
@@ -62,4 +63,5 @@ __all__ = [
     "SegmentNames",
     "Segmentation",
     "ThresholdCurve",
+    "Thumbnail",
 ]

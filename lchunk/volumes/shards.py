@@ -19,6 +19,7 @@ from imagecodecs import zstd_decode, zstd_encode
 from numcodecs.blosc import Blosc
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.morton import morton_code
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.store import Store
 
@@ -69,13 +70,28 @@ class ShardForm:
         channels = (self.channels,) if self.channels else ()
         return np.zeros((*channels, *self.inner), self.dtype.newbyteorder("<"))
 
-    def pack(self, voxels: npt.NDArray[Any], into: npt.NDArray[np.uint8]) -> bytes | memoryview:
-        """Compress an inner chunk; `into` may be used for the result."""
+    @property
+    def most_packed(self) -> int:
+        """Bytes that no inner chunk exceeds when it is compressed, with its checksum."""
+        return self.scratch_bytes + self.scratch_bytes // 128 + 1024
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of an inner chunk."""
+        return math.prod(self.inner) * max(self.channels, 1) * self.dtype.itemsize
+
+    def pack(self, voxels: npt.NDArray[Any], into: npt.NDArray[np.uint8]) -> int:
+        """Compress an inner chunk to the start of an array, with its checksum. Returns the number of bytes."""
         if self.compressor == "zstd":
             # its annotations leave out arrays, which it takes
-            return memoryview(zstd_encode(voxels, level=ZSTD_LEVEL, out=into))  # type: ignore[arg-type]
-        packed: bytes = _BLOSC.encode(voxels)
-        return packed
+            size = len(zstd_encode(voxels, level=ZSTD_LEVEL, out=into))  # type: ignore[arg-type]
+        else:
+            packed = np.frombuffer(_BLOSC.encode(voxels), np.uint8)
+            size = len(packed)
+            into[:size] = packed
+        own = into[size : size + CHECKSUM_BYTES]
+        own[...] = np.frombuffer(checksum(into[:size].data).to_bytes(CHECKSUM_BYTES, "little"), np.uint8)
+        return size + CHECKSUM_BYTES
 
     def unpack(self, packed: memoryview, into: npt.NDArray[Any]) -> None:
         """Decompress an inner chunk.
@@ -100,22 +116,25 @@ def pack_shard(form: ShardForm, content: npt.NDArray[Any]) -> memoryview:
             than the file. Inner chunks without any of its voxels are marked as absent; beside its voxels are zeros.
     """
     index = np.full((*form.counts, 2), ABSENT, "<u8")
-    body = bytearray(form.index_bytes)
     scratch, whole = form.scratch(), Bbox.of((0, 0, 0), triple(content.shape[-3:]))
-    room = np.empty(scratch.nbytes + scratch.nbytes // 128 + 1024, np.uint8)  # more than zstd ever needs
-    for place in product(*(range(-(-size // side)) for size, side in zip(whole.shape, form.inner, strict=True))):
+    counts = [range(-(-size // side)) for size, side in zip(whole.shape, form.inner, strict=True)]
+    # what lies close is close in the file too, so that a halo takes few ranges
+    places = sorted(map(triple, product(*counts)), key=lambda place: morton_code(place, form.counts))
+    # what is not written of it takes no memory
+    body, end = np.empty(form.index_bytes + len(places) * form.most_packed, np.uint8), form.index_bytes
+    for place in places:
         box = form.box(place)
         part = box.clipped(whole)
         if part != box:
             scratch[...] = 0
         scratch[(..., *part.slices(box.start))] = content[(..., *part.slices(whole.start))]
-        packed = form.pack(scratch, room)
-        index[place] = len(body), len(packed) + CHECKSUM_BYTES
-        body += packed
-        body += checksum(packed).to_bytes(CHECKSUM_BYTES, "little")
+        size = form.pack(scratch, body[end : end + form.most_packed])
+        index[place] = end, size
+        end += size
     entries = index.tobytes()
-    body[: form.index_bytes] = entries + checksum(entries).to_bytes(CHECKSUM_BYTES, "little")
-    return memoryview(body)
+    written = entries + checksum(entries).to_bytes(CHECKSUM_BYTES, "little")
+    body[: form.index_bytes] = np.frombuffer(written, np.uint8)
+    return body[:end].data
 
 
 def read_shard(store: Store, key: str, form: ShardForm, part: Bbox, into: npt.NDArray[Any]) -> None:

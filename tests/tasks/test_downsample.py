@@ -14,7 +14,7 @@ import zarr
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.downsample import mean_levels, mode_levels
-from lchunk.tasks import Downsample, Mesh
+from lchunk.tasks import Downsample, Mesh, Thumbnail
 from lchunk.verify import verify
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import FileStore
@@ -171,3 +171,21 @@ def test_a_mesh_of_a_coarse_mip_waits_for_the_pass_that_makes_it(odd: Callable[[
     (required,) = {task.mips for task in chunk.requires()}
     assert required == 4
     assert build(mesh)
+
+
+@pytest.mark.parametrize("precision", ["uint8", "float32"])
+def test_a_thumbnail_is_the_last_channel_of_a_mip(
+    odd: Callable[[str], npt.NDArray[np.uint8]], configure: Callable[..., None], tmp_path: Path, precision: str
+) -> None:
+    odd("4,8,8")
+    configure("Downsample", mips=1)
+    configure("Inference", precision=precision)
+    assert build(Thumbnail(of="affinities", mip=3))
+    mip = zarr.open_array(tmp_path / "out/affinities/3", mode="r")[-1]
+    wanted = mip if precision == "uint8" else np.rint(mip * np.float32(255)).astype(np.uint8)
+    found = open_layer(FileStore(tmp_path / "out"), "affinities_thumbnail")
+    assert np.array_equal(found.read(found.bounds), wanted)
+    assert (found.voxel_size, found.corner) == ((40, 32, 32), (-3 * 40, 5 * 4, 7 * 4))
+    assert list(verify(FileStore(tmp_path / "out"))) == []
+    chunk = Thumbnail(of="affinities", mip=3)
+    assert len(chunk.at(chunk.grid.chunk((0, 0, 0))).requires()) < len(Downsample(of="affinities", mips=4).grid)

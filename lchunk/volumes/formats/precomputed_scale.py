@@ -56,24 +56,3 @@ class Scale:
     encoding: str
     block: Triple
     sharding: Sharding | None
-
-
-def morton_code(index: Triple, counts: Triple) -> int:
-    """The compressed Morton code of a chunk, by which its shard is found.
-
-    The code takes the bits of x, y and z in turn, lowest first, and skips an axis that has no further bits.
-
-    Args:
-        index: index of the chunk, zyx.
-        counts: number of chunks along each axis, zyx.
-
-    >>> morton_code((0, 1, 3), (1, 2, 4)), morton_code((2, 1, 0), (3, 2, 1))
-    (7, 5)
-    """
-    code = place = 0
-    for bit in range(max(counts).bit_length()):
-        for number, count in zip(index[::-1], counts[::-1], strict=True):
-            if count > 1 << bit:
-                code |= (number >> bit & 1) << place
-                place += 1
-    return code

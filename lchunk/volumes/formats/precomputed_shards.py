@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
+from lchunk.geometry.morton import morton_code
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.pieces import PIECES
 from lchunk.volumes.formats.precomputed_folder import Folder, Stored, unpacked
-from lchunk.volumes.formats.precomputed_scale import Scale, Sharding, morton_code
+from lchunk.volumes.formats.precomputed_scale import Scale, Sharding
 from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
 
 _ENTRY = 16

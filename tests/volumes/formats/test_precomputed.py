@@ -23,10 +23,11 @@ from scipy.ndimage import gaussian_filter
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.geometry.morton import morton_code
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.formats.packed_labels import check_compressed_labels
 from lchunk.volumes.formats.precomputed_codecs import decode
-from lchunk.volumes.formats.precomputed_scale import Scale, morton_code
+from lchunk.volumes.formats.precomputed_scale import Scale
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.precomputed import encode_labels
 from tests.volumes.formats.arrays import VOXELS, same
