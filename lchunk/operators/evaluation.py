@@ -7,7 +7,7 @@ depends on the order of rows or chunks, and rounding never takes a score out of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ COLUMNS = ("truth", "segment", "voxels")
 UNLABELLED = np.uint64(2**64 - 3)
 """In CREMI's data, labels from this one on mean that the label is not known, or for clefts that there is none."""
 
+BATCH_ROWS = 1 << 20
+"""Rows that are gathered before they are added to others."""
 HALF = np.uint64(32)
 LOW = np.uint64(2**32 - 1)
 """Half the number of bits of a uint64, and the mask of the lower half."""
@@ -71,6 +73,23 @@ def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
     first = _firsts((truth[1:] != truth[:-1]) | (segment[1:] != segment[:-1]), len(truth))
     total = np.add.reduceat(voxels, first) if len(first) else voxels
     return {"truth": truth[first], "segment": segment[first], "voxels": total.astype(np.int64)}
+
+
+def added_in_turn(tables: Iterable[Mapping[str, npt.NDArray[Any]]]) -> Table:
+    """What `added` gives for a list, of tables that come one at a time and are never all in memory.
+
+    At any time, memory holds the sum so far, and at most as many rows again, or `BATCH_ROWS` and one table.
+    """
+    total: Table | None = None
+    waiting: list[Mapping[str, npt.NDArray[Any]]] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table)
+        rows += len(table["voxels"])
+        if rows >= max(BATCH_ROWS, 0 if total is None else len(total["voxels"])):
+            total = added([*([] if total is None else [total]), *waiting])
+            waiting, rows = [], 0
+    return added([*([] if total is None else [total]), *waiting])
 
 
 def _check_counts(voxels: npt.NDArray[Any]) -> None:

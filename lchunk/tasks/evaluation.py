@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lchunk.operators.agglomeration import Merges
 from lchunk.operators.clefts import cleft_points, cleft_scores
 from lchunk.operators.cut import above_threshold, roots_of
-from lchunk.operators.evaluation import added, contingency, scores, worst
+from lchunk.operators.evaluation import added_in_turn, contingency, scores, worst
 from lchunk.operators.graph import Table
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
@@ -92,8 +92,8 @@ class Evaluation(Stage):
     Writes `evaluation/scores.json`: the scores; under `worst` the true bodies that are split and the segments that
            merge most, with their shares of VOI.
 
-    Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it. Holds the table of all
-    pairs of a body and a segment, 24 bytes each.
+    Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it. Holds the pairs of a body
+    and a segment, 24 bytes each, up to three times; not the tables of the chunks.
     """
 
     reads = (Reads(Contingency),)
@@ -105,7 +105,7 @@ class Evaluation(Stage):
     worst: int = CountParameter(default=10, description="how many of the worst splits and merges to list")
 
     def compute(self, chunks: Iterator[Table]) -> dict[str, Any]:
-        table = added(list(chunks))
+        table = added_in_turn(chunks)
         result: dict[str, Any] = dict(scores(table))
         for name, value in result.items():
             logger.info("%s: %s", name.replace("_", " "), value)
@@ -197,7 +197,7 @@ class ThresholdCurve(Stage):
         return Agglomeration(root=self.root).highest_threshold
 
     def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
-        table = added(list(chunks))
+        table = added_in_turn(chunks)
         merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
         curve: list[dict[str, float]] = []
         steps = [n / 20 for n in range(1, 21) if n / 20 <= self._highest]

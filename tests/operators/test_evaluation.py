@@ -14,7 +14,8 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.evaluation import added, contingency, scores, worst
+from lchunk.operators import evaluation
+from lchunk.operators.evaluation import added, added_in_turn, contingency, scores, worst
 from lchunk.operators.single_chunk import silence
 from tests.conftest import DATA
 
@@ -24,6 +25,27 @@ def two_labellings(seed: int) -> tuple[np.ndarray, np.ndarray]:
     truth = np.kron(rng.integers(0, 9, (3, 4, 5)), np.ones((4, 4, 4), int)).astype(np.uint64)
     wrong = rng.random(truth.shape) < 0.2
     return truth, np.where(wrong, rng.integers(0, 12, truth.shape), truth * 10**9).astype(np.uint64)
+
+
+counted = st.dictionaries(st.tuples(*[st.integers(0, 5)] * 2), st.integers(0, 9), max_size=12)
+
+
+@given(st.lists(counted, min_size=1, max_size=20), st.integers(1, 30))
+def test_tables_add_up_in_turn_and_few_are_held(parts: list[dict[tuple[int, int], int]], batch: int) -> None:
+    tables, held = [table_of(rows) for rows in parts], []
+
+    def noted(some: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        held.append(sum(len(one["voxels"]) for one in some))
+        return added(some)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "BATCH_ROWS", batch)
+        patch.setattr(evaluation, "added", noted)
+        found = added_in_turn(iter(tables))
+    for name, column in added(tables).items():
+        assert np.array_equal(found[name], column)
+        assert found[name].dtype == column.dtype
+    assert max(held) <= 36 + max(batch, 36) + 12  # pairs of 6 labels, as many again, and one table
 
 
 @pytest.mark.parametrize("seed", range(3))
