@@ -30,7 +30,7 @@ read_seconds = 0.4
 connect_seconds = 1
 patience_seconds = {patience}
 """
-BEFORE = 300
+BEFORE = 100
 """Requests that the server answers before it goes away."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.bucket_away import BucketJob, away_after, reason_of
+from tests.faults.bucket_away import BEFORE, BucketJob, away_after, reason_of
 from tests.faults.bucket_killing import service
 from tests.pipelines.disk_job import made_on_disk
 from tests.servers import set_variables
@@ -64,7 +64,7 @@ def test_a_server_that_is_away_for_some_seconds_is_waited_for(job: BucketJob, tm
 def test_a_server_that_is_away_longer_than_the_patience_is_one_line_and_the_next_run_completes_the_job(
     job: BucketJob, tmp_path: Path
 ) -> None:
-    fault, gone = away_after(300)
+    fault, gone = away_after(BEFORE)
     root = job.root("stays-away")
     with proxy(job.server, fault) as url:
         said = job.run(tmp_path, root, url, patience=0.5)

@@ -153,7 +153,10 @@ def test_a_wrong_command_is_refused_with_the_reason(root: Path, arguments: list[
         (["--Inference-weights", "sample/README.md"], "weights must be plain tensors"),
         (["--Inference-weights", "nothing.pt"], "weights must be a file, got nothing.pt, which does not exist"),
         (["--Inference-overlap", "32,16,16"], "overlap must be at least 0 and less than output_patch, got 32 of 32"),
-        (["--Downsample-mips", "9", "--Mesh-mip", "1"], "must be divisible by factor 2 9 times along z"),
+        (
+            ["--Downsample-mips", "9", "--Mesh-mip", "9"],
+            "mips must be at most 8, of which the last has one voxel, got 9",
+        ),
         (["--Inference-model", "tests/pipelines/two_channels.py"], "got (1, 2, 48, 80, 80)"),
     ],
 )
