@@ -11,6 +11,7 @@ import luigi
 from luigi.task import flatten
 
 from lchunk.chunk_logs import log_lines
+from lchunk.geometry.grid import Grid
 from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
 
@@ -91,11 +92,11 @@ class Amount:
 
 
 def by_stage(tasks: Iterable[luigi.Task]) -> list[list[Stage]]:
-    """The regions of each stage; two stages may share a layer, like an image and its mips."""
-    stages: dict[tuple[str, str], list[Stage]] = {}
+    """The regions of each stage. Stages may share a layer, like an image and the passes that make its mips."""
+    stages: dict[tuple[str, str, Grid], list[Stage]] = {}
     for task in tasks:
         if isinstance(task, Stage):
-            stages.setdefault((task.task_family, task.path), []).append(task)
+            stages.setdefault((task.task_family, task.path, task.grid), []).append(task)
     return list(stages.values())
 
 

@@ -16,7 +16,7 @@ from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refu
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.messages import STAGES, TaskMessage
 from lchunk.workers.queue import Counts, Queue
-from lchunk.workers.ready import Amount, Job, amounts
+from lchunk.workers.ready import Amount, Job, amounts, by_stage
 from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Terms, Worker
@@ -85,6 +85,23 @@ def test_sending_fixes_the_recipe_of_each_stage_of_a_layer(queue: FolderQueue, c
     assert {task.task_family for task in job.ready} == {"Ingest", "Downsample"}
     send(Routes(queue), job.ready, {})
     assert all(stage.files().recipe() is not None for stage in (Ingest(), Downsample(of="image")))
+
+
+def test_the_passes_over_a_layer_are_stages_of_their_own(queue: FolderQueue, configure: Callable[..., None]) -> None:
+    configure("Downsample", factor="2,1,1", mips=2, pass_mips=1)
+    last = Downsample(of="image")
+    first = last.pass_of(1)
+    assert build(Ingest(), first.at(first.grid.chunk((0, 0, 0))), first.at(first.grid.chunk((1, 0, 0))))
+    job = Job.of(last)
+    assert [group[0].for_volume for group in by_stage(job.ready)] == [last, first]
+    send(Routes(queue), job.ready, {})
+    assert all(stage.files().recipe() is not None for stage in (first, last))
+    work(queue)
+    job = Job.of(last)
+    assert regions(job.ready) == ["Downsample 4-8_0-4_0-4"]
+    send(Routes(queue), job.ready, {})
+    work(queue)
+    assert last.complete()
 
 
 def test_a_dry_run_sends_nothing(queue: FolderQueue, capsys: pytest.CaptureFixture[str]) -> None:
