@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lchunk.volumes import s3_store
+from lchunk.volumes import bucket_store, s3_store
 from lchunk.volumes.bucket_store import BucketError, BucketStore
 from lchunk.volumes.s3_errors import plain_error
 from lchunk.volumes.s3_store import PART_BYTES, S3Bucket
@@ -112,6 +112,7 @@ class TestMoto(OnS3):
         self, s3_servers: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(s3_store, "PAGE", 5)
+        monkeypatch.setattr(bucket_store, "SERIAL", 2)  # the rest is listed in runs of folders, in parallel
         store = store_at(s3_servers["moto"])
         keys = [f"c/{z}/{y}/{x}" for z in range(4) for y in range(3) for x in range(4)]
         keys += ["c/last", "zarr.json"]
