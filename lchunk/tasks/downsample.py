@@ -140,9 +140,11 @@ class Downsample(Stage):
             )
         return finest
 
-    @property
+    @cached_property
     def _source(self) -> Layer:
         """The mip that the pass reads."""
+        if self.region is not None:
+            return cast(Downsample, self.for_volume)._source
         return self._before.mip(self.first) if isinstance(self._before, Downsample) else self._finest.voxels
 
     def source(self, reads: Reads) -> Volume | Records:
@@ -188,6 +190,13 @@ class Downsample(Stage):
         return Grid(self.bounds, self._finest.grid.chunk_shape)
 
     def files(self) -> Pyramid:
+        return self._pyramid
+
+    @cached_property
+    def _pyramid(self) -> Pyramid:
+        """The mips of the pass; made once for all regions."""
+        if self.region is not None:
+            return cast(Downsample, self.for_volume)._pyramid
         self._check_factor()
         source = replace(self._source, chunk_shape=self.grid.chunk_shape, inner_chunk=self._finest.inner_chunk)
         mips = [source]
