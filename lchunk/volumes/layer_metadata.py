@@ -18,7 +18,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, ShardingCodecIndexLocation, Zst
 
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import encode_json, read_json
-from lchunk.volumes.shards import ZSTD_LEVEL
+from lchunk.volumes.shards import BLOSC_LEVEL, BLOSC_NAME, ZSTD_LEVEL
 
 if TYPE_CHECKING:
     from lchunk.volumes.layer import Layer
@@ -33,7 +33,7 @@ def array_document(layer: Layer, recipe: Recipe) -> bytes:
     """`zarr.json` of one mip."""
     channels = (layer.channels,) if layer.channels else ()
     packed = (
-        BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
+        BloscCodec(cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle="bitshuffle")
         if compressor_name(layer.dtype) == "blosc"
         else ZstdCodec(level=ZSTD_LEVEL)
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,9 @@ CHECKSUM_BYTES = 4
 AT_ONCE = 1 << 16
 """Bytes from the start of a file in a bucket that are read with its index: as fast, and often all that is wanted."""
 ZSTD_LEVEL = 3
-_BLOSC = Blosc(cname="lz4", clevel=5, shuffle=Blosc.BITSHUFFLE)
+BLOSC_NAME: Final = "lz4"
+BLOSC_LEVEL = 5
+_BLOSC = Blosc(cname=BLOSC_NAME, clevel=BLOSC_LEVEL, shuffle=Blosc.BITSHUFFLE)
 
 
 @dataclass(frozen=True)
