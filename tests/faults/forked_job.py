@@ -34,7 +34,7 @@ def configure_run(configure: Callable[..., None], folder: Path, root: Path | str
         "Inference", framework="identity", input_patch="10,12,14", output_patch="8,8,10", overlap="2,2,2", contrast=True
     )
     configure("LocalComponents", of="segmentation", connectivity=6)
-    configure("Downsample", factor="2,2,2")
+    configure("Downsample", factor="2,2,2", pass_mips=1)
 
 
 def all_tasks() -> list[luigi.Task]:
