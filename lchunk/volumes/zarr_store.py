@@ -13,19 +13,16 @@ from lchunk.volumes.store import Store
 
 
 class ZarrStore(ZarrAbstractStore):
-    """The folder `prefix` of a store, for zarr."""
+    """The folder `prefix` of a store, from which zarr only reads."""
 
-    supports_writes = True
-    supports_deletes = True
+    supports_writes = False
+    supports_deletes = False
     supports_listing = True
 
-    def __init__(self, store: Store, prefix: str, *, read_only: bool = False) -> None:
-        super().__init__(read_only=read_only)
+    def __init__(self, store: Store, prefix: str) -> None:
+        super().__init__(read_only=True)
         self.store = store
         self.prefix = prefix
-
-    def with_read_only(self, read_only: bool = False) -> ZarrStore:
-        return ZarrStore(self.store, self.prefix, read_only=read_only)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ZarrStore) and (self.store.url, self.prefix) == (other.store.url, other.prefix)
@@ -55,10 +52,10 @@ class ZarrStore(ZarrAbstractStore):
         return await asyncio.to_thread(self.store.exists, self._key(key))
 
     async def set(self, key: str, value: Buffer) -> None:
-        await asyncio.to_thread(self.store.put, self._key(key), memoryview(value.as_numpy_array()))  # type: ignore[arg-type]
+        self._check_writable()
 
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(self.store.remove, self._key(key))
+        self._check_writable()
 
     async def list(self) -> AsyncIterator[str]:
         async for key in self.list_prefix(""):

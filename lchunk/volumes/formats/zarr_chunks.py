@@ -49,7 +49,7 @@ class _NotingStore(ZarrStore):
     """
 
     def __init__(self, folder: Place, *, blosc: bool) -> None:
-        super().__init__(folder.store, folder.key, read_only=True)
+        super().__init__(folder.store, folder.key)
         self.folder = folder
         self.blosc = blosc
         self.absent: set[str] = set()
