@@ -19,6 +19,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from lchunk.volumes.store import PARTIAL
+
 CFG = """
 [Dataset]
 root = {folder}/out
@@ -81,7 +83,8 @@ def done(folder: Path, *words: str) -> Run:
 
 
 def files(folder: Path) -> int:
-    return sum(len(names) for _, _, names in os.walk(folder / "out/marks/c"))
+    every = (name for _, _, names in os.walk(folder / "out/marks/c") for name in names)
+    return sum(not name.endswith(PARTIAL) for name in every)
 
 
 def measure(side: int, folder: Path) -> Row:

@@ -18,7 +18,7 @@ from lchunk.tasks.recipes import COMPARE_SECONDS
 from lchunk.tasks.running import inputs_of
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.wiring import with_upstream
-from lchunk.volumes.chunk_files import FEW, ONE_LISTING, missing
+from lchunk.volumes.chunk_files import FEW, PAGE, missing
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.object_log import FLUSH_SECONDS
@@ -144,8 +144,9 @@ def _existence(stage: Stage, chunks: int, times: int) -> Requests:
     if chunks <= FEW:
         return Requests(reads=times * chunks * files)
     z, y, x = stage.grid.counts
-    whole = chunks == len(stage.grid)
-    listings = (1 if chunks <= ONE_LISTING else z * math.ceil(y * x / ONE_LISTING)) if whole else math.ceil(chunks / x)
+    planes, rows = (z, z * y) if chunks == len(stage.grid) else (math.ceil(chunks / (y * x)), math.ceil(chunks / x))
+    of_planes, of_rows = planes * math.ceil(y * x / PAGE), rows * math.ceil(x / PAGE)
+    listings = 1 if len(stage.grid) <= PAGE else min(of_planes, of_rows)
     return Requests(writes=times * listings * files)
 
 

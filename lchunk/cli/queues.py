@@ -14,7 +14,7 @@ from luigi.task_register import Register
 
 from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli.lines import parsed_line, require_module
-from lchunk.cli.running import add_stage, luigi_line
+from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.progress import process_name
@@ -50,7 +50,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
         routes = _routes(arguments)
         if arguments.until_done and routes is not None:
             return _keep_fed(arguments, routes, line, options)
-        job = Job.of(line.get_task_obj())
+        with looking(arguments):
+            job = Job.of(line.get_task_obj())
         if job.done:
             print("nothing to send: all of it is complete")
             return 0
@@ -88,7 +89,10 @@ def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser
     stopping = Stopping(grace=0)
     stopping.on_signals()
     try:
-        keep_fed(routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait)
+        keep_fed(
+            routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait,
+            recheck=arguments.recheck,
+        )  # fmt: skip
     except DeadEndError as error:
         print(f"lchunk: Error: {error}", file=sys.stderr)
         return FAILED
@@ -200,6 +204,7 @@ def _add_enqueue(commands: Any) -> None:
     command.add_argument(
         "--until-done", action="store_true", help="continue until the stage is complete; may be killed and restarted"
     )
+    add_recheck(command)
     command.add_argument(
         "--every", type=_number(0), default=60, metavar="SECONDS", help="time between two checks; default: 60"
     )

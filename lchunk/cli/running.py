@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 import urllib.parse
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import luigi
@@ -29,6 +29,7 @@ from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
 from lchunk.tasks.progress import process_name
+from lchunk.volumes.complete_rows import Look, look
 from lchunk.workers.messages import STAGES
 
 logger = logging.getLogger("luigi-interface")
@@ -60,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     central = arguments.central or bool(arguments.scheduler)
     if central:
         use_central_scheduler(arguments.scheduler)
-    with Console(arguments.rest) as console, requests_told(), parsed_line(luigi_line(arguments)) as line:
+    line_of = parsed_line(luigi_line(arguments))
+    with looking(arguments), Console(arguments.rest) as console, requests_told(), line_of as line:
         run_or_foresee = _foresee if arguments.dry_run else functools.partial(_run, console=console, central=central)
         code = ending(lambda: run_or_foresee(line), codes.NOT_PLANNED)
     return int(code or 0)
@@ -164,6 +166,19 @@ def add_stage(command: argparse.ArgumentParser, **options: Any) -> None:
     command.add_argument("--module", default=STAGES, help=f"where the stage is; default: {STAGES}")
 
 
+def add_recheck(command: argparse.ArgumentParser) -> None:
+    """Add the option that looks at every chunk file."""
+    command.add_argument(
+        "--recheck", action="store_true",
+        help="look at every chunk file, also in folders that have not changed since they were found complete",
+    )  # fmt: skip
+
+
+def looking(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """A context in which chunk files are looked for as the options say."""
+    return look(Look.ALL if arguments.recheck else Look.CHANGED)
+
+
 def add_commands(commands: Any) -> None:
     """Add `run`."""
     code_lines = [f"  {code:3} {meaning}" for code, meaning in codes.MEANING.items()]
@@ -180,5 +195,6 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--dry-run", action="store_true", help="say what is missing, and how many requests to a bucket it takes"
     )
+    add_recheck(command)
     command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")
     command.set_defaults(run=run, command=command)

@@ -25,7 +25,7 @@ def triple(values: Iterable[int]) -> Triple:
     if type(values) is tuple and len(values) == 3:
         z, y, x = values
         if type(z) is type(y) is type(x) is int:  # the usual case
-            return z, y, x
+            return values
     numbers = tuple(index(value) for value in values)
     if len(numbers) != 3:
         raise ValueError(f"a zyx triple must have 3 numbers, got {len(numbers)}")
@@ -44,9 +44,11 @@ class Bbox:
     stop: Triple
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", triple(self.start))
-        object.__setattr__(self, "stop", triple(self.stop))
-        (z0, y0, x0), (z1, y1, x1) = self.start, self.stop
+        start, stop = triple(self.start), triple(self.stop)
+        if start is not self.start or stop is not self.stop:
+            object.__setattr__(self, "start", start)
+            object.__setattr__(self, "stop", stop)
+        (z0, y0, x0), (z1, y1, x1) = start, stop
         if z1 < z0 or y1 < y0 or x1 < x0:
             raise ValueError(f"a bbox must stop at or after its start on every axis, got {self}")
 
@@ -73,7 +75,8 @@ class Bbox:
         return cls((z0, y0, x0), (z1, y1, x1))
 
     def __str__(self) -> str:
-        return "_".join(f"{start}-{stop}" for start, stop in zip(self.start, self.stop, strict=True))
+        (z0, y0, x0), (z1, y1, x1) = self.start, self.stop
+        return f"{z0}-{z1}_{y0}-{y1}_{x0}-{x1}"
 
     @property
     def shape(self) -> Triple:

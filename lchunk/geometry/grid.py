@@ -46,17 +46,23 @@ class Grid:
 
     def chunk(self, index: Triple) -> Bbox:
         """Voxels of one chunk."""
-        (z, y, x), (k, j, i), (depth, height, width) = self.bounds.start, index, self.chunk_shape
-        return Bbox.of((z + k * depth, y + j * height, x + i * width), self.chunk_shape).clipped(self.bounds)
+        (k, j, i), (depth, height, width) = index, self.chunk_shape
+        (z, y, x), (z_end, y_end, x_end) = self.bounds.start, self.bounds.stop
+        z, y, x = z + k * depth, y + j * height, x + i * width
+        return Bbox((z, y, x), (min(z + depth, z_end), min(y + height, y_end), min(x + width, x_end)))
 
     def meeting(self, bbox: Bbox) -> Iterator[Triple]:
         """Indices of the chunks that share a voxel with a box, z-major."""
+        yield from product(*self.span(bbox))
+
+    def span(self, bbox: Bbox) -> tuple[range, range, range]:
+        """Indices along each axis of the chunks that share a voxel with a box; all are empty if no chunk does."""
         inside = bbox.clipped(self.bounds)
         if inside.size == 0:
-            return
+            return range(0), range(0), range(0)
         sides = zip(inside.start, inside.stop, self.bounds.start, self.chunk_shape, strict=True)
         z, y, x = (range((a - o) // c, -(-(b - o) // c)) for a, b, o, c in sides)
-        yield from product(z, y, x)
+        return z, y, x
 
     def index_of(self, bbox: Bbox) -> Triple:
         """Index of the chunk that is exactly this box.
@@ -64,9 +70,11 @@ class Grid:
         Raises:
             ValueError: the box is not a chunk of the grid.
         """
-        places = zip(bbox.start, self.bounds.start, self.chunk_shape, strict=True)
-        index = triple((a - o) // side for a, o, side in places)
-        if bbox.size == 0 or not self.bounds.contains(bbox) or self.chunk(index) != bbox:
+        (z, y, x), (z0, y0, x0), (depth, height, width) = bbox.start, self.bounds.start, self.chunk_shape
+        index = ((z - z0) // depth, (y - y0) // height, (x - x0) // width)
+        z1, y1, x1 = self.bounds.stop
+        inside = z0 <= z < z1 and y0 <= y < y1 and x0 <= x < x1
+        if not inside or self.chunk(index) != bbox:
             raise ValueError(f"{bbox} must be a chunk of the grid of {self.chunk_shape} over {self.bounds}")
         return index
 

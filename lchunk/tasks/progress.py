@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 import logging
@@ -10,7 +9,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import luigi
@@ -61,10 +60,11 @@ class Reporter:
         message = ", ".join(parts)
         set_message: Any = getattr(self.task, "set_status_message", None)
         set_percentage: Any = getattr(self.task, "set_progress_percentage", None)
-        if set_message is not None and set_percentage is not None and (last or now - self.web >= WEB_SECONDS):
+        if last or now - self.web >= WEB_SECONDS:
             self.web = now
-            set_message(html.escape(message))
-            set_percentage(int(100 * share))
+            if set_message is not None and set_percentage is not None:
+                set_message(html.escape(message))
+                set_percentage(int(100 * share))
         if now - self.terminal >= TERMINAL_SECONDS:
             self.terminal = now
             logger.info("%s: %s", self.task, message)
@@ -123,6 +123,22 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+class Timed:
+    """Notes the time from the start of a context to its end; nothing if it ends with an error."""
+
+    __slots__ = ("seconds", "start", "step")
+
+    def __init__(self, seconds: dict[str, float], step: str) -> None:
+        self.seconds, self.step, self.start = seconds, step, 0.0
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, error: object, *_: object) -> None:
+        if error is None:
+            self.seconds[self.step] = round(time.perf_counter() - self.start, 4)
+
+
 class ChunkLog:
     """The seconds that a chunk took, as a line in a log file of the process. No run depends on logs."""
 
@@ -134,12 +150,9 @@ class ChunkLog:
         self.projected: int | None = None
         self.seconds: dict[str, float] = {}
 
-    @contextlib.contextmanager
-    def timed(self, step: str) -> Iterator[None]:
-        """Measure the time of one step."""
-        start = time.perf_counter()
-        yield
-        self.seconds[step] = round(time.perf_counter() - start, 4)
+    def timed(self, step: str) -> Timed:
+        """A context that measures the time of one step."""
+        return Timed(self.seconds, step)
 
     def write(self, store: Store, layer: str) -> None:
         """Add a line to `logs/<layer>/<host>-<process>.jsonl`; if that fails, warn and continue."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice, product
 from typing import Any, Protocol, TypeGuard
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.complete_rows import CompleteRows, Row, rows_of
+from lchunk.volumes.file_store import FileStore
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
 FEW = 8
 """Up to this number, the store is asked for each file; for more files, folders are listed."""
-ONE_LISTING = 1000
-"""Most chunks of a grid that is listed at once: as many objects as a bucket lists per request."""
+PAGE = 1000
+"""Objects that a bucket lists per request; a grid of at most so many chunks is listed at once."""
 
 MOST_LISTED = 100_000
 """Chunks of planes that are listed in parallel."""
@@ -76,12 +77,10 @@ def holds_records(source: Any) -> TypeGuard[Records]:
 def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
     """Chunks of a region that have no file, z-major; memory holds the listing of a few planes of chunks at a time.
 
-    The store is asked for each of a few files. For more, a small grid is one listing, or a plane of chunks that the
-    region covers completely; a part of a plane is one listing per row. In a bucket, several planes of at most
-    `MOST_LISTED` chunks are listed in parallel.
+    The store is asked for each of a few files. For more, folders are listed: on a disk row by row, except rows that are
+    known to be complete (see `complete_rows`); in a bucket several planes at a time, in parallel.
     """
-    grid = files.grid
-    few = list(islice(grid.meeting(region), FEW + 1))
+    few = list(islice(files.grid.meeting(region), FEW + 1))
     if len(few) <= FEW:
 
         def complete(index: Triple) -> bool:
@@ -90,18 +89,72 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
         found = parallel(complete, few, files.store.connections, "exists")
         yield from (index for index, there in zip(few, found, strict=True) if not there)
         return
-    whole = len(grid) <= ONE_LISTING and region.contains(grid.bounds)
+    store: Any = files.store
+    listed = _missing_by_row if isinstance(store, FileStore) else _missing_by_plane
+    rows = rows_of(store, files.keys((0, 0, 0))[0], files.grid) if len(files.grid) > PAGE else None
+    try:
+        yield from listed(files, region, rows)
+    finally:
+        if rows is not None:
+            rows.save()
 
-    def missing_of(plane: list[Triple]) -> list[Triple]:
-        keys = {index: files.keys(index) for index in plane}
-        levels = 3 if whole else 2 if len(keys) == grid.counts[1] * grid.counts[2] else 1
+
+def _missing_by_row(files: ChunkFiles, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
+    z, y, x = files.grid.span(region)
+    every = range(files.grid.counts[2])
+    for row in product(z, y):
+        folders = _folders_of(files, row)
+        if rows is None:
+            yield from _missing_of(files, row, x)
+        elif not rows.holds(row, folders):
+            when = rows.time_of(folders)
+            absent = _missing_of(files, row, x)
+            if when and not absent and (x == every or not _missing_of(files, row, every)):
+                rows.learn(row, when)
+            yield from absent
+
+
+def _folders_of(files: ChunkFiles, row: Row) -> list[str]:
+    return sorted({key.rpartition("/")[0] for key in files.keys((*row, 0))})
+
+
+def _missing_of(files: ChunkFiles, row: Row, x: range) -> list[Triple]:
+    """The chunks of a part of a row that have no file."""
+    store: Any = files.store
+    wanted = [((*row, place), files.keys((*row, place))) for place in x]
+    names: dict[str, set[str]] = {}
+    for _, keys in wanted:
+        for key in keys:
+            folder, _, name = key.rpartition("/")
+            names.setdefault(folder, set()).add(name)
+    present = {f"{folder}/{name}" for folder, own in names.items() for name in store.present(folder, own)}
+    return [index for index, keys in wanted if not present.issuperset(keys)]
+
+
+def _missing_by_plane(files: ChunkFiles, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
+    """Of a small grid, all planes are listed at once; of a plane with few unknown rows, each of these alone."""
+    z, y, x = files.grid.span(region)
+    _, along_y, along_x = files.grid.counts
+    pages_of_row, pages_of_plane = -(-along_x // PAGE), -(-along_x * along_y // PAGE)
+
+    def missing_of(unknown: list[Row]) -> list[Triple]:
+        keys = {(*row, place): files.keys((*row, place)) for row in unknown for place in x}
+        levels = 3 if rows is None else 2 if pages_of_plane <= len(unknown) * pages_of_row else 1
         folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
         present = {key for folder in folders for key in files.store.list(folder)}
-        return [index for index, wanted in keys.items() if not present.issuperset(wanted)]
+        absent = [index for index, wanted in keys.items() if not present.issuperset(wanted)]
+        if rows is not None:
+            for row in set(unknown).difference(index[:2] for index in absent):
+                if all(present.issuperset(files.keys((*row, place))) for place in range(along_x)):
+                    rows.learn(row, rows.time_of(()))
+        return absent
 
-    planes = (list(plane) for _, plane in groupby(grid.meeting(region), (lambda _: 0) if whole else itemgetter(0)))
-    together = min(files.store.connections, MOST_LISTED // (grid.counts[1] * grid.counts[2]))
-    for absent in parallel(missing_of, planes, together, "planes"):
+    if rows is None:
+        yield from missing_of(list(product(z, y)))
+        return
+    planes = ([row for row in product((place,), y) if not rows.holds(row, ())] for place in z)
+    together = min(files.store.connections, MOST_LISTED // (along_y * along_x))
+    for absent in parallel(missing_of, filter(None, planes), together, "planes"):
         yield from absent
 
 

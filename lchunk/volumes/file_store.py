@@ -9,7 +9,7 @@ import io
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from lchunk.volumes.ranges import Range, read_ranges
@@ -119,6 +119,25 @@ class FileStore:
         for entry in self._walk(os.path.join(self.root, prefix)):
             if not entry.name.endswith(PARTIAL) and (empty or _holds_bytes(entry)):
                 yield entry.path[before:]
+
+    def present(self, folder: str, names: Collection[str]) -> Collection[str]:
+        """Those of some objects directly in a folder that exist and are not empty, by name."""
+        try:
+            entries = os.scandir(os.path.join(self.root, folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        with entries:
+            return {entry.name for entry in entries if entry.name in names and _holds_bytes(entry)}
+
+    def changed(self, folder: str) -> int | None:
+        """When a file directly in a folder was last created, renamed or removed: nanoseconds since 1970.
+
+        None if the folder does not exist.
+        """
+        try:
+            return os.stat(os.path.join(self.root, folder)).st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         folder = self.root / prefix

@@ -12,6 +12,7 @@ import luigi
 from luigi.task_register import Register
 
 from lchunk.tasks.checking import without_rehearsal
+from lchunk.volumes.complete_rows import Look, look
 from lchunk.workers.messages import MessageError, Options, TaskMessage
 from lchunk.workers.patience import Patience
 from lchunk.workers.ready import Amount, Job, by_stage
@@ -68,11 +69,13 @@ def keep_fed(
     every: float,
     until_stopped: Callable[[float], bool],
     outage: float = OUTAGE,
+    recheck: bool = False,
 ) -> None:
     """Send tasks as they become ready, until the job is complete.
 
     The only state is the set of tasks that this process has sent since the queues were last empty. After a restart, it
-    waits until they are empty, and then sends the missing tasks.
+    waits until they are empty, and then sends the missing tasks. A pass does not list again what this process has found
+    complete in a bucket, except before it says that the job is complete.
 
     Args:
         routes: the queues.
@@ -81,11 +84,13 @@ def keep_fed(
         every: seconds between two passes.
         until_stopped: waits some seconds, and returns whether it is time to stop.
         outage: seconds for which a queue, or the store, may be unreachable.
+        recheck: whether each pass looks at every chunk file again.
 
     Raises:
         DeadEndError: the rest was given up.
     """
-    keeper, patience = _Keeper(routes, root, options), Patience(outage, until_stopped)
+    passes = Look.ALL if recheck else Look.UNKNOWN
+    keeper, patience = _Keeper(routes, root, options, passes), Patience(outage, until_stopped)
     stopped = False
     while not stopped:
         try:
@@ -104,22 +109,23 @@ def keep_fed(
 class _Keeper:
     """The state of `keep_fed` between two passes."""
 
-    def __init__(self, routes: Routes, root: Callable[[], luigi.Task], options: Options) -> None:
-        self.routes, self.root, self.options = routes, root, options
+    def __init__(self, routes: Routes, root: Callable[[], luigi.Task], options: Options, passes: Look) -> None:
+        self.routes, self.root, self.options, self.passes = routes, root, options, passes
         self.sent: set[tuple[str, str]] | None = None
         self.empty = 0
         self.first = True
 
     def look(self) -> bool:
         """Send the tasks that are ready and were not sent. Returns whether the job is complete."""
-        Register.clear_instance_cache()
         is_open = bool(self.routes.counts().open)
         if self.first:
             self.sent, self.first = (None if is_open else set()), False
         self.empty = 0 if is_open else self.empty + 1
         # the counts of SQS are estimates: believe them when they say it twice
         drained = self.empty > 1 or self.sent == set()
-        job = Job.of(self.root())
+        job = self._job(self.passes)
+        if job.done and self.passes is Look.UNKNOWN:
+            job = self._job(Look.CHANGED)
         if job.done:
             logger.info("%s is complete", job.root)
             return True
@@ -145,6 +151,11 @@ class _Keeper:
             self.empty = 0
             logger.info("sent %d regions; %d wait for others", len(fresh), job.waiting)
         return False
+
+    def _job(self, at: Look) -> Job:
+        Register.clear_instance_cache()
+        with look(at):
+            return Job.of(self.root())
 
     def _unsent(self, job: Job) -> list[luigi.Task]:
         sent = self.sent or set()

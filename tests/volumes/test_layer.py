@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.volumes import chunk_files
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.store import FileStore
@@ -85,21 +84,13 @@ def test_a_chunk_of_zeros_leaves_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [0, 3])
-@pytest.mark.parametrize(("most", "listings"), [(18, 1), (17, 3)])
-def test_a_small_grid_is_listed_at_once_and_a_larger_one_by_planes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, most: int, listings: int
-) -> None:
-    monkeypatch.setattr(chunk_files, "ONE_LISTING", most)
+def test_a_grid_is_listed_row_by_row(tmp_path: Path, channels: int) -> None:
     layer = make_layer(tmp_path, channels)
     filled(layer)
     gone = [(0, 0, 1), (1, 1, 1), (2, 0, 2)]
     for index in gone:
         (tmp_path / layer.keys(index)[0]).unlink()
-    listed: list[str] = []
-    whole = FileStore.list
-    monkeypatch.setattr(FileStore, "list", lambda store, prefix: listed.append(prefix) or whole(store, prefix))
     assert list(missing(layer, layer.bounds)) == gone
-    assert len(listed) == listings
     assert list(missing(layer, layer.grid.chunk((1, 0, 0)).grown((0, 16, 64)).clipped(layer.bounds))) == gone[1:2]
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lchunk.volumes.complete_rows import Look, looking
 from lchunk.workers import enqueue as enqueue_module
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.messages import STAGES, TaskMessage
 from lchunk.workers.queue import Counts, DeadLetter
+from lchunk.workers.ready import Job
 from lchunk.workers.routes import Routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Terms, Worker
@@ -172,3 +174,19 @@ def test_what_all_queues_hold_is_added_up_and_told() -> None:
         NotDrainedError, match=r"queue a, b must be empty.*got 11 waiting messages, 22 with workers, 33"
     ):
         refuse_undrained(routes)
+
+
+@pytest.mark.parametrize("recheck", [False, True])
+def test_a_job_is_complete_only_after_a_look_that_relies_on_no_earlier_one(
+    monkeypatch: pytest.MonkeyPatch, *, recheck: bool
+) -> None:
+    looks_at: list[Look] = []
+    of = Job.of
+    monkeypatch.setattr(Job, "of", lambda task: looks_at.append(looking.get()) or of(task))
+    queue = Estimating(0, 0, 0)
+
+    def work(_: float) -> bool:
+        return len(looks_at) > 1 or not build(Noted())
+
+    keep_fed(Routes(queue), Noted, {}, every=0, until_stopped=work, recheck=recheck)
+    assert looks_at == ([Look.ALL] * 2 if recheck else [Look.UNKNOWN, Look.UNKNOWN, Look.CHANGED])
