@@ -24,6 +24,7 @@ from lchunk.tasks.failing import watch_failures
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.local_scheduler import use_local_scheduler
 from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
@@ -35,6 +36,7 @@ if is_luigi_command():
     tell_at_the_end()  # also of a cfg that the next line refuses
 settle()
 set_luigi_options()
+use_local_scheduler()
 watch_failures()
 
 __all__ = [

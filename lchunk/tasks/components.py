@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -83,22 +84,29 @@ class LocalComponents(Stage):
 class ComponentPairs(Stage):
     """List which components of a chunk touch components of the chunks before it.
 
-    Reads  `local_components`: the faces, of every chunk around.
+    Reads  `local_components`: the faces, of the chunks around that its connectivity joins it with.
     Writes `component_pairs`, one table per chunk: nodes, the components with their sizes in voxels, and bits for
            the faces that they touch; links: places of two nodes that are one component. As in `region_graph`, without
            edges.
     """
 
-    reads = (Reads.halo(LocalComponents, 1, clip=True),)
     layer = "component_pairs"
     format = TABLE
     same_grid = True
 
+    def reading(self) -> tuple[Reads, ...]:
+        if LocalComponents(root=self.root).connectivity == CONNECTIVITIES[0]:
+            return (Reads(LocalComponents, low=(1, 1, 1), clip=True),)
+        return (Reads.halo(LocalComponents, 1, clip=True),)
+
     def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table]) -> Table:
         around = chunk.bbox.grown((1, 1, 1))
-        planes = dict(zip(self.grid.meeting(self.reach(self.reads[0], chunk.bbox)), map(_Planes, chunks), strict=True))
-        own = planes[self.grid.index_of(chunk.bbox)]
-        local: Any = self.upstream(self.reads[0])
+        (reads,) = self.reading()
+        planes = dict(zip(self.grid.meeting(self.reach(reads, chunk.bbox)), map(_Planes, chunks), strict=True))
+        place = self.grid.index_of(chunk.bbox)
+        own = planes[place]
+        local: Any = self.upstream(reads)
+        most_axes = 1 + CONNECTIVITIES.index(local.connectivity)
         pairs = []
         for axis in range(3):
             mine = own.plane(f"low{axis}")
@@ -107,6 +115,8 @@ class ComponentPairs(Stage):
             shape = np.add(mine.ids.shape, 2)
             before = Plane(np.zeros(shape, np.uint64), np.zeros(shape, mine.values.dtype))
             for index in self.grid.meeting(box):
+                if sum(map(operator.ne, index, place)) > most_axes:
+                    continue
                 theirs = planes[index].plane(f"high{axis}")
                 part = self.grid.chunk(index).clipped(box)
                 here, there = _in_plane(part, box, axis), _in_plane(part, self.grid.chunk(index), axis)
