@@ -37,11 +37,11 @@ class FileStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.url = str(root)
+        self.url = self._folder = str(root)
         self.connections = 1
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        with open(self.root / key, "rb") as file:
+        with open(os.path.join(self._folder, key), "rb") as file:
             if start < 0:
                 size = file.seek(0, os.SEEK_END)
                 start = max(0, size + start)
@@ -55,7 +55,7 @@ class FileStore:
         return read_ranges(ranges, functools.partial(self.get, key), close=CLOSE, most=MOST)
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
-        path = os.path.join(self.root, key)
+        path = os.path.join(self._folder, key)
         partial = _write_partial(path, body, durable=durable)
         try:
             os.replace(partial, path)
@@ -66,7 +66,7 @@ class FileStore:
             _flush_folder(os.path.dirname(path))
 
     def create(self, key: str, body: bytes | memoryview) -> bool:
-        path = os.path.join(self.root, key)
+        path = os.path.join(self._folder, key)
         if self.exists(key):
             return False
         partial = _write_partial(path, body, durable=True)
@@ -86,7 +86,7 @@ class FileStore:
         return True
 
     def append(self, key: str, body: bytes) -> None:
-        path = os.path.join(self.root, key)
+        path = os.path.join(self._folder, key)
         try:
             number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         except FileNotFoundError:
@@ -99,10 +99,10 @@ class FileStore:
         """Nothing: each line is written when it is appended."""
 
     def size(self, key: str) -> int:
-        return os.stat(self.root / key).st_size
+        return os.stat(os.path.join(self._folder, key)).st_size
 
     def stamp(self, key: str) -> Stamp:
-        found = os.stat(os.path.join(self.root, key))
+        found = os.stat(os.path.join(self._folder, key))
         return Stamp(found.st_size, found.st_mtime_ns)
 
     def exists(self, key: str) -> bool:
@@ -115,15 +115,15 @@ class FileStore:
         (self.root / key).unlink(missing_ok=True)
 
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
-        before = len(os.path.join(self.root, ""))
-        for entry in self._walk(os.path.join(self.root, prefix)):
+        before = len(os.path.join(self._folder, ""))
+        for entry in self._walk(os.path.join(self._folder, prefix)):
             if not entry.name.endswith(PARTIAL) and (empty or _holds_bytes(entry)):
                 yield entry.path[before:]
 
     def present(self, folder: str, names: Collection[str]) -> Collection[str]:
         """Those of some objects directly in a folder that exist and are not empty, by name."""
         try:
-            entries = os.scandir(os.path.join(self.root, folder))
+            entries = os.scandir(os.path.join(self._folder, folder))
         except (FileNotFoundError, NotADirectoryError):
             return ()
         with entries:
@@ -135,7 +135,7 @@ class FileStore:
         None if the folder does not exist.
         """
         try:
-            return os.stat(os.path.join(self.root, folder)).st_mtime_ns
+            return os.stat(os.path.join(self._folder, folder)).st_mtime_ns
         except (FileNotFoundError, NotADirectoryError):
             return None
 
