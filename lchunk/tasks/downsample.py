@@ -177,7 +177,7 @@ class Downsample(Stage):
 
     @property
     def log_folder(self) -> str:
-        return f"{self.path}-mips"
+        return f"{self.path}-mips/{self.first}"
 
     @property
     def folders(self) -> list[str]:

@@ -87,10 +87,6 @@ class Leveled(Stage):
     def folders(self) -> list[str]:
         return [self.named(self.layer)]
 
-    @property
-    def log_folder(self) -> str:
-        return f"{self.named(self.layer)}-level-{self.height}"
-
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(self.leaf),)
 
@@ -142,10 +138,6 @@ class Naming(Leveled):
     @property
     def path(self) -> str:
         return f"{self.named(self.layer)}/names/{self.height}"
-
-    @property
-    def log_folder(self) -> str:
-        return f"{self.named(self.layer)}-names-{self.height}"
 
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(self.tree, level=LAST),)
