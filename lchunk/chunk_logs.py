@@ -1,9 +1,10 @@
-"""Reads the log lines of chunks, for people and for estimates. No run depends on them.
+"""Reads and writes the log lines of chunks, for people and for estimates. No run depends on them.
 
-logs/<layer>/<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, memory, requests
-logs/requests/<host>-<process>.jsonl    one line per command that used a bucket: requests
+logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, memory, requests
+logs/requests/<day>-<host>-<process>.jsonl    one line per command that used a bucket: requests
 
-Requests are sums since the start of the process, so that the last line of a process is enough.
+The day is that of the lines (UTC), so that old logs can be found and removed. Requests are sums since the start of the
+process, so that the last line of a process is enough.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.requests_made import Requests, counter
 from lchunk.volumes.store import Store, open_store
 
@@ -23,101 +28,119 @@ logger = logging.getLogger("luigi-interface")
 FOLDER = "logs"
 LAST_BYTES = 1 << 16
 """Bytes that are read from the end of each process's log."""
+BLOCK_BYTES = 1 << 22
+"""Bytes of a log that are read at once. No line is longer."""
+_NAME = re.compile(r"((?P<day>\d{4}-\d\d-\d\d)-)?(?P<process>.+?)(\.[0-9a-f]{8}-\d{4,})?\.jsonl")
 
 
 def amount(size: float) -> str:
     """A number of bytes as text.
 
-    >>> amount(4_120_000), amount(12_345_678_901)
-    ('4.12 MB', '12.3 GB')
+    >>> amount(4_120_000), amount(12_345_678_901), amount(4_000_000_000_000)
+    ('4.12 MB', '12.3 GB', '4 TB')
     """
+    if size >= 1e12:
+        return f"{size / 1e12:.3g} TB"
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
 
 
-def log_lines(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The last lines that each process wrote, for one layer or for all, with the names of their files.
+@dataclass(frozen=True)
+class LogName:
+    """What the key of a log says.
+
+    >>> LogName.of("logs/segmentation/names/3/2026-01-31-host-12.1f0c55aa-0002.jsonl")
+    LogName(folder='segmentation/names/3', day='2026-01-31', process='host-12')
+
+    Args:
+        folder: the folder below `logs/`: the layer, and its level.
+        day: when its lines were written, UTC; empty if the name does not say it.
+        process: host and number of the process that wrote it.
+    """
+
+    folder: str
+    day: str
+    process: str
+
+    @classmethod
+    def of(cls, key: str) -> LogName | None:
+        """The parts of a key; None if it is not that of a log."""
+        folder, _, name = key.removeprefix(f"{FOLDER}/").rpartition("/")
+        found = _NAME.fullmatch(name)
+        return cls(folder, found["day"] or "", found["process"]) if found else None
+
+
+def log_key(folder: str, process: str) -> str:
+    """The key of a process's log of today."""
+    return f"{FOLDER}/{folder}/{time.strftime('%Y-%m-%d', time.gmtime())}-{process}.jsonl"
+
+
+def log_lines(store: Store, folder: str) -> Iterator[dict[str, Any]]:
+    """The last lines of chunks that each process wrote into a folder of logs, not into those below it.
 
     A line that is incomplete because of a crash is left out.
     """
-    yield from ((key, entry) for key, entry in _entries(store, layer) if _is_chunk(entry))
+    yield from (entry for name, entry in last_entries(store, folder) if name.folder == folder and is_chunk(entry))
 
 
-def _entries(store: Store, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    for key in sorted(store.list(f"{FOLDER}/{layer}" if layer else FOLDER)):
-        if not key.endswith(".jsonl"):
+def last_entries(store: Store, folder: str = "") -> Iterator[tuple[LogName, dict[str, Any]]]:
+    """The last lines of each log of a folder and of those below it, except lines that are not JSON objects."""
+    for key in sorted(store.list(f"{FOLDER}/{folder}" if folder else FOLDER)):
+        name = LogName.of(key)
+        if name is None:
             continue
         body = store.get(key, -LAST_BYTES)
         for line in body.split(b"\n")[len(body) == LAST_BYTES :]:
-            with contextlib.suppress(ValueError):
-                entry = json.loads(line)
-                if isinstance(entry, dict):
-                    yield key, entry
+            entry = _entry(line)
+            if entry is not None:
+                yield name, entry
 
 
-def _is_chunk(entry: dict[str, Any]) -> bool:
+def all_entries(store: Store, since: str = "") -> Iterator[tuple[LogName, dict[str, Any] | None]]:
+    """Every line of every log; None for a line that is not a JSON object. A few MB are held at once.
+
+    Args:
+        store: the dataset's folder.
+        since: only logs of this day (UTC) and later ones; empty: all.
+    """
+    names = {key: name for key in sorted(store.list(FOLDER)) if (name := LogName.of(key)) and name.day >= since}
+    first_blocks = parallel(partial(_block, store), names, store.connections, "logs")
+    for (key, name), first in zip(names.items(), first_blocks, strict=True):
+        for line in _lines(store, key, first):
+            if line:
+                yield name, _entry(line)
+
+
+def _block(store: Store, key: str, start: int = 0) -> bytes:
+    return store.get(key, start, start + BLOCK_BYTES)
+
+
+def _lines(store: Store, key: str, block: bytes) -> Iterator[bytes]:
+    """The lines of a log, of which the first block was read."""
+    start, rest = 0, b""
+    while block:
+        *whole, rest = (rest + block).split(b"\n")
+        yield from whole
+        if len(rest) > BLOCK_BYTES:
+            rest = rest[:1]  # no line of a log is so long: what is left of it is not JSON
+        start += len(block)
+        block = _block(store, key, start) if len(block) == BLOCK_BYTES else b""
+    yield rest
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line.decode())  # of bytes, json would first look for the encoding
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def is_chunk(entry: dict[str, Any]) -> bool:
+    """Whether a line is that of a chunk."""
     try:
         return bool(entry["voxels"] > 0 and sum(entry["seconds"].values()) >= 0)
     except (TypeError, KeyError, AttributeError):
         return False
-
-
-@dataclass
-class Course:
-    """Totals of the chunks of one stage, as far as logs go back."""
-
-    chunks: int = 0
-    voxels: int = 0
-    seconds: float = 0.0
-    projected: int = 0
-    peak: int = 0
-    resident: dict[str, list[int]] = field(default_factory=dict)
-    requests: dict[str, Requests] = field(default_factory=dict)
-
-    def add(self, entry: dict[str, Any], process: str) -> None:
-        """Add a line to the totals."""
-        self.chunks += 1
-        self.voxels += entry["voxels"]
-        self.seconds += sum(entry["seconds"].values())
-        memory = entry.get("memory", {})
-        self.projected = max(self.projected, memory.get("projected", 0))
-        self.peak = max(self.peak, memory.get("peak", 0) - memory.get("before", 0))
-        if "resident" in memory:
-            self.resident.setdefault(process, []).append(memory["resident"])
-        if "requests" in entry:
-            _keep_largest(self.requests, entry["requests"]["process"], Requests(**entry["requests"]["stage"]))
-
-    def line(self, stage: str) -> str:
-        """The line that `lchunk status` prints."""
-        speed = f", {self.voxels / self.seconds / 1e6:.3g} Mvoxel/s" if self.seconds else ""
-        parts = [f"{stage}: {self.chunks} chunks in {self.seconds:.1f} s of work{speed}"]
-        if self.peak:
-            of = f" of {amount(self.projected)} projected" if self.projected else ""
-            parts.append(f"memory {amount(self.peak)} at its peak{of}")
-        longest = max(self.resident.values(), key=len, default=[])
-        if len(longest) > 1:
-            parts.append(f"a process from {amount(longest[0])} to {amount(longest[-1])}")
-        if self.requests:
-            parts.append(requests_text(sum(self.requests.values(), Requests())))
-        return ", ".join(parts)
-
-
-def course_lines(store: Store) -> Iterator[str]:
-    """One line per stage that left logs, and one for the requests of all processes, where they used a bucket."""
-    courses: dict[str, Course] = {}
-    made: dict[str, Requests] = {}
-    families: set[str] = set()
-    for key, entry in _entries(store):
-        if _is_chunk(entry):
-            courses.setdefault(str(entry.get("stage", "a stage")), Course()).add(entry, key)
-        if "requests" in entry:
-            process = entry["requests"]["process"]
-            _keep_largest(made, process, Requests(**entry["requests"]["all"]))
-            families |= {process} if "stage" not in entry else set()
-    yield from (course.line(stage) for stage, course in sorted(courses.items()))
-    # a command counts the requests of the processes that it forked, whose names begin with its own
-    alone = [own for process, own in made.items() if process.partition(".")[0] not in families - {process}]
-    if alone:
-        yield f"requests: {requests_text(sum(alone, Requests()))}"
 
 
 def requests_entry(stage: str) -> dict[str, Any]:
@@ -152,7 +175,7 @@ def keep_requests(url: str, process: str) -> None:
         store = open_store(url)
         store.flush()  # first, because it makes requests
         content = {"requests": {"process": counter.process, "all": asdict(counter.made_by_family)}}
-        store.append(f"{FOLDER}/requests/{process}.jsonl", f"{json.dumps(content)}\n".encode())
+        store.append(log_key("requests", process), f"{json.dumps(content)}\n".encode())
         store.flush()
     except (OSError, ValueError) as error:
         logger.warning("the number of requests could not be written to the logs of %s: %s", url, error)
@@ -167,8 +190,3 @@ def requests_told() -> Iterator[None]:
         finally:
             if counter.made_by_family.number:
                 print(f"requests: {requests_text(counter.made_by_family)}", flush=True)  # noqa: T201
-
-
-def _keep_largest(made: dict[str, Requests], process: str, own: Requests) -> None:
-    if own.number >= made.get(process, own).number:
-        made[process] = own

@@ -7,7 +7,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.chunk_files import Recipe, is_external
 
 MADE_OF = "made_of"
 """Part of a recipe: fingerprints of files that affect voxel values, by their names for users."""
@@ -62,11 +62,6 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
                 option = f"{prefix}-{knob}".replace("_", "-")
                 differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
     return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage)
-
-
-def is_external(source: str) -> bool:
-    """Whether a source in a recipe is an external volume, which is described, not a layer, which has a digest."""
-    return ": " in source
 
 
 def _source(source: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lchunk.recipe import MADE_OF, is_external
+from lchunk.recipe import MADE_OF
+from lchunk.volumes.chunk_files import is_external
 from lchunk.volumes.documents import read_document, read_json
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import Store

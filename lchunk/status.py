@@ -8,7 +8,7 @@ from lchunk.scored import SEGMENTS, scored_layers, short
 from lchunk.scored import totals as _totals
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.documents import read_document
-from lchunk.volumes.layer import Layer, layer_names, open_layer
+from lchunk.volumes.layer import Layer, layer_names, mips_in, open_layer
 from lchunk.volumes.store import Store
 
 
@@ -29,14 +29,12 @@ def status_lines(store: Store) -> Iterator[str]:
 
 
 def _layer_lines(store: Store, name: str) -> Iterator[str]:
-    mip = 0
-    while store.exists(f"{name}/{mip}/zarr.json"):
+    for mip in mips_in(store, name):
         layer = open_layer(store, name, mip)
         done = len(layer.grid) - sum(1 for _ in missing(layer, layer.bounds))
         shape = "x".join(map(str, (*_channels(layer), *layer.bounds.shape)))
         size = "x".join(map(short, layer.voxel_size))
         yield f"{name:14} mip {mip}  {shape:>16} {layer.dtype!s:7} {size} nm  {done}/{len(layer.grid)} chunks"
-        mip += 1
 
 
 def _channels(layer: Layer) -> tuple[int, ...]:

@@ -15,12 +15,12 @@ from typing import Any
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.recipe import FILES, digest, is_external
+from lchunk.recipe import FILES, digest
 from lchunk.volumes.checksum import refuse_damaged
-from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.chunk_files import Recipe, is_external
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.info_folder import index_key, recipe_in
-from lchunk.volumes.layer import open_layer
+from lchunk.volumes.layer import external_of, open_layer
 from lchunk.volumes.layer_metadata import image_is_whole, rewrite_image
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.precomputed import VOLUME, read_checksums
@@ -183,7 +183,8 @@ def _images(store: Store, keys: list[str]) -> Iterator[Finding]:
         mips.setdefault(match["name"], []).append(int(match["mip"]))
     for name, numbers in mips.items():
         layers = [open_layer(store, name, number) for number in sorted(numbers)]
-        if not layers[0].mip and not image_is_whole(layers):
+        whole = not layers[0].mip or (layers[0].mip == 1 and external_of(layers[0]))
+        if whole and not image_is_whole(layers):
             yield Finding(
                 Fault.DAMAGED, f"{name}/zarr.json", "it is not what lchunk writes for the mips of the layer",
                 rewrite=partial(rewrite_image, layers),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare, digest, is_external, refuse
+from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare, digest, refuse
+from lchunk.volumes.chunk_files import is_external
 
 RECIPE: dict[str, Any] = {
     "stage": "Blur",

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("reporting", "print what a dataset holds, and what failed"),
+    "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "view": ("looking", "show a dataset in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),

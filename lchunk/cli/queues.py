@@ -13,10 +13,13 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
 from lchunk.chunk_logs import keep_requests, requests_told
+from lchunk.cli.boxes import box_lines
 from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.levels import Leveled
+from lchunk.tasks.memory import free_memory
 from lchunk.tasks.progress import process_name
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
@@ -58,6 +61,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
         for text in summary(job, amounts(job.ready), workers=arguments.workers, price=arguments.price):
             print(text)
         if routes is None:
+            for text in box_lines(job.root, free_memory(arguments.worker_memory, "cpu")[0]):
+                print(text)
             print("dry run: nothing sent")
             return 0
         if not arguments.force:
@@ -80,9 +85,14 @@ def _routes(arguments: argparse.Namespace) -> Routes | None:
 
     if arguments.dry_run:
         for word in arguments.route:
-            parse_routes(None, [word], lambda _: None, stages)  # type: ignore[arg-type,return-value]
+            parse_routes(None, [word], lambda _: None, stages, _last_level)  # type: ignore[arg-type,return-value]
         return None
-    return parse_routes(opened(arguments.queue), arguments.route, opened, stages)
+    return parse_routes(opened(arguments.queue), arguments.route, opened, stages, _last_level)
+
+
+def _last_level(stage: str) -> int | None:
+    task = Register.get_task_cls(stage)
+    return task().top if issubclass(task, Leveled) else None
 
 
 def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser, options: Any) -> int:
@@ -196,10 +206,18 @@ def _add_enqueue(commands: Any) -> None:
     add_stage(command)
     _add_queue(command)
     command.add_argument(
-        "--route", action="append", default=[], metavar="STAGE=QUEUE",
-        help="send a stage to its own queue, such as Inference to workers with a GPU; may be given several times",
+        "--route", action="append", default=[], metavar="STAGE[:LEVEL[+]]=QUEUE",
+        help="send a stage to its own queue, such as Inference to workers with a GPU; or a level of a tree of boxes, "
+        "as Agglomeration:14, or it and all above it, as Agglomeration:14+, to workers with more memory; may be given "
+        "several times: the most specific one counts",
     )  # fmt: skip
-    command.add_argument("--dry-run", action="store_true", help="say what would be sent")
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be sent, and how large the boxes of trees get"
+    )
+    command.add_argument(
+        "--worker-memory", type=_number(0), default=0, metavar="GB",
+        help="memory of a worker, for the dry run, which says what routes larger boxes need; default: this machine's",
+    )  # fmt: skip
     command.add_argument("--force", action="store_true", help="send even if the queue is not empty")
     command.add_argument(
         "--until-done", action="store_true", help="continue until the stage is complete; may be killed and restarted"

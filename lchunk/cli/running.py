@@ -19,6 +19,7 @@ from luigi.task_register import Register
 
 from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli import codes
+from lchunk.cli.boxes import box_lines
 from lchunk.cli.console import Console
 from lchunk.cli.foreseen import foreseen_lines
 from lchunk.cli.layout import layout_notes
@@ -28,6 +29,7 @@ from lchunk.cli.locks import held_lock
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
+from lchunk.tasks.memory import free_memory
 from lchunk.tasks.progress import process_name
 from lchunk.volumes.complete_rows import Look, look
 from lchunk.workers.messages import STAGES
@@ -77,6 +79,8 @@ def _foresee(line: CmdlineParser) -> int:
         print(f"{task.task_family} is complete: nothing to do")
     else:
         for text in foreseen_lines(task):
+            print(text)
+        for text in box_lines(task, free_memory(0, "cpu")[0]):
             print(text)
         print("dry run: nothing made")
     return codes.DONE
@@ -193,7 +197,9 @@ def add_commands(commands: Any) -> None:
     )
     command.add_argument("--scheduler", default="", metavar="HOST:PORT", help="share it through this scheduler")
     command.add_argument(
-        "--dry-run", action="store_true", help="say what is missing, and how many requests to a bucket it takes"
+        "--dry-run",
+        action="store_true",
+        help="say what is missing, how large the boxes of trees get, and how many requests to a bucket it takes",
     )
     add_recheck(command)
     command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")

@@ -49,7 +49,8 @@ def refuse_other_layer(stage: Stage, of: str) -> None:
 class Downsample(Stage):
     """Make coarser mips of a layer: images by mean, labels by mode.
 
-    Reads  the layer named by `of`, mip 0; with more than `pass_mips` mips, the last mip of the pass before.
+    Reads  the layer named by `of`, mip 0, or the external volume in its place; with more than `pass_mips` mips, the
+           last mip of the pass before.
     Writes mips 1, 2 … of the same layer, and lists them in its metadata.
 
     A pass makes `pass_mips` mips. Its chunks have the chunk shape of the layer, in voxels of the mip that the pass
@@ -108,7 +109,19 @@ class Downsample(Stage):
     def validate(self) -> None:
         if not self.first:
             refuse_other_layer(self._before, self.of)
+            self._refuse_two_sources()
         self._check_factor()
+
+    def _refuse_two_sources(self) -> None:
+        """Raise an error if mips of an external volume would be put beside a mip 0 that is not that volume."""
+        finest = self._before
+        if finest.external and self.store.exists(f"{self.path}/0/zarr.json"):
+            stage = type(finest).__name__
+            raise ValueError(
+                f"{self.of} must come from one place to get mips, got the external volume {finest.external}, and mip 0 "
+                f"of {self.store.url}/{self.path}; leave {stage}-external out to make mips of the layer, or name "
+                f"another layer with --{stage}-layer-name"
+            )
 
     def _check_factor(self) -> None:
         if max(self.factor) < 2:
@@ -128,24 +141,20 @@ class Downsample(Stage):
 
     @property
     def _finest(self) -> Stage:
-        """The stage that writes mip 0.
-
-        Raises:
-            ValueError: it is replaced by an external volume.
-        """
-        finest = self._before._finest if isinstance(self._before, Downsample) else self._before
-        if finest.external:
-            raise ValueError(
-                f"{self.of} must be a layer of lchunk to get mips, got the external volume {finest.external}"
-            )
-        return finest
+        """The stage that writes mip 0, or that an external volume replaces."""
+        return self._before._finest if isinstance(self._before, Downsample) else self._before
 
     @cached_property
     def _source(self) -> Layer:
-        """The mip that the pass reads."""
+        """The mip that the pass reads; for mip 0 of an external volume, the layer that its voxels would make."""
         if self.region is not None:
             return cast(Downsample, self.for_volume)._source
-        return self._before.mip(self.first) if isinstance(self._before, Downsample) else self._finest.voxels
+        if isinstance(self._before, Downsample):
+            return self._before.mip(self.first)
+        if not self._before.external:
+            return self._before.voxels
+        volume = self._before.external_volume
+        return replace(self._before.voxels, dtype=volume.dtype, channels=volume.channels)
 
     def source(self, reads: Reads) -> Volume | Records:
         return self._source if self.first else super().source(reads)
@@ -177,7 +186,7 @@ class Downsample(Stage):
 
     @property
     def log_folder(self) -> str:
-        return f"{self.path}-mips"
+        return f"{self.path}-mips/{self.first}"
 
     @property
     def folders(self) -> list[str]:

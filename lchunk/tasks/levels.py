@@ -69,6 +69,11 @@ class Leveled(Stage):
     def grid(self) -> Grid:
         return level_grid(self.chunks, self.height)
 
+    @functools.cached_property
+    def top(self) -> int:
+        """The number of the level that is one box."""
+        return top_level(self.chunks)
+
     @property
     def height(self) -> int:
         """The number of the level."""
@@ -87,10 +92,6 @@ class Leveled(Stage):
     def folders(self) -> list[str]:
         return [self.named(self.layer)]
 
-    @property
-    def log_folder(self) -> str:
-        return f"{self.named(self.layer)}-level-{self.height}"
-
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(self.leaf),)
 
@@ -106,7 +107,7 @@ class MergeTree(Leveled):
 
     @property
     def end(self) -> int:
-        return top_level(self.chunks)
+        return self.top
 
     @property
     def merged_up_to(self) -> float:
@@ -143,10 +144,6 @@ class Naming(Leveled):
     def path(self) -> str:
         return f"{self.named(self.layer)}/names/{self.height}"
 
-    @property
-    def log_folder(self) -> str:
-        return f"{self.named(self.layer)}-names-{self.height}"
-
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(self.tree, level=LAST),)
 
@@ -157,7 +154,7 @@ class Naming(Leveled):
 
     def reading(self) -> tuple[Reads, ...]:
         below = Reads(self.tree, level=self.height - 1) if self.height else Reads(self.leaf)
-        above = (Reads(type(self), level=self.height + 1),) if self.height < top_level(self.chunks) else ()
+        above = (Reads(type(self), level=self.height + 1),) if self.height < self.top else ()
         return (below, Reads(self.tree, level=self.height), *above)
 
     def connect(self, reads: Reads) -> Stage:

@@ -82,11 +82,11 @@ class Mesh(Stage):
         return self._segmentation.bounds
 
     def validate(self) -> None:
-        stage = self.upstream(self.reading()[0])
-        if self.dust_threshold and stage.external:
+        external = Segmentation(root=self.root).external
+        if self.dust_threshold and external:
             raise ValueError(
                 "dust_threshold must be 0 for an external segmentation, because the sizes of its segments are unknown, "
-                f"got {self.dust_threshold} and {stage.external}"
+                f"got {self.dust_threshold} and {external}"
             )
 
     def rehearse(self) -> None:

@@ -85,7 +85,7 @@ class Export(Stage):
             return self.for_volume.levels  # type: ignore[attr-defined, no-any-return]
         if self.mips >= 0:
             return self.mips
-        exist = not self._finest.external and self.store.exists(f"{self._finest.path}/1/zarr.json")
+        exist = self.store.exists(f"{self._finest.path}/1/zarr.json")
         return self._downsample.mips if exist else 0
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 import luigi
 
-from lchunk.chunk_logs import requests_entry
+from lchunk.chunk_logs import log_key, requests_entry
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.memory import peak_memory, reset_peak, resident_memory
 from lchunk.volumes.requests_made import counter
@@ -100,7 +100,8 @@ class WatchedMemory:
             return {}
         self.looked = now
         known = {
-            "before": self.before, "resident": resident_memory(), "peak": peak_memory(), "projected": projected,
+            "process": os.getpid(), "before": self.before, "resident": resident_memory(), "peak": peak_memory(),
+            "projected": projected,
         }  # fmt: skip
         return {name: value for name, value in known.items() if value is not None}
 
@@ -110,11 +111,15 @@ watched_memory = WatchedMemory()
 
 
 def process_name() -> str:
-    """Name of this process's log files: no two processes write to one file."""
-    return f"{_HOST}-{os.getpid()}"
+    """Name of the logs of this process, and of those that it forks, which append whole lines to the same file.
+
+    Luigi forks a process for each task if there are several workers: a file for each of them would be many.
+    """
+    return f"{_HOST}-{_STARTED}"
 
 
 _HOST = re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
+_STARTED = os.getpid()
 
 
 def _duration(seconds: float) -> str:
@@ -155,7 +160,7 @@ class ChunkLog:
         return Timed(self.seconds, step)
 
     def write(self, store: Store, layer: str) -> None:
-        """Add a line to `logs/<layer>/<host>-<process>.jsonl`; if that fails, warn and continue."""
+        """Add a line to the process's log of today; if that fails, warn and continue."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
         content |= {"device": self.device, "seconds": self.seconds}
         if self.skipped:
@@ -167,6 +172,6 @@ class ChunkLog:
         for listener in chunk_listeners:
             listener(content)
         try:
-            store.append(f"logs/{layer}/{process_name()}.jsonl", f"{json.dumps(content)}\n".encode())
+            store.append(log_key(layer, process_name()), f"{json.dumps(content)}\n".encode())
         except OSError as error:
             logger.warning("the log of %s at %s could not be written: %s", self.stage, self.bbox, error)

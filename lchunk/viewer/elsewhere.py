@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from lchunk.viewer.shown import Shown, layers_in, mesh_folder
+from lchunk.viewer.shown import Shown, coarsest, layers_in, mesh_folder
 from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.formats import open_volume
+from lchunk.volumes.layer import Layer, external_of, mips_in, open_layer
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger(__name__)
@@ -57,16 +58,26 @@ def open_elsewhere(
             if len(size) != 3:
                 raise ValueError("its voxel size is unknown; set voxel_size in [Dataset]")
             z, y, x = size
-            view = ZarrView(found, (z, y, x), volume.labels)
+            view = ZarrView(found, (z, y, x), volume.labels, coarser_of(volume, store))
             shown = Shown(
                 volume.name, f"volumes/{quote(volume.name, safe='')}", found.bounds, (z, y, x), found.channels,
-                volume.labels, volume.stage, made=math.inf, hidden=volume.hidden, intensities=view.range(),
+                volume.labels, volume.stage, made=math.inf, coarsest=coarsest(None, view.coarser), hidden=volume.hidden,
+                intensities=view.range(),
                 mesh=mesh_folder(store, volume.name) if volume.labels else "",
             )  # fmt: skip
         except (ValueError, OSError, ImportError) as error:
             logger.warning("%s is not shown: %s: %s", volume.name, volume.url, error)
             continue
         yield shown, view
+
+
+def coarser_of(volume: Elsewhere, store: Store) -> tuple[Layer, ...]:
+    """The coarser mips of a volume in the dataset's folder, the finest first; empty where none were made from it."""
+    layers = [open_layer(store, volume.name, mip) for mip in mips_in(store, volume.name)]
+    if not layers or layers[0].mip == 0:
+        return ()
+    made_of = external_of(layers[0])
+    return tuple(layers) if made_of.startswith((f"{volume.url}: ", f"{volume.url} with absent chunks")) else ()
 
 
 def recorded_truth(store: Store) -> str:

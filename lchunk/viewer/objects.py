@@ -12,7 +12,7 @@ from lchunk.volumes.place import Place
 from lchunk.volumes.store import Store
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_MARKS = ("0/zarr.json", "mesh/info")
+LAYER_FILES = ("0/zarr.json", "1/zarr.json", "mesh/info")
 """A folder that contains one of these files belongs to a layer."""
 
 
@@ -60,7 +60,7 @@ class DataObjects(tornado.web.RequestHandler):
         """Refuse what does not belong to a layer."""
         layer, _, rest = key.partition("/")
         hidden = any(part.startswith(".") or not part for part in key.split("/"))
-        if not rest or hidden or not any((Place(self.store, layer) / mark).stamp() for mark in _MARKS):
+        if not rest or hidden or not any((Place(self.store, layer) / mark).stamp() for mark in LAYER_FILES):
             raise tornado.web.HTTPError(404)
 
     def _size(self, key: str) -> int:

@@ -20,7 +20,7 @@ import tornado.web
 
 from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere
 from lchunk.viewer.hosts import Hosts
-from lchunk.viewer.objects import DataObjects
+from lchunk.viewer.objects import LAYER_FILES, DataObjects
 from lchunk.viewer.shown import layers_shown, open_dataset
 from lchunk.viewer.state import MIDDLE, viewer_state
 from lchunk.viewer.zarr_view import ZarrView
@@ -44,7 +44,7 @@ class DataFiles(tornado.web.StaticFileHandler):
         if len(parts) < 2 or any(part.startswith(".") or "\0" in part for part in parts):
             raise tornado.web.HTTPError(404)
         folder = Path(root, parts[0])
-        if not any((folder / name).is_file() for name in ("0/zarr.json", "mesh/info")):
+        if not any((folder / name).is_file() for name in LAYER_FILES):
             raise tornado.web.HTTPError(404)
         real = folder.resolve()
         path = Path(absolute_path).resolve()
@@ -201,12 +201,13 @@ def application(
         return viewer_state(store, base, at, others)
 
     files = str(Path(client.__file__).parent / "client")
-    readers = ThreadPoolExecutor(READERS, "view")
+    readers, data = ThreadPoolExecutor(READERS, "view"), _data(store)
     routes: list[Any] = [
         (r"/", Start, {"state": state}),
         (r"/state.json", State, {"state": state}),
         (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
-        (r"/data/(.*)", *_data(store)),
+        (r"/data/(.*)", *data),
+        (r"/volumes/([^/]+/[1-9][0-9]*/.*)", *data),  # coarser mips of volumes are in the dataset's folder
         (r"/volumes/([^/]+)/(.*)", Views, {"views": views, "readers": readers}),
         (r"/events/(.*)", Events),
         (r"/(?:state|action|credentials)/(.*)", Accepted),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.volumes.layer import Layer, layer_names, open_layer
+from lchunk.volumes.layer import Layer, layer_names, mips_in, open_layer
 from lchunk.volumes.store import Store, open_store
 from lchunk.volumes.volume import VoxelSize
 
@@ -16,6 +16,11 @@ logger = logging.getLogger(__name__)
 
 STAGES = ("Ingest", "Inference", "Segmentation", "ConnectedComponents")
 """The order of layers by stage; layers of other stages follow, by name."""
+STAGE_OF = {
+    "image": "Ingest", "affinities": "Inference", "probability": "Inference", "segmentation": "Segmentation",
+    "components": "ConnectedComponents",
+}  # fmt: skip
+"""The stage that usually writes a layer, for layers of which only coarser mips exist."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Shown:
         hidden: whether it is invisible at first.
         intensities: the values of black and white; None: the whole range of the type.
         mesh: the folder of its meshes in the dataset's folder; empty where there is none.
+        coarse: whether the layer has coarser mips of an external volume only.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Shown:
     hidden: bool = False
     intensities: tuple[float, float] | None = None
     mesh: str = ""
+    coarse: bool = False
 
 
 def open_dataset(root: str) -> Store:
@@ -94,8 +101,11 @@ def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
     """Layers in order, images below labels. A duplicate name gets a suffix.
 
     Of rivals (layers of the same stage and kind), all but the newest are hidden. Affinities are hidden too if there is
-    an image.
+    an image. Coarser mips of an external volume are shown with it, as one layer.
     """
+    others = list(others)
+    elsewhere = {other.name for other in others if other.coarsest > 1}
+    own = [shown for shown in own if not (shown.coarse and shown.name in elsewhere)]
     names = {shown.name for shown in own}
     renamed = [replace(o, name=f"{o.name} (external)") if o.name in names else o for o in others]
     layers = sorted([*own, *renamed], key=_place)
@@ -127,18 +137,30 @@ def _place(shown: Shown) -> tuple[bool, bool, int, bool, str]:
 
 def _own(store: Store, name: str) -> Iterator[Shown]:
     try:
-        layer = coarsest = open_layer(store, name)
-        while store.exists(f"{name}/{coarsest.mip + 1}/zarr.json"):
-            coarsest = open_layer(store, name, coarsest.mip + 1)
+        layer, *coarser = (open_layer(store, name, mip) for mip in mips_in(store, name))
     except (ValueError, KeyError, FileNotFoundError) as error:
         logger.warning("%s is not shown: %s", name, error)
         return
     recipe = layer.recipe() or {}
+    stage = STAGE_OF.get(name, "") if layer.mip else str(recipe.get("stage", ""))
     yield Shown(
         name, f"data/{quote(name, safe='')}", layer.bounds, layer.voxel_size, layer.channels, layer.labels,
-        stage=str(recipe.get("stage", "")), made=_written(layer), coarsest=max(coarsest.factor),
-        mesh=mesh_folder(store, name),
+        stage=stage, made=_written(layer), coarsest=coarsest(layer, coarser), mesh=mesh_folder(store, name),
+        coarse=layer.mip > 0,
     )  # fmt: skip
+
+
+def coarsest(finest: Layer | None, coarser: Sequence[Layer]) -> int:
+    """Voxels of the finest mip along the longest side of a voxel of the coarsest mip.
+
+    Args:
+        finest: the finest mip; None for a volume with factors of 1.
+        coarser: the coarser mips.
+    """
+    if not coarser:
+        return 1
+    fine = finest.factor if finest else (1, 1, 1)
+    return max(factor // own for factor, own in zip(coarser[-1].factor, fine, strict=True))
 
 
 def _written(layer: Layer) -> float:

@@ -1,7 +1,7 @@
 """A volume of any format as a zarr v3 image (OME-Zarr 0.5) whose chunks are read when a browser requests them.
 
-Neuroglancer cannot read HDF5 or TIFF, nor every type of voxel. A view has one mip and raw chunks of a bounded size; it
-writes nothing to the disk.
+Neuroglancer cannot read HDF5 or TIFF, nor every type of voxel. A view has raw chunks of a bounded size, and writes
+nothing to disk. Coarser mips that were made from the volume belong to the image; the view does not have their files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.layer import Layer
+from lchunk.volumes.layer_metadata import dataset_of
 from lchunk.volumes.volume import Volume, VoxelSize
 
 SIDES = (16, 128, 128)
@@ -33,11 +35,13 @@ class ZarrView:
         volume: the volume that is read.
         voxel_size: nanometres zyx, even if the volume itself has none.
         labels: whether voxels are labels of objects.
+        coarser: the coarser mips of the volume, the finest first.
     """
 
     volume: Volume
     voxel_size: VoxelSize
     labels: bool
+    coarser: tuple[Layer, ...] = ()
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -47,6 +51,8 @@ class ZarrView:
             ValueError: no type of Neuroglancer can hold them.
         """
         own = self.volume.dtype
+        if self.coarser:
+            return self.coarser[0].dtype.newbyteorder("<")  # all mips of an image have one type
         if own.kind not in "biuf":
             raise ValueError(f"voxels must be numbers to be shown, got {own} in {self.volume.url}")
         if self.labels and (own.kind == "f" or own.itemsize == 8):
@@ -122,7 +128,7 @@ class ZarrView:
         if self.volume.channels:
             scale, centre = [1.0, *scale], [0.5, *centre]
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": centre}]
-        datasets = [{"path": "0", "coordinateTransformations": transformations}]
+        datasets = [{"path": "0", "coordinateTransformations": transformations}, *map(dataset_of, self.coarser)]
         ome = {"version": "0.5", "multiscales": [{"name": "view", "axes": self._axes(), "datasets": datasets}]}
         return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
 

@@ -25,6 +25,11 @@ Recipe = dict[str, Any]
 """What a layer was made from, as JSON."""
 
 
+def is_external(source: str) -> bool:
+    """Whether a source in a recipe is an external volume, which is described, not a layer, which has a digest."""
+    return ": " in source
+
+
 class ChunkFiles(Protocol):
     """A layer as the stage that writes it sees it, independent of the content of the chunk files."""
 

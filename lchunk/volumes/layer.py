@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.volumes.chunk_files import Recipe, absent_chunk
+from lchunk.volumes.chunk_files import Recipe, absent_chunk, is_external
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.layer_metadata import array_document, canonical, compressor_name, document_of, list_in_image
 from lchunk.volumes.parallel import parallel
@@ -198,10 +200,28 @@ def layer_names(store: Store) -> list[str]:
     Raises:
         FileNotFoundError: there is no layer.
     """
-    names = [name for name in store.folders() if store.exists(f"{name}/0/zarr.json")]
+    names = [name for name in store.folders() if next(mips_in(store, name), None) is not None]
     if not names:
         raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
     return names
+
+
+def mips_in(store: Store, name: str) -> Iterator[int]:
+    """The mips of a layer, the finest first; they begin with 1 if mip 0 is an external volume."""
+    mip = 0 if store.exists(f"{name}/0/zarr.json") else 1
+    while mip == 0 or store.exists(f"{name}/{mip}/zarr.json"):
+        yield mip
+        mip += 1
+
+
+def external_of(layer: Layer) -> str:
+    """The external volume that the first coarser mip of a layer was made from, and its fingerprint; empty if none.
+
+    Args:
+        layer: mip 1.
+    """
+    source = str((layer.recipe() or {}).get("reads", {}).get(layer.name, ""))
+    return source if is_external(source) else ""
 
 
 def open_layer(store: Store, name: str, mip: int = 0) -> Layer:
@@ -215,6 +235,10 @@ def open_layer(store: Store, name: str, mip: int = 0) -> Layer:
     if array is None:
         there = store.exists(f"{name}/zarr.json")
         what = f"mip {mip} of layer {name} in {store.url}" if there else f"layer {name} in {store.url}"
+        if there and mip == 0 and list(islice(mips_in(store, name), 1)):
+            volume = external_of(open_layer(store, name, 1))
+            if volume:
+                raise FileNotFoundError(f"{what} must exist, and is the volume {volume}; use mip 1, or that volume")
         raise FileNotFoundError(f"{what} must exist, and does not; run the stage that makes it first")
     own = array.get("attributes", {}).get("lchunk", {})
     if "voxel_offset" not in own:

@@ -76,7 +76,7 @@ def list_in_image(layer: Layer, recipe: Recipe) -> None:
         if str(layer.mip) in [dataset["path"] for dataset in datasets]:
             return
         there = [d for d in datasets if layer.store.exists(f"{layer.name}/{d['path']}/zarr.json")]
-        listed = sorted([*there, _dataset(layer)], key=lambda dataset: int(dataset["path"]))
+        listed = sorted([*there, dataset_of(layer)], key=lambda dataset: int(dataset["path"]))
         finest = group["attributes"]["lchunk"]["recipe"] if group is not None and layer.mip else recipe
         body = encode_json(_image(layer, finest, listed))
         if group is None:
@@ -100,7 +100,7 @@ def rewrite_image(mips: Sequence[Layer]) -> None:
 
 
 def _image_of(mips: Sequence[Layer]) -> bytes:
-    return encode_json(_image(mips[0], mips[0].recipe() or {}, list(map(_dataset, mips))))
+    return encode_json(_image(mips[0], mips[0].recipe() or {}, list(map(dataset_of, mips))))
 
 
 def _image(layer: Layer, recipe: Recipe, datasets: list[dict[str, Any]]) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _axes(layer: Layer) -> list[dict[str, str]]:
     return channel + [{"name": axis, "type": "space", "unit": "nanometer"} for axis in "zyx"]
 
 
-def _dataset(layer: Layer) -> dict[str, Any]:
+def dataset_of(layer: Layer) -> dict[str, Any]:
     """Scale and translation of a mip; OME-Zarr's translation is that of the first voxel's centre."""
     centre = [corner + size / 2 for corner, size in zip(layer.corner, layer.voxel_size, strict=True)]
     scale, translation = list(layer.voxel_size), centre

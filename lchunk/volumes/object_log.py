@@ -18,8 +18,10 @@ logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 20.0
 """How long lines are buffered before they are written. A crash loses the buffered lines."""
-SEGMENT_BYTES = 1 << 18
+SEGMENT_BYTES = 1 << 20
 """Size from which on a new object is started, because each flush writes the whole object again."""
+IDLE_SECONDS = 86_400.0
+"""How long a log may get no lines until its object is dropped from memory: tomorrow's log has another name."""
 
 
 @dataclass
@@ -29,6 +31,13 @@ class _Segment:
     number: int = 0
     body: bytearray = field(default_factory=bytearray)
     written: int = 0
+    grown: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether later lines go to a new object."""
+        idle = self.written > 0 and time.monotonic() - self.grown >= IDLE_SECONDS
+        return idle or self.written >= SEGMENT_BYTES
 
 
 class ObjectLogs:
@@ -59,7 +68,9 @@ class ObjectLogs:
             if not self._segments:
                 # unlike atexit, this also runs at the end of processes that multiprocessing starts
                 Finalize(None, self._end, exitpriority=0)
-            self._segments.setdefault(key, _Segment()).body += body
+            segment = self._segments.setdefault(key, _Segment())
+            segment.body += body
+            segment.grown = time.monotonic()
             if time.monotonic() - self._flushed < FLUSH_SECONDS:
                 return
         self.flush()
@@ -74,7 +85,7 @@ class ObjectLogs:
                 if len(segment.body) > segment.written:
                     self.put(self._key(key, segment.number), bytes(segment.body))
                     segment.written = len(segment.body)
-                if segment.written >= SEGMENT_BYTES:
+                if segment.is_over:
                     self._segments[key] = _Segment(segment.number + 1)
 
     def _key(self, key: str, number: int) -> str:

@@ -61,7 +61,7 @@ class Store(Protocol):
         """
 
     def append(self, key: str, body: bytes) -> None:
-        """Append bytes to a log that only one process writes. A crash may lose them.
+        """Append bytes to a log that only one process, and those that it forks, write. A crash may lose them.
 
         On a disk, the bytes are appended to the file `key`. In a bucket, they are buffered for some seconds and then
         written to objects with the same suffix, next to `key`. To read a log, list its folder.

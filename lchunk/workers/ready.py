@@ -108,7 +108,7 @@ def amounts(tasks: Iterable[luigi.Task]) -> list[Amount]:
 def _amount(regions: list[Stage]) -> Amount:
     first = regions[0]
     chunks = sum(sum(1 for _ in stage.grid.meeting(stage.bbox)) for stage in regions)
-    logs = [entry for _, entry in islice(log_lines(first.store, first.log_folder), LOGS)]
+    logs = list(islice(log_lines(first.store, first.log_folder), LOGS))
     voxels = sum(entry["voxels"] for entry in logs)
     seconds = sum(sum(entry["seconds"].values()) for entry in logs)
     total = sum(stage.bbox.size for stage in regions)

@@ -168,8 +168,4 @@ def test_meshes_have_a_name_where_their_mip_is_refused(tmp_path: Path, configure
     with pytest.raises(ValueError, match="mip must be at most Downsample-mips, 1, got 2"):
         Mesh().check()
     assert repr(Mesh()).endswith("/segmentation/mesh")  # Luigi prints it with the error
-    configure("Mesh", mip=1)
-    configure("Segmentation", external=write_hdf5(tmp_path / "s.h5", "s", two_bodies(), (4, 4, 4), (0, 0, 0)))
-    with pytest.raises(ValueError, match="segmentation must be a layer of lchunk to get mips"):
-        Mesh().check()
     assert repr(MeshManifest()).endswith("/segmentation/mesh/manifest")

@@ -184,6 +184,21 @@ def test_lines_of_logs_are_kept_for_a_while_and_never_lost(monkeypatch: pytest.M
     assert lines == b"0123456789\n" + b"".join(b"line %d\n" % number for number in range(6)) + b"next\n"
 
 
+def test_the_log_of_yesterday_is_dropped_from_memory_and_never_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = MemoryBucket()
+    store = BucketStore(bucket, "")
+    monkeypatch.setattr(object_log.time, "monotonic", lambda: 0.0)
+    store.append("logs/a/1.jsonl", b"a" * 1000)
+    store.append("logs/a/2.jsonl", b"not written yet")
+    monkeypatch.setattr(object_log.time, "monotonic", lambda: object_log.IDLE_SECONDS)
+    store.flush()
+    store.flush()
+    assert sum(len(segment.body) for segment in store._logs._segments.values()) == 0
+    store.append("logs/a/1.jsonl", b"b")
+    store.flush()
+    assert sorted(bucket.objects.values()) == [b"a" * 1000, b"b", b"not written yet"]
+
+
 def test_lines_are_written_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = MemoryBucket()
     store = BucketStore(bucket, "")

@@ -11,7 +11,7 @@ import pytest
 
 from lchunk.cli import parser
 from lchunk.recipe import RecipeMismatchError
-from lchunk.tasks import Downsample, Ingest
+from lchunk.tasks import Agglomeration, Downsample, Ingest, SegmentNames
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.messages import STAGES, TaskMessage
@@ -239,17 +239,57 @@ def test_two_routes_to_one_queue_count_it_once(queue: FolderQueue) -> None:
     assert routes.addresses == queue.address
 
 
-def test_routes_are_given_as_stage_and_queue(queue: FolderQueue) -> None:
-    def opened(address: str) -> Queue:
-        return FolderQueue(Path(address))
+def folder_queue(address: str) -> Queue:
+    return FolderQueue(Path(address))
 
-    routes = parse_routes(queue, ["Noted=/gpu/", "NotedTwice=/a=b/"], opened, {"Noted", "NotedTwice"})
+
+def levels_of(stage: str) -> int | None:
+    return {"Agglomeration": 9, "SegmentNames": 9}.get(stage)
+
+
+def test_routes_are_given_as_stage_and_queue(queue: FolderQueue) -> None:
+    stages = {"Noted", "NotedTwice"}
+    routes = parse_routes(queue, ["Noted=/gpu/", "NotedTwice=/a=b/"], folder_queue, stages, levels_of)
     assert {stage: own.address for stage, own in routes.by_stage.items()} == {"Noted": "/gpu", "NotedTwice": "/a=b"}
-    for word in ("Noted", "Noted=", "=gpu", ""):
-        with pytest.raises(ValueError, match="route must be STAGE=QUEUE, got"):
-            parse_routes(queue, [word], opened, {"Noted"})
+    for word in ("Noted", "Noted=", "=gpu", "", "Noted:3", ":3=gpu"):
+        with pytest.raises(ValueError, match=r"route must be STAGE=QUEUE or STAGE:LEVEL\+=QUEUE, got"):
+            parse_routes(queue, [word], folder_queue, {"Noted"}, levels_of)
     with pytest.raises(ValueError, match="route must begin with the name of a stage, got 'Nothing'"):
-        parse_routes(queue, ["Nothing=gpu"], opened, {"Noted"})
+        parse_routes(queue, ["Nothing=gpu"], folder_queue, {"Noted"}, levels_of)
+
+
+@pytest.mark.parametrize("last_first", [False, True])
+def test_the_most_specific_route_counts(queue: FolderQueue, last_first: bool) -> None:
+    words = ["Agglomeration=/any/", "Agglomeration:5+=/big/", "Agglomeration:7+=/bigger/", "Agglomeration:6=/six/"]
+    words = words[::-1] if last_first else words
+    routes = parse_routes(queue, words, folder_queue, {"Agglomeration", "SegmentNames"}, levels_of)
+    taken = {level: routes.queue_of(Agglomeration(level=level)).address for level in (0, 4, 5, 6, 7, 8, 9)}
+    assert taken == {
+        0: "/any", 4: "/any", 5: "/big", 6: "/six", 7: "/bigger", 8: "/bigger", 9: "/bigger"
+    }  # fmt: skip
+    assert routes.queue_of(SegmentNames(level=9)) is queue
+    assert routes.queue_of(Noted()) is queue
+    assert {each.address for each in routes.queues} == {queue.address, "/any", "/big", "/bigger", "/six"}
+
+
+def test_the_last_level_has_a_number_though_its_task_says_minus_one(queue: FolderQueue) -> None:
+    routes = parse_routes(queue, ["Agglomeration:2+=/big/"], folder_queue, {"Agglomeration"}, lambda _: 2)
+    assert Agglomeration().height == 2  # 4 chunks
+    assert routes.queue_of(Agglomeration()).address == "/big"
+    assert routes.queue_of(Agglomeration(level=1)) is queue
+
+
+@pytest.mark.parametrize("levels", ["10", "10+", "", "+", "-1", "3-5", "x", "3++"])
+def test_a_route_to_a_level_that_does_not_exist_is_refused(queue: FolderQueue, levels: str) -> None:
+    with pytest.raises(ValueError, match="route must name a level of Agglomeration from 0 to 9, the last box of this"):
+        parse_routes(queue, [f"Agglomeration:{levels}=/big/"], folder_queue, {"Agglomeration"}, levels_of)
+
+
+def test_a_stage_without_levels_has_no_route_to_a_level(queue: FolderQueue) -> None:
+    with pytest.raises(
+        ValueError, match=r"must name a stage with levels before a colon, .* got Noted:3; write Noted=Q"
+    ):
+        parse_routes(queue, ["Noted:3=/big/"], folder_queue, {"Noted"}, levels_of)
 
 
 def test_a_keeper_goes_on_when_its_queue_is_out_of_reach_for_a_while(

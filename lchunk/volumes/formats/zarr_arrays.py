@@ -40,7 +40,8 @@ def open_zarr(url: str, folder: Place, options: Options) -> OpenedVolume:
         return _array(url, folder, options)
     attributes = attributes_of(folder)
     if "lchunk" in attributes:
-        return _layer(url, folder, 0, options)
+        # mip 0 may be a volume elsewhere, of which only coarser mips are here
+        return _layer(url, folder, int(is_array(folder / "1") and not is_array(folder / "0")), options)
     if not is_image(attributes):
         folder = only_image(folder, attributes, url)
         attributes = attributes_of(folder)

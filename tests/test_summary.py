@@ -1,0 +1,185 @@
+"""The summary of logs: chunks, speed, the time of each step, memory, requests, and chunks that were made again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lchunk import summary
+from lchunk.chunk_logs import LogName, keep_requests
+from lchunk.summary import Courses, Repeats, course_lines, summary_lines, summed
+from lchunk.volumes.bucket_store import BucketStore
+from lchunk.volumes.requests_made import RequestCounter, Requests
+from lchunk.volumes.store import FileStore
+from tests.cli.commands import lchunk
+from tests.conftest import write_identity_job
+from tests.test_chunk_logs import line
+from tests.volumes.test_bucket_store import MemoryBucket
+
+GB = 10**9
+
+
+def made(process: str, stage: int, whole: int) -> dict[str, object]:
+    """The requests in a line of a chunk: that many reads of the stage, and of all."""
+    numbers = {"writes": 1, "received": 0, "sent": 0}
+    return {"process": process, "stage": {**numbers, "reads": stage}, "all": {**numbers, "reads": whole}}
+
+
+def test_a_stage_s_course_is_one_line(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    for resident in (1, 2, 3):
+        memory = {"before": GB, "resident": resident * GB, "peak": 4 * GB, "projected": 5 * GB, "process": 7}
+        store.append("logs/affinities/a-1.jsonl", line(1.0, memory=memory))
+    store.append("logs/affinities/a-1.jsonl", line(1.0, memory={"resident": 9 * GB, "process": 8}))
+    store.append("logs/affinities/b-2.jsonl", line(2.0))
+    assert list(course_lines(store)) == [
+        "Inference: 5 chunks in 6.0 s of work, 1.67 Mvoxel/s, memory 3 GB at its peak of 5 GB projected, "
+        "a process from 1 GB to 3 GB"
+    ]
+
+
+def test_the_last_line_of_each_process_has_its_requests(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    for reads in (5, 7, 9):
+        store.append("logs/affinities/a-1.jsonl", line(1.0, requests=made("aa", reads, 10 * reads)))
+    store.append("logs/affinities/b-2.jsonl", line(1.0, requests=made("bb", 1, 1)))
+    store.append("logs/meshes/a-1.jsonl", line(1.0, stage="Mesh", requests=made("aa", 3, 100)))
+    of_stage, mesh, whole = course_lines(store)
+    assert of_stage.startswith("Inference: 4 chunks")
+    assert of_stage.endswith(", 2 PUT and LIST, 10 GET and HEAD, 0 MB received, 0 MB sent")
+    assert mesh.endswith(", 1 PUT and LIST, 3 GET and HEAD, 0 MB received, 0 MB sent")
+    assert whole == "requests: 2 PUT and LIST, 101 GET and HEAD, 0 MB received, 0 MB sent"
+    assert list(summary_lines(summed(store)))[-1] == whole
+    assert not any(text.startswith("requests") for text in summary_lines(summed(store, "Mesh")))
+
+
+def test_a_command_has_counted_the_processes_that_it_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, own = FileStore(tmp_path), RequestCounter()
+    monkeypatch.setattr("lchunk.chunk_logs.counter", own)
+    own.add(Requests(reads=20))
+    keep_requests(str(tmp_path), "a-1")
+    for process in (f"{own.process}.11111111", "cc.11111111"):  # the command that forked the other one was killed
+        store.append(f"logs/affinities/{process}.jsonl", line(1.0, requests=made(process, 3, 4)))
+    assert list(course_lines(store))[-1] == "requests: 1 PUT and LIST, 24 GET and HEAD, 0 MB received, 0 MB sent"
+
+
+def test_all_lines_are_added_up_by_stage(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    for number in range(1000):  # many more than the end of a log holds
+        steps = {"read": 0.25, "compute": 0.5, "write": 0.25}
+        memory = {"before": GB, "peak": 3 * GB, "resident": 2 * GB, "projected": 4 * GB}
+        more = {"memory": memory, "device": "cuda:0" if number % 4 else "cpu", "seconds": steps}
+        store.append("logs/affinities/2026-01-31-a-1.jsonl", line(0, bbox=f"{number}", **more))
+    store.append("logs/affinities/2026-02-01-a-1.jsonl", line(8.0, bbox="0", skipped="the mask is empty"))
+    store.append("logs/mesh/2026-02-01-b-1.jsonl", line(2.0, stage="Mesh"))
+    content = summed(store).stages["Inference"].content()
+    assert content.pop("mvoxels_per_second") == pytest.approx(2002 / 1008)
+    assert content.pop("requests") == {"writes": 0, "reads": 0, "received": 0, "sent": 0}
+    assert content == {
+        "chunks": 1001, "made_again": 1, "made_again_is_exact": True, "skipped": 1, "voxels": 2_002_000_000,
+        "seconds": {"read": 250, "compute": 508, "write": 250}, "seconds_per_chunk": 1008 / 1001,
+        "peak_bytes": 3 * GB, "peak_bytes_of_chunks": 2 * GB, "projected_bytes": 4 * GB,
+        "devices": {"cpu": 250, "cuda:0": 750, "unknown": 1}, "processes": 1,
+    }  # fmt: skip
+    assert list(summed(store, "Mesh").stages) == ["Mesh"]
+    assert summed(store, since="2026-02-01").stages["Inference"].chunks == 1
+
+
+def test_the_table_has_a_row_for_each_stage_and_notes() -> None:
+    entries = [json.loads(line(3.0, seconds={"read": 1.0, "compute": 3.0}, device="cpu")) for _ in range(2)]
+    entries.append(json.loads(line(2.0, stage="Mesh", skipped="…", device="cuda:1")))
+    name = LogName("a", "", "host-1")
+    head, inference, mesh, again, skipped, left_out = summary_lines(
+        Courses([(name, entry) for entry in entries] + [(name, None)])
+    )
+    assert " ".join(head.split()) == (
+        "stage chunks Mvoxel seconds s/chunk Mvoxel/s read s compute s memory processes devices"
+    )
+    assert " ".join(inference.split()) == "Inference 2 4 8 4 0.5 2 25% 6 75% - 1 cpu"
+    assert " ".join(mesh.split()) == "Mesh 1 2 2 2 1 0 0% 2 100% - 1 cuda:1"
+    assert again == "Inference: 1 of the chunks are ones that were made before, and made again"
+    assert skipped == "Mesh: 1 chunks were not computed, because a mask is empty there"
+    assert left_out == "note: 1 lines were left out, which are torn or not of lchunk"
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        None, {}, {"voxels": "many", "seconds": {}}, {"voxels": 1, "seconds": {"read": "long"}},
+        {"voxels": 1, "seconds": {"read": 1.0}, "memory": {"peak": "high"}}, {"requests": 7},
+        {"voxels": 1, "seconds": {"read": 1.0}, "requests": {"process": "a", "all": {}}}, {"requests": {"all": {}}},
+    ],
+)  # fmt: skip
+def test_a_strange_line_is_left_out_and_counted(strange: dict[str, Any] | None) -> None:
+    name = LogName("a", "", "host-1")
+    courses = Courses([(name, strange), (name, json.loads(line(1.0)))])
+    assert courses.left_out == 1
+    assert {stage: course.chunks for stage, course in courses.stages.items() if course.chunks} == {"Inference": 1}
+
+
+def test_of_many_boxes_those_that_were_made_again_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "EXACT", 1 << 10)
+    monkeypatch.setattr(summary, "hash", lambda text: int(text) * 0x9E3779B97F4A7C15, raising=False)  # spreads evenly
+    repeats = Repeats()
+    for number in [*range(1000), *range(0, 1000, 10)]:
+        repeats.add(str(number))
+    assert (repeats.number, repeats.exact) == (100, True)
+    for number in [*range(1000, 20_000), *range(1000, 11_000)]:
+        repeats.add(str(number))
+    assert not repeats.exact
+    assert len(repeats.kept) <= 1 << 10
+    assert repeats.number == pytest.approx(10_100, rel=0.1)
+
+
+def test_equal_boxes_of_two_levels_are_not_the_same_chunk() -> None:
+    entry = json.loads(line(1.0))
+    names = [LogName(folder, "", "host-1") for folder in ("agglomeration/0", "agglomeration/1")]
+    assert Courses([(name, entry) for name in names]).stages["Inference"].repeats.number == 0
+
+
+def test_objects_in_a_bucket_are_read_like_files() -> None:
+    store = BucketStore(MemoryBucket(), "")
+    for number in range(10):
+        store.append(f"logs/affinities/2026-01-31-host-{number}.jsonl", line(1.0))
+    store.flush()
+    course = summed(store).stages["Inference"]
+    assert (course.chunks, len(course.processes)) == (10, 10)
+
+
+def test_the_summary_of_a_real_job(tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (20, 20, 20), (0, 0, 0))
+    said = lchunk(tmp_path, "summary", "out")
+    assert said.code == 1
+    assert (
+        said.last
+        == "lchunk: Error: out must hold logs of chunks, but has none; name another folder, or run a stage first"
+    )
+    assert lchunk(tmp_path, "run", "Segmentation", "--workers", "2").code == 0
+    content = json.loads(lchunk(tmp_path, "summary", "--json").out)
+    assert content["lines_left_out"] == 0
+    stages = content["stages"]
+    assert set(stages) >= {"Ingest", "Inference", "LocalFragments", "RegionGraph", "Agglomeration", "Segmentation"}
+    assert {(stages[name]["chunks"], stages[name]["voxels"]) for name in ("Ingest", "Segmentation")} == {(8, 8000)}
+    assert stages["Agglomeration"]["chunks"] == 15  # 8 boxes, 4, 2, 1
+    assert all((each["processes"], each["made_again"]) == (1, 0) for each in stages.values())
+    folders = {path.name for path in (tmp_path / "out/logs").iterdir()}
+    assert folders == {
+        "image", "affinities", "local_fragments", "region_graph", "agglomeration", "segmentation"
+    }  # fmt: skip
+    table = lchunk(tmp_path, "summary", "--stage", "Agglomeration").out.splitlines()
+    assert [text.split()[0] for text in table] == ["stage", "Agglomeration"]
+    assert "--stage must be a stage that has logs in" in lchunk(tmp_path, "summary", "--stage", "Meesh").last
+    assert lchunk(tmp_path, "summary", "--since", "yesterday").code == 2
+    assert "must hold logs of chunks since 2999-01-01" in lchunk(tmp_path, "summary", "--since", "2999-01-01").last
+
+
+def test_a_chunk_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (20, 20, 20), (0, 0, 0))
+    assert lchunk(tmp_path, "run", "Ingest").code == 0
+    chunk = next(path for path in (tmp_path / "out/image/0/c").rglob("*") if path.is_file())
+    chunk.unlink()
+    assert lchunk(tmp_path, "run", "Ingest").code == 0
+    said = lchunk(tmp_path, "summary").out.splitlines()
+    assert said[1].split()[:2] == ["Ingest", "9"]
+    assert said[2] == "Ingest: 1 of the chunks are ones that were made before, and made again"
