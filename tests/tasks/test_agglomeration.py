@@ -13,6 +13,7 @@ import zarr
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import agglomerate_graph
+from lchunk.operators.cut import Names
 from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Agglomeration, Segmentation, SegmentNames
 from lchunk.tasks.levels import level_grid, top_level
@@ -84,8 +85,8 @@ def sizes_in(root: Path) -> dict[int, int]:
     """Every segment's size, as each chunk knows it."""
     stage = SegmentNames(threshold=Segmentation().threshold)
     sizes: dict[int, int] = {}
-    for table in stage.files().records(stage.bounds):
-        for label, size in zip(table["roots"].tolist(), table["sizes"].tolist(), strict=True):
+    for names in map(Names.of_table, stage.files().records(stage.bounds)):
+        for label, size in zip(names.roots.tolist(), names.sizes.tolist(), strict=True):
             assert sizes.setdefault(label, size) == size
     return sizes
 
