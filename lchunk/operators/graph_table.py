@@ -17,9 +17,13 @@ from typing import Any
 import numpy as np
 
 from lchunk.operators.compiled import njit
-from lchunk.operators.graph import COUNT, EDGE, FIRST, ONE, PAIR, SUM, Graph, Numbers, Table
+from lchunk.operators.graph import COUNT, EDGE, FIRST, ONE, PAIR, SUM, Graph, Table
 
 GREY = int(ONE / 255)
+EDGES = ("steps", "greys", "rests", "counts", "behind")
+"""Columns with a row per edge."""
+FEW = 48
+"""Rows that are sorted fastest by insertion."""
 
 
 def graph_table(graph: Graph) -> Table:
@@ -31,15 +35,15 @@ def graph_table(graph: Graph) -> Table:
         in 255ths, and the rest, see above; counts: its voxels; behind: of its first voxel, see above. link_from,
         link_to: places in nodes.
     """
-    edges, nodes = graph.edges, graph.nodes.astype(np.int64)
-    degrees, steps = np.zeros(len(nodes), np.uint32), np.empty(len(edges), np.uint32)
-    order = _by_pair(edges, len(nodes))
-    _steps(edges, order, degrees, steps)
-    values = np.empty((4, len(edges)), np.int64)
-    _values(edges, order, nodes, values)
+    nodes = graph.nodes.astype(np.int64)
+    rows, ends = _by_smaller_end(graph.edges, len(nodes))
+    columns = np.empty((len(EDGES), len(rows)), np.uint32)
+    if not _sorted_columns(graph.edges, nodes, rows, ends, columns):
+        columns = np.empty(columns.shape, np.int64)
+        _sorted_columns(graph.edges, nodes, rows, ends, columns)
     return {
-        "nodes": graph.nodes, "sizes": graph.sizes, "faces": graph.faces, "degrees": degrees, "steps": steps,
-        "greys": values[0], "rests": values[1], "counts": values[2], "behind": values[3],
+        "nodes": graph.nodes, "sizes": graph.sizes, "faces": graph.faces,
+        "degrees": np.diff(ends, prepend=0).astype(np.uint32), **dict(zip(EDGES, columns, strict=True)),
         "link_from": graph.links[:, 0], "link_to": graph.links[:, 1],
     }  # fmt: skip
 
@@ -52,13 +56,15 @@ def graph_of(table: Table) -> Graph:
     """
     if EDGE[PAIR] in table:
         return _graph_of_wide(table)
-    nodes = table["nodes"]
-    edges = np.empty((len(table["steps"]), len(EDGE)), np.int64)
-    for place, name in ((SUM, "greys"), (COUNT, "counts"), (FIRST, "behind")):
-        _fill(edges, place, table[name])
-    _refuse_unless(_join_pairs(edges, table["degrees"], table["steps"]) and len(table["degrees"]) == len(nodes))
-    _refuse_unless(len(table["rests"]) == len(edges))
-    _join_values(edges, nodes.astype(np.int64), table["rests"])
+    nodes, degrees = table["nodes"], table["degrees"]
+    columns = tuple(table[name] for name in EDGES)
+    edges = np.empty((len(columns[0]), len(EDGE)), np.int64)
+    if (
+        {len(column) for column in columns} != {len(edges)}
+        or len(degrees) != len(nodes)
+        or not _joined(columns, degrees, nodes.astype(np.int64), edges)
+    ):
+        raise ValueError("the columns of a graph must belong together, but do not; remove its layer and run again")
     links = np.stack([table["link_from"], table["link_to"]], axis=1)
     return Graph(nodes, table["sizes"], table["faces"], edges, links)
 
@@ -67,66 +73,24 @@ def _graph_of_wide(table: Table) -> Graph:
     """The graph in the columns that earlier versions wrote: an edge's numbers as they are."""
     edges = np.empty((len(table[EDGE[PAIR]]), len(EDGE)), np.int64)
     for place, name in enumerate(EDGE):
-        _fill(edges, place, table[name])
+        edges[:, place] = table[name]
     return Graph(table["nodes"], table["sizes"], table["faces"], edges, table["links"])
 
 
-def _fill(edges: Numbers, place: int, column: Numbers) -> None:
-    _refuse_unless(len(column) == len(edges))
-    edges[:, place] = column
-
-
-def _refuse_unless(fits: bool) -> None:
-    if not fits:
-        raise ValueError("the columns of a graph must belong together, but do not; remove its layer and run again")
-
-
 @njit
-def _by_pair(edges: Any, count: int) -> Any:
-    """The rows in the order of their pairs: sorted by the larger end, then, stable, by the smaller one."""
-    order = np.arange(len(edges), dtype=np.int32)
-    for end in range(2):
-        begins = np.zeros(count + 1, np.int64)
-        for row in range(len(edges)):
-            begins[(edges[row, PAIR] >> 32 * end & 0xFFFFFFFF) + 1] += 1
-        for node in range(count):
-            begins[node + 1] += begins[node]
-        sorted_rows = np.empty_like(order)
-        for place in range(len(order)):
-            node = edges[order[place], PAIR] >> 32 * end & 0xFFFFFFFF
-            sorted_rows[begins[node]] = order[place]
-            begins[node] += 1
-        order = sorted_rows
-    return order
-
-
-@njit
-def _steps(edges: Any, order: Any, degrees: Any, steps: Any) -> None:
-    smaller, before = np.int64(-1), np.int64(0)
-    for place in range(len(order)):
-        pair = edges[order[place], PAIR]
-        if pair >> 32 != smaller:
-            smaller = before = pair >> 32
-        degrees[smaller] += 1
-        steps[place] = (pair & 0xFFFFFFFF) - before
-        before = pair & 0xFFFFFFFF
-
-
-@njit
-def _join_pairs(edges: Any, degrees: Any, steps: Any) -> bool:
-    """Fill in the pairs. Returns whether they are such pairs."""
-    place = 0
-    for node in range(len(degrees)):
-        end = np.int64(node)
-        if degrees[node] > len(steps) - place:
-            return False
-        for _ in range(degrees[node]):
-            end += steps[place]
-            if end >= len(degrees):
-                return False
-            edges[place, PAIR] = np.int64(node) << 32 | end
-            place += 1
-    return place == len(steps)
+def _by_smaller_end(edges: Any, count: int) -> Any:
+    """The rows in the order of their smaller ends, and where those of each node end."""
+    ends = np.zeros(count + 1, np.int64)
+    for row in range(len(edges)):
+        ends[(edges[row, PAIR] >> 32) + 1] += 1
+    for node in range(count):
+        ends[node + 1] += ends[node]
+    rows = np.empty(len(edges), np.int32)
+    for row in range(len(edges)):
+        node = edges[row, PAIR] >> 32
+        rows[ends[node]] = row
+        ends[node] += 1
+    return rows, ends[:count]
 
 
 @njit(inline=True)
@@ -138,22 +102,64 @@ def _usual_rest(greys: Any, count: Any) -> Any:
 
 
 @njit
-def _values(edges: Any, order: Any, nodes: Any, values: Any) -> None:
-    greys, rests, counts, behind = values[0], values[1], values[2], values[3]
-    for place in range(len(order)):
-        pair, total, count, first = edges[order[place]]
-        grey = total // GREY
-        rest = total - grey * GREY - _usual_rest(grey, count)
-        greys[place], counts[place] = grey, count
-        rests[place] = 2 * rest if rest >= 0 else -2 * rest - 1
-        behind[place] = first - 3 * (nodes[pair & 0xFFFFFFFF] - 1)
+def _sorted_columns(edges: Any, nodes: Any, rows: Any, ends: Any, columns: Any) -> bool:
+    """Fill in `EDGES`, sorting the rows of each node. Returns whether all values fit in 32 bits."""
+    steps, greys, rests, counts, behind = columns[0], columns[1], columns[2], columns[3], columns[4]
+    begin = np.int64(0)
+    bits = np.int64(0)
+    for node in range(len(ends)):
+        own = rows[begin : ends[node]]
+        _sort_by_pair(own, edges)
+        last = np.int64(node)
+        for place in range(begin, ends[node]):
+            pair, total, count, first = edges[rows[place]]
+            end = pair & 0xFFFFFFFF
+            grey = total // GREY
+            rest = total - grey * GREY - _usual_rest(grey, count)
+            rest = 2 * rest if rest >= 0 else -2 * rest - 1
+            late = first - 3 * (nodes[end] - 1)
+            steps[place], greys[place], rests[place], counts[place], behind[place] = end - last, grey, rest, count, late
+            bits |= grey | rest | count | late
+            last = end
+        begin = ends[node]
+    return bits >> 32 == 0
 
 
 @njit
-def _join_values(edges: Any, nodes: Any, rests: Any) -> None:
-    """Make sums of greys and rests, and first voxels of how far they are behind."""
-    for place in range(len(edges)):
-        grey, rest = edges[place, SUM], rests[place]
-        rest = -(rest + 1) // 2 if rest & 1 else rest // 2
-        edges[place, SUM] = grey * GREY + rest + _usual_rest(grey, edges[place, COUNT])
-        edges[place, FIRST] += 3 * (nodes[edges[place, PAIR] & 0xFFFFFFFF] - 1)
+def _sort_by_pair(rows: Any, edges: Any) -> None:
+    """Sort the rows of one node; most are few, and nearly in order."""
+    if len(rows) > FEW:
+        pairs = np.empty(len(rows), np.int64)
+        for place in range(len(rows)):
+            pairs[place] = edges[rows[place], PAIR]
+        rows[:] = rows[np.argsort(pairs, kind="mergesort")]
+        return
+    for number in range(1, len(rows)):
+        row, place = rows[number], number
+        while place > 0 and edges[rows[place - 1], PAIR] > edges[row, PAIR]:
+            rows[place] = rows[place - 1]
+            place -= 1
+        rows[place] = row
+
+
+@njit
+def _joined(columns: Any, degrees: Any, nodes: Any, edges: Any) -> bool:
+    """Fill in the edges. Returns whether the columns are those of edges between these nodes."""
+    steps, greys, rests, counts, behind = columns
+    place = 0
+    for node in range(len(degrees)):
+        end = np.int64(node)
+        if degrees[node] > len(steps) - place:
+            return False
+        for _ in range(degrees[node]):
+            end += np.int64(steps[place])
+            if end >= len(nodes) or end < 0:
+                return False
+            grey, rest, count = np.int64(greys[place]), np.int64(rests[place]), np.int64(counts[place])
+            rest = -((rest + 1) >> 1) if rest & 1 else rest >> 1
+            edges[place, PAIR] = np.int64(node) << 32 | end
+            edges[place, SUM] = grey * GREY + rest + _usual_rest(grey, count)
+            edges[place, COUNT] = count
+            edges[place, FIRST] = np.int64(behind[place]) + 3 * (nodes[end] - 1)
+            place += 1
+    return place == len(steps)

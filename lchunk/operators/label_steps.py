@@ -103,28 +103,25 @@ def _to_steps(labels: Any, steps: Any, numbers: Any) -> Any:
 @njit
 def _from_steps(steps: Any, others: Any, numbers: Any) -> bool:
     """Fill in the numbers. Returns whether these are such steps."""
-    depth, height, width = numbers.shape
-    voxel = used = 0
+    flat = numbers.ravel()
+    width = numbers.shape[2]
+    away = np.array([0, 1, width, width * numbers.shape[1]])
+    used = 0
     newest = np.int64(0)
-    for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                step = steps[voxel >> 2] >> 2 * (voxel & 3) & 3
-                if step == ALONG_X and x > 0:
-                    number = np.int64(numbers[z, y, x - 1])
-                elif step == ALONG_Y and y > 0:
-                    number = np.int64(numbers[z, y - 1, x])
-                elif step == ALONG_Z and z > 0:
-                    number = np.int64(numbers[z - 1, y, x])
-                elif step == OTHER and used < len(others):
-                    code = np.int64(others[used])
-                    used += 1
-                    newest += code == NEW
-                    number = newest if code == NEW else np.int64(0) if code == BACKGROUND else newest - code + NEWEST
-                    if number < (code != BACKGROUND):
-                        return False
-                else:
-                    return False
-                numbers[z, y, x] = number
-                voxel += 1
+    for voxel in range(flat.size):
+        step = steps[voxel >> 2] >> 2 * (voxel & 3) & 3
+        if step != OTHER:
+            if voxel < away[step]:
+                return False
+            flat[voxel] = flat[voxel - away[step]]
+            continue
+        if used == len(others):
+            return False
+        code = np.int64(others[used])
+        used += 1
+        newest += code == NEW
+        number = newest if code == NEW else np.int64(0) if code == BACKGROUND else newest - code + NEWEST
+        if number < (code != BACKGROUND):
+            return False
+        flat[voxel] = number
     return used == len(others)
