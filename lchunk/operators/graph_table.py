@@ -102,23 +102,22 @@ def _usual_rest(greys: Any, count: Any) -> Any:
 
 
 @njit
-def _sorted_columns(edges: Any, nodes: Any, rows: Any, ends: Any, columns: Any) -> bool:
+def _sorted_columns(edges: Any, nodes: Any, rows: Any, ends: Any, columns: Any) -> Any:
     """Fill in `EDGES`, sorting the rows of each node. Returns whether all values fit in 32 bits."""
-    steps, greys, rests, counts, behind = columns[0], columns[1], columns[2], columns[3], columns[4]
     begin = np.int64(0)
     bits = np.int64(0)
     for node in range(len(ends)):
-        own = rows[begin : ends[node]]
-        _sort_by_pair(own, edges)
+        _sort_by_pair(rows, begin, ends[node], edges)
         last = np.int64(node)
         for place in range(begin, ends[node]):
-            pair, total, count, first = edges[rows[place]]
-            end = pair & 0xFFFFFFFF
-            grey = total // GREY
-            rest = total - grey * GREY - _usual_rest(grey, count)
+            row = rows[place]
+            end, count = edges[row, PAIR] & 0xFFFFFFFF, edges[row, COUNT]
+            grey = edges[row, SUM] // GREY
+            rest = edges[row, SUM] - grey * GREY - _usual_rest(grey, count)
             rest = 2 * rest if rest >= 0 else -2 * rest - 1
-            late = first - 3 * (nodes[end] - 1)
-            steps[place], greys[place], rests[place], counts[place], behind[place] = end - last, grey, rest, count, late
+            late = edges[row, FIRST] - 3 * (nodes[end] - 1)
+            columns[0, place], columns[1, place], columns[2, place] = end - last, grey, rest
+            columns[3, place], columns[4, place] = count, late
             bits |= grey | rest | count | late
             last = end
         begin = ends[node]
@@ -126,17 +125,18 @@ def _sorted_columns(edges: Any, nodes: Any, rows: Any, ends: Any, columns: Any) 
 
 
 @njit
-def _sort_by_pair(rows: Any, edges: Any) -> None:
+def _sort_by_pair(rows: Any, begin: int, stop: int, edges: Any) -> None:
     """Sort the rows of one node; most are few, and nearly in order."""
-    if len(rows) > FEW:
-        pairs = np.empty(len(rows), np.int64)
-        for place in range(len(rows)):
-            pairs[place] = edges[rows[place], PAIR]
-        rows[:] = rows[np.argsort(pairs, kind="mergesort")]
+    if stop - begin > FEW:
+        pairs = np.empty(stop - begin, np.int64)
+        for place in range(begin, stop):
+            pairs[place - begin] = edges[rows[place], PAIR]
+        rows[begin:stop] = rows[begin:stop][np.argsort(pairs, kind="mergesort")]
         return
-    for number in range(1, len(rows)):
+    for number in range(begin + 1, stop):
         row, place = rows[number], number
-        while place > 0 and edges[rows[place - 1], PAIR] > edges[row, PAIR]:
+        pair = edges[row, PAIR]
+        while place > begin and edges[rows[place - 1], PAIR] > pair:
             rows[place] = rows[place - 1]
             place -= 1
         rows[place] = row

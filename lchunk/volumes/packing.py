@@ -1,10 +1,10 @@
-"""How one column of a table becomes bytes: whole numbers as small as they can be, then each plane of bytes compressed.
+"""How one column of a table becomes bytes: whole numbers as small as they can be, then the planes of bytes compressed.
 
     values     1000 1003 1003 1260 …     ascending: steps from value to value; others: distances from the smallest
-    steps         0    3    0  257 …     in the fewest bytes that hold the largest, here two
-    planes     [0, 3, 0, 1 …] [0, 0, 0, 1 …]     the low bytes, then the high bytes, each a zstd frame
+    numbers       0    3    0  257 …     in the fewest bytes that hold the largest, here two
+    planes     [0, 3, 0, 1 …] [0, 0, 0, 1 …]     the low bytes, then the high bytes
 
-Bytes of one kind share a frame, so that zstd codes each kind with its own frequencies.
+A plane of many bytes is a zstd frame of its own, so that zstd codes each kind of bytes with its own frequencies.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import numpy.typing as npt
 from numcodecs import Zstd
 
 _ZSTD = Zstd(level=1)
+MANY = 10_000
+"""Numbers from which on each plane is a frame: a frame takes 20 microseconds, however short it is."""
 
 Column = npt.NDArray[Any]
 Packing = dict[str, Any]
-"""How a column is packed: `planes`, the bytes of each plane's frame; for whole numbers also `from`, the first or the
-smallest value, and `steps`, whether the numbers are steps from value to value."""
+"""How a column is packed: `bytes` of a number; `frames`, the lengths of the frames, one for all planes or one for each;
+for whole numbers also `from`, the first or the smallest value, and `steps`, whether the numbers are steps."""
 
 
 def pack(column: Column) -> tuple[Packing, bytes]:
@@ -29,8 +31,9 @@ def pack(column: Column) -> tuple[Packing, bytes]:
     numbers = np.ascontiguousarray(column).ravel()
     if numbers.dtype.kind in "iu" and numbers.dtype.isnative:
         packing, numbers = _narrowed(numbers)
-    frames = [_ZSTD.encode(np.ascontiguousarray(plane)) for plane in _planes(numbers)]
-    return packing | {"planes": [len(frame) for frame in frames]}, b"".join(frames)
+    planes = _planes(numbers)
+    frames = [_ZSTD.encode(np.ascontiguousarray(part)) for part in (planes if numbers.size >= MANY else [planes])]
+    return packing | {"bytes": numbers.itemsize, "frames": [len(frame) for frame in frames]}, b"".join(frames)
 
 
 def unpack(body: bytes, packing: Packing, into: Column) -> None:
@@ -40,25 +43,25 @@ def unpack(body: bytes, packing: Packing, into: Column) -> None:
         ValueError: the bytes are not such a column.
         RuntimeError: zstd cannot read them.
     """
-    values, lengths = into.reshape(-1), packing["planes"]
+    values, lengths = into.reshape(-1), packing["frames"]
     whole = "from" in packing
-    numbers = np.empty(values.size, f"u{len(lengths)}") if whole else values
-    if len(lengths) != numbers.itemsize or numbers.itemsize > values.itemsize or sum(lengths) != len(body):
-        raise ValueError(f"{len(body)} bytes of {into.dtype}, where {lengths} were written")
-    begin = 0
-    for plane, length in zip(_planes(numbers), lengths, strict=True):
+    numbers = np.empty(values.size, f"u{packing['bytes']}") if whole else values
+    if numbers.itemsize > values.itemsize or sum(lengths) != len(body) or len(lengths) not in {1, numbers.itemsize}:
+        raise ValueError(f"{len(body)} bytes of {into.dtype}, where {packing} was written")
+    planes, begin = _planes(numbers), 0
+    for part, length in zip(planes if len(lengths) > 1 else [planes], lengths, strict=True):
         content = np.frombuffer(_ZSTD.decode(memoryview(body)[begin : begin + length]), np.uint8)
-        if content.shape != plane.shape:
-            raise ValueError(f"{content.size} values, where {plane.size} were written")
-        plane[...] = content
+        if content.size != part.size:
+            raise ValueError(f"{content.size} bytes in a frame, where {part.size} were written")
+        part[...] = content.reshape(part.shape)
         begin += length
     if whole:
         _widen(numbers, packing, values)
 
 
-def _planes(numbers: Column) -> list[Column]:
-    """Views of the first bytes of all numbers, of their second bytes, and so on."""
-    return list(numbers.view(np.uint8).reshape(numbers.size, numbers.itemsize).T)
+def _planes(numbers: Column) -> Column:
+    """A view of the first bytes of all numbers, of their second bytes, and so on."""
+    return numbers.view(np.uint8).reshape(numbers.size, numbers.itemsize).T
 
 
 def _narrowed(values: Column) -> tuple[Packing, Column]:

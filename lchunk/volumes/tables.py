@@ -75,7 +75,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         if column.size:
             try:
                 body = self._archive.read(name)
-                if "planes" in kind:
+                if "frames" in kind:
                     unpack(body, kind, column)
                 else:
                     _unshuffle(body, column)
