@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -21,6 +22,8 @@ from lchunk.volumes.documents import decode_document, encode_document
 from lchunk.volumes.packing import pack, unpack
 
 COLUMNS = "columns.json"
+DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, TypeError, ValueError, EOFError)
+"""What a flipped bit raises."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
                     unpack(body, kind, column)
                 else:
                     _unshuffle(body, column)
-            except (zipfile.BadZipFile, RuntimeError, KeyError, ValueError, EOFError) as error:
+            except DAMAGE as error:
                 raise ValueError(torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column
 
