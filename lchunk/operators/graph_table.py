@@ -128,10 +128,13 @@ def _sorted_columns(edges: Any, nodes: Any, rows: Any, ends: Any, columns: Any) 
 def _sort_by_pair(rows: Any, begin: int, stop: int, edges: Any) -> None:
     """Sort the rows of one node; most are few, and nearly in order."""
     if stop - begin > FEW:
-        pairs = np.empty(stop - begin, np.int64)
+        keys = np.empty(stop - begin, np.uint64)  # larger end, row: pairs differ, so that rows decide nothing
         for place in range(begin, stop):
-            pairs[place - begin] = edges[rows[place], PAIR]
-        rows[begin:stop] = rows[begin:stop][np.argsort(pairs, kind="mergesort")]
+            end, row = edges[rows[place], PAIR] & 0xFFFFFFFF, rows[place]
+            keys[place - begin] = np.uint64(end) << np.uint64(32) | np.uint64(row)
+        keys.sort()
+        for place in range(begin, stop):
+            rows[place] = keys[place - begin] & np.uint64(0xFFFFFFFF)
         return
     for number in range(begin + 1, stop):
         row, place = rows[number], number
