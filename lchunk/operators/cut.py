@@ -11,6 +11,7 @@ from lchunk.operators.agglomeration import Merges
 from lchunk.operators.compiled import njit
 from lchunk.operators.graph import Labels, Numbers, Table
 from lchunk.operators.labels import relabelled
+from lchunk.operators.pair_hash import FREE, empty_places, place_of
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,32 @@ class Names:
 
     @classmethod
     def of_table(cls, table: Table) -> Self:
-        """The names in a file's columns."""
-        return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+        """The names in a file's columns.
+
+        Raises:
+            ValueError: the columns do not belong together.
+        """
+        if "roots" in table:  # a file of an earlier version: the names as they are
+            return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+        labels, back, behind = (table[name] for name in ("labels", "back", "behind"))
+        roots, sizes = np.empty_like(labels), np.empty(len(labels), np.int64)
+        if not _repeated((labels, back, behind, table["sizes"]), roots, sizes):
+            raise ValueError("the columns of names must belong together, but do not; remove the layer and run again")
+        return cls(labels, roots, sizes)
 
     def table(self) -> Table:
-        """The names as columns."""
-        return dict(vars(self))
+        """The names as columns: a root and its size are written once, for the first label that has them.
+
+        Returns:
+            labels; back: for each label, how many labels before it the last one with the same root and size is, 0
+            where there is none; and for these: behind, how far they are behind their roots; and sizes.
+        """
+        back = _back(self.roots.view(np.int64)[:, None], self.sizes)
+        first = back == 0
+        return {
+            "labels": self.labels, "back": back, "behind": self.labels[first] - self.roots[first],
+            "sizes": self.sizes[first],
+        }  # fmt: skip
 
 
 def above_threshold(merges: Merges, threshold: float) -> Merges:
@@ -109,3 +130,34 @@ def _followed(merged: Any, into: Any) -> Any:
         if place < row and merged[place] == into[row]:
             ends[row] = ends[place]
     return ends
+
+
+@njit
+def _back(roots: Any, sizes: Any) -> Any:
+    """How many rows before each row the last one with the same root and size is; 0 where there is none."""
+    back, places = np.zeros(len(roots), np.uint32), empty_places(len(roots))
+    for row in range(len(roots)):
+        place = place_of(places, roots, roots[row, 0])
+        last = places[place]
+        if last != FREE and sizes[last] == sizes[row]:
+            back[row] = row - last
+        places[place] = row
+    return back
+
+
+@njit
+def _repeated(columns: Any, roots: Any, sizes: Any) -> bool:
+    """Fill in roots and sizes. Returns whether the columns are those of names."""
+    labels, back, behind, first_sizes = columns
+    used = 0
+    if len(back) != len(labels) or len(behind) != len(first_sizes):
+        return False
+    for row in range(len(labels)):
+        if back[row] > row or (back[row] == 0 and used == len(behind)):
+            return False
+        if back[row] == 0:
+            roots[row], sizes[row] = labels[row] - behind[used], first_sizes[used]
+            used += 1
+        else:
+            roots[row], sizes[row] = roots[row - back[row]], sizes[row - back[row]]
+    return used == len(behind)

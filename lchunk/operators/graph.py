@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,22 +47,6 @@ class Graph:
     faces: npt.NDArray[np.uint8]
     edges: Numbers
     links: Places
-
-    @classmethod
-    def of_table(cls, table: Table) -> Self:
-        """The graph in a file's columns."""
-        columns = {name: table[name] for name in ("nodes", "sizes", "faces", "links")}
-        pair = table[EDGE[PAIR]]
-        edges = np.empty((len(pair), len(EDGE)), np.int64)
-        edges[:, PAIR] = pair
-        for place, name in enumerate(EDGE[SUM:], start=SUM):
-            edges[:, place] = table[name]
-        return cls(**columns, edges=edges)
-
-    def table(self) -> Table:
-        """The graph as columns, one for each of an edge's numbers."""
-        columns: Table = {"nodes": self.nodes, "sizes": self.sizes, "faces": self.faces, "links": self.links}
-        return columns | {name: self.edges[:, place] for place, name in enumerate(EDGE)}
 
 
 def outside(labels: Labels, start: Triple, shape: Triple, volume_shape: Triple) -> npt.NDArray[np.bool_]:

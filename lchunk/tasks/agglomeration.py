@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
 from lchunk.operators.graph import Table
+from lchunk.operators.graph_table import graph_table
 from lchunk.operators.region_graph import region_graph
-from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.fragments import LocalFragments, labels_of, last_ids
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
@@ -46,11 +47,12 @@ class RegionGraph(Stage):
         for axis in range(3):
             linked.append(own[f"linked{axis}"])
             neighbour = around.get(triple(i - (n == axis) for n, i in enumerate(index)))
-            before.append(neighbour[f"high{axis}"] if neighbour else np.zeros(linked[-1].shape, np.uint64))
-        return region_graph(
-            own["labels"], own["ids"], affinities, start=chunk.start, volume_shape=chunk.bounds.shape, before=before,
+            before.append(last_ids(neighbour, axis) if neighbour else np.zeros(linked[-1].shape, np.uint64))
+        graph = region_graph(
+            labels_of(own), own["ids"], affinities, start=chunk.start, volume_shape=chunk.bounds.shape, before=before,
             linked=linked,
-        ).table()  # fmt: skip
+        )  # fmt: skip
+        return graph_table(graph)
 
 
 class Agglomeration(MergeTree):

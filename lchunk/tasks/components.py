@@ -15,6 +15,7 @@ from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.affinities import as_float
 from lchunk.operators.components import CONNECTIVITIES, Plane, local_components, touching
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
+from lchunk.operators.graph_table import graph_table
 from lchunk.tasks.agglomeration import Segmentation
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
@@ -122,7 +123,8 @@ class ComponentPairs(Stage):
                 here, there = _in_plane(part, box, axis), _in_plane(part, self.grid.chunk(index), axis)
                 before.ids[here], before.values[here] = theirs.ids[there], theirs.values[there]
             pairs.append(touching(mine, before, connectivity=local.connectivity))
-        return linked_labels(own.ids, own.table["sizes"], np.concatenate(pairs), _at_faces(own, chunk)).table()
+        graph = linked_labels(own.ids, own.table["sizes"], np.concatenate(pairs), _at_faces(own, chunk))
+        return graph_table(graph)
 
 
 class ComponentUnion(MergeTree):

@@ -20,7 +20,7 @@ from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
-from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.fragments import LocalFragments, labels_of
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import LAST, top_level
 from lchunk.tasks.parameters import CountParameter, TupleParameter
@@ -82,7 +82,7 @@ class FragmentContingency(AgainstTruth):
 
     def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table]) -> Table:
         (own,) = chunks
-        return contingency(self.truth.read(chunk.bbox), own["ids"][own["labels"]])
+        return contingency(self.truth.read(chunk.bbox), own["ids"][labels_of(own)])
 
 
 class Evaluation(Stage):

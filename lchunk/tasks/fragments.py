@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.geometry.bbox import triple
 from lchunk.operators.graph import Table
-from lchunk.operators.labels import canonical_ids
+from lchunk.operators.label_steps import from_steps, to_steps
+from lchunk.operators.labels import ids_of
 from lchunk.operators.watershed import LINKS, RINGS, halo, label_links, watershed_links
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
@@ -22,9 +24,10 @@ class LocalFragments(Stage):
     """Compute the watershed: follow each voxel's strongest affinity, and label fragments inside each chunk.
 
     Reads  `affinities` (3, z, y, x).
-    Writes `local_fragments`, one table per chunk: labels (z, y, x) uint32, 0 for background; the id of each label,
-           1 + the smallest linear index, in the volume, of its voxels; linked0 to linked2: where the chunk's first
-           planes along z, y, x are linked to the voxels before them; high0 to high2: the ids in its last planes.
+    Writes `local_fragments`, one table per chunk: its labels (z, y, x) as steps (see `label_steps`), 0 for background;
+           the id of each label, 1 + the smallest linear index, in the volume, of its voxels; linked0 to linked2: where
+           the chunk's first planes along z, y, x are linked to the voxels before them; last0 to last2: the labels in
+           its last planes.
 
     The edge that a voxel follows depends on voxels at most `rings` + 3 away, so the result is the same for every grid.
     """
@@ -63,9 +66,22 @@ class LocalFragments(Stage):
         ]
         links = np.ascontiguousarray(links)
         labels = label_links(links)
-        ids = canonical_ids(labels, chunk.start, chunk.bounds.shape)
-        table: Table = {"labels": labels, "ids": ids}
+        found = to_steps(labels)
+        ids = ids_of(found.firsts, triple(labels.shape), chunk.start, chunk.bounds.shape)
+        table: Table = found.table | {"ids": ids}
         for axis, bit in enumerate(LINKS):
             table[f"linked{axis}"] = np.take(links, 0, axis) & bit != 0
-            table[f"high{axis}"] = ids[np.take(labels, -1, axis)]
+            table[f"last{axis}"] = found.numbers[np.take(labels, -1, axis)]
         return table
+
+
+def labels_of(table: Table) -> npt.NDArray[Any]:
+    """The labels (z, y, x) of a chunk."""
+    return from_steps(table) if "steps" in table else table["labels"]
+
+
+def last_ids(table: Table, axis: int) -> npt.NDArray[np.uint64]:
+    """The ids in a chunk's last plane along an axis."""
+    high = f"high{axis}"  # in a file of an earlier version
+    ids: npt.NDArray[np.uint64] = table[high] if high in table else table["ids"][table[f"last{axis}"]]
+    return ids

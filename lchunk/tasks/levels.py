@@ -20,7 +20,8 @@ from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import doubled
 from lchunk.operators.agglomeration import Merges, agglomerate_graph
 from lchunk.operators.cut import Names, above_threshold, named
-from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Graph, Table, distinct, outside, put_together
+from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, distinct, outside, put_together
+from lchunk.operators.graph_table import graph_of, graph_table
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
@@ -119,12 +120,12 @@ class MergeTree(Leveled):
 
     def compute_chunk(self, chunk: Chunk, boxes: Iterator[Table]) -> Table:
         grid = self.upstream(self.reading()[0]).grid
-        graphs = [Graph.of_table(box) for box in boxes]
+        graphs = [graph_of(box) for box in boxes]
         graph = put_together(graphs, [_shared_faces(chunk.bbox, grid.chunk(n)) for n in grid.meeting(chunk.bbox)])
         del graphs
         away = outside(graph.nodes, chunk.start, chunk.bbox.shape, chunk.bounds.shape)
         merges, left = agglomerate_graph(graph, away, threshold=self.merged_up_to, overwrite=True)
-        return merges.table() | left.table()
+        return merges.table() | graph_table(left)
 
 
 class Naming(Leveled):

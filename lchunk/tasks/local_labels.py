@@ -12,6 +12,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
 from lchunk.operators.labels import look_up
+from lchunk.tasks.fragments import labels_of
 
 
 def named_voxels(
@@ -40,5 +41,5 @@ def named_voxels(
         ids[known] = np.where(ends.sizes[place] < dust_threshold, 0, ends.roots[place])
         box = grid.chunk(index)
         part = box.clipped(bbox)
-        look_up(ids, chunk["labels"][part.slices(box.start)], voxels[part.slices(bbox.start)])
+        look_up(ids, labels_of(chunk)[part.slices(box.start)], voxels[part.slices(bbox.start)])
     return voxels

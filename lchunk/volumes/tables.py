@@ -1,7 +1,7 @@
 """The formats of chunk files without voxels: a table (a dict of columns), or a document (JSON).
 
-A table is a zip: `columns.json` with the dtype and shape of each column, then each column's bytes, shuffled and
-compressed like a zarr chunk. The zip's CRC-32 protects each column; a document holds its own checksum (`documents`).
+A table is a zip: `columns.json` with the dtype and shape of each column and how it is packed (`packing`), then each
+column's bytes. The zip's CRC-32 protects each column; a document holds its own checksum (`documents`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -18,9 +19,11 @@ import numpy.typing as npt
 from numcodecs import Shuffle, Zstd
 
 from lchunk.volumes.documents import decode_document, encode_document
+from lchunk.volumes.packing import pack, unpack
 
 COLUMNS = "columns.json"
-_ZSTD = Zstd(level=1)
+DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, TypeError, ValueError, EOFError)
+"""What a flipped bit raises."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,19 @@ class Format:
 
 
 def _encode_table(columns: Mapping[str, Any]) -> bytes:
-    arrays = {name: np.ascontiguousarray(column) for name, column in columns.items()}
-    kinds = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
+    kinds, bodies = {}, {}
+    for name, column in columns.items():
+        array = np.asarray(column)
+        kinds[name] = {"dtype": array.dtype.str, "shape": array.shape}
+        if array.size:
+            packing, bodies[name] = pack(array)
+            kinds[name] |= packing
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
         # ZipInfo's default date is always the same, so equal tables give equal bytes
-        archive.writestr(zipfile.ZipInfo(COLUMNS), json.dumps(kinds))
-        for name, array in arrays.items():
-            if array.size:
-                archive.writestr(zipfile.ZipInfo(name), _packed(array))
+        archive.writestr(zipfile.ZipInfo(COLUMNS), json.dumps(kinds, separators=(",", ":")))
+        for name, packed in bodies.items():
+            archive.writestr(zipfile.ZipInfo(name), packed)
     return body.getvalue()
 
 
@@ -66,27 +73,26 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         return len(self._kinds)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        dtype, shape = np.dtype(self._kinds[name]["dtype"]), self._kinds[name]["shape"]
-        column = np.empty(shape, dtype)
+        kind = self._kinds[name]
+        column = np.empty(kind["shape"], np.dtype(kind["dtype"]))
         if column.size:
             try:
-                _unpack(self._archive.read(name), column)
-            except (zipfile.BadZipFile, RuntimeError, KeyError, ValueError, EOFError) as error:
+                body = self._archive.read(name)
+                if "frames" in kind:
+                    unpack(body, kind, column)
+                else:
+                    _unshuffle(body, column)
+            except DAMAGE as error:
                 raise ValueError(torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column
 
 
-def _packed(column: npt.NDArray[Any]) -> bytes:
-    # single bytes need no shuffle
-    packed: bytes = _ZSTD.encode(column if column.itemsize == 1 else Shuffle(column.itemsize).encode(column))
-    return packed
-
-
-def _unpack(packed: bytes, into: npt.NDArray[Any]) -> None:
+def _unshuffle(body: bytes, into: npt.NDArray[Any]) -> None:
+    """Fill a column from the bytes that earlier versions wrote: one zstd frame, shuffled."""
     if into.itemsize == 1:
-        _ZSTD.decode(packed, into)
+        Zstd().decode(body, into)
     else:
-        Shuffle(into.itemsize).decode(_ZSTD.decode(packed), out=into)
+        Shuffle(into.itemsize).decode(Zstd().decode(body), out=into)
 
 
 def torn(name: str, suffix: str, error: Exception) -> str:
