@@ -139,7 +139,7 @@ def test_layers_made_from_a_renamed_layer_are_named_after_it(
     after = files_of(root)
     assert {key: after[key] for key in before} == before
     assert {key.split("/")[0] for key in after.keys() - before.keys()} == {
-        "trial", "contingency-trial-0.6", "evaluation-trial-0.6",
+        "trial", "contingency-trial-0.6", "contingency_sums-trial-0.6", "evaluation-trial-0.6",
     }  # fmt: skip
     (scores,) = Evaluation().files().records(Evaluation().bounds)
     expected = by_others(truth, zarr.open_array(root / "trial/0.6/0", mode="r")[:])
