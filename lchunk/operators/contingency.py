@@ -63,8 +63,9 @@ def added(tables: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Table:
         order = np.lexsort((segment, truth))
         truth, segment, voxels = truth[order], segment[order], voxels[order]
     first = _firsts((truth[1:] != truth[:-1]) | (segment[1:] != segment[:-1]), len(truth))
-    total = np.add.reduceat(voxels, first) if len(first) else voxels
-    return {"truth": truth[first], "segment": segment[first], "voxels": total.astype(np.int64)}
+    if len(first) < len(truth):
+        truth, segment, voxels = truth[first], segment[first], np.add.reduceat(voxels, first)
+    return {"truth": truth, "segment": segment, "voxels": voxels.astype(np.int64, copy=False)}
 
 
 def added_in_turn(tables: Iterable[Mapping[str, npt.NDArray[Any]]]) -> Table:

@@ -95,6 +95,22 @@ def grouped(rows: Wholes) -> Wholes:
     return Wholes(labels[firsts], voxels, parts, rows.most[best], rows.largest[best], carried(bits))
 
 
+def merged(one: Wholes, other: Wholes) -> Wholes:
+    """The rows of two, each with one row per label in ascending order, as one."""
+    labels = distinct(np.concatenate([one.labels, other.labels]))
+    total = Wholes(
+        labels, *(np.zeros((len(labels), *column.shape[1:]), column.dtype) for column in list(vars(NONE).values())[1:])
+    )
+    for part in (one, other):
+        own = np.searchsorted(labels, part.labels)
+        most = total.most[own]
+        better = (part.most > most) | ((part.most == most) & (part.largest < total.largest[own]))
+        total.most[own[better]], total.largest[own[better]] = part.most[better], part.largest[better]
+        for name in ("voxels", "parts", "bits"):
+            getattr(total, name)[own] += getattr(part, name)
+    return replace(total, bits=carried(total.bits))
+
+
 @dataclass(frozen=True)
 class PairSums:
     """The pairs of open segments of a box, and sums over the pairs of closed segments.
@@ -147,15 +163,15 @@ class PairSums:
         return replace(self, faces=self.faces & np.uint8(kept))
 
     def __add__(self, other: PairSums) -> PairSums:
-        labels, place = np.unique(np.concatenate([self.labels, other.labels]), return_inverse=True)
+        labels = distinct(np.concatenate([self.labels, other.labels]))
         faces = np.zeros(len(labels), np.uint8)
-        for one, own in ((self, place[: len(self.labels)]), (other, place[len(self.labels) :])):
-            faces[own] |= one.faces
+        for part in (self, other):
+            faces[np.searchsorted(labels, part.labels)] |= part.faces
         return PairSums(
             added([self.pairs, other.pairs]),
             labels,
             faces,
-            grouped(joined([self.bodies, other.bodies])),
+            merged(self.bodies, other.bodies),
             joined([self.merges, other.merges]).worst(MOST_LISTED),
             *(getattr(self, name) + getattr(other, name) for name in TOTALS),
         )

@@ -87,9 +87,8 @@ class ContingencySums(Summed):
            and sums over the others: one row for each true body, the 1000 segments that merge most, and totals.
 
     A segment of `segmentation` is connected, so that one that touches no face of a box is in no other box. A box holds
-    the pairs of segments on its faces, and a row per true body; the last level also those of segment 0, which is not
-    connected. Segments of an external volume need not be connected: then the last levels hold all pairs of the volume,
-    24 bytes each, up to ten times.
+    the pairs of segments on its faces and of segment 0, which is not connected, 33 bytes each, and 64 bytes per true
+    body. Segments of an external volume need not be connected: then the last levels hold all pairs of the volume.
     """
 
     layer = "contingency_sums"
@@ -105,7 +104,7 @@ class FragmentContingency(AgainstTruth):
     """Count the voxels that each true body and each fragment share: what every threshold's scores follow from.
 
     Reads  `local_fragments`; `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
-    Writes `fragment_contingency`, a table a chunk: truth, segment (a chunk's fragment), voxels.
+    Writes `fragment_contingency`, a table for each chunk: truth, segment (a chunk's fragment), voxels.
     """
 
     reads = (Reads(LocalFragments),)
@@ -125,7 +124,7 @@ class Evaluation(Stage):
            merge most, with their shares of VOI.
 
     Voxels whose truth is 0 do not count; segment 0 is a segment. `lchunk scores` prints it. Holds 64 bytes per true
-    body, up to five times.
+    body, a few times.
     """
 
     reads = (Reads(ContingencySums, level=LAST),)
