@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from lchunk.operators.contingency_sums import MOST_LISTED, PairSums, Wholes
 from lchunk.operators.exact_sums import FRACTION, bits_of, sum_of, sum_of_digits, sum_of_squares
+from lchunk.operators.graph import Table
 
-NO_FACES = {"labels": np.empty(0, np.uint64), "faces": np.empty(0, np.uint8)}
+NO_FACES: Table = {"labels": np.empty(0, np.uint64), "faces": np.empty(0, np.uint8)}
 
 
 def scores(table: Mapping[str, npt.NDArray[Any]]) -> dict[str, float]:
