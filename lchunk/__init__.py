@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lchunk.operators.agglomeration import agglomerate_graph
     from lchunk.operators.components import connected_components
+    from lchunk.operators.contingency import contingency
     from lchunk.operators.downsample import mean_levels, mode_levels
-    from lchunk.operators.evaluation import contingency, scores
+    from lchunk.operators.evaluation import scores
     from lchunk.operators.inference import identity_net, infer
     from lchunk.operators.labels import canonical_ids, relabelled
     from lchunk.operators.lattice import Lattice
@@ -29,7 +30,7 @@ _MODULES = {
     "agglomerate_graph": "agglomeration",
     "canonical_ids": "labels",
     "connected_components": "components",
-    "contingency": "evaluation",
+    "contingency": "contingency",
     "identity_net": "inference",
     "infer": "inference",
     "label_links": "watershed",

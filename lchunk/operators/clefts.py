@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
-from lchunk.operators.evaluation import UNLABELLED, sum_of
+from lchunk.operators.contingency import UNLABELLED
+from lchunk.operators.exact_sums import sum_of
 from lchunk.operators.graph import Table
 
 FAR = 200.0

@@ -16,6 +16,7 @@ from lchunk.tasks.evaluation import (
     CleftDifferences,
     CleftEvaluation,
     Contingency,
+    ContingencySums,
     Evaluation,
     FragmentContingency,
     ThresholdCurve,
@@ -29,7 +30,7 @@ from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
-from lchunk.tasks.section_levels import LocalLevels, SectionLevels
+from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
 from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
@@ -48,6 +49,7 @@ __all__ = [
     "ComponentUnion",
     "ConnectedComponents",
     "Contingency",
+    "ContingencySums",
     "Dataset",
     "Downsample",
     "Evaluation",
@@ -55,6 +57,7 @@ __all__ = [
     "FragmentContingency",
     "Inference",
     "Ingest",
+    "LevelSums",
     "LocalComponents",
     "LocalFragments",
     "LocalLevels",

@@ -1,4 +1,4 @@
-"""Reductions over a pyramid of boxes: merges go up, level by level, and final names come down.
+"""Reductions over a pyramid of boxes: merges and sums go up, level by level, and final names come down.
 
     level 2     one box, the volume        merges go up: a box merges what it sees whole,
     level 1     boxes of two chunks        and passes on whatever touches its faces
@@ -10,12 +10,13 @@ No box holds more than a surface of the volume. Each box is a separate file, and
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import doubled
 from lchunk.operators.agglomeration import Merges, agglomerate_graph
@@ -29,6 +30,8 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import TABLE
 
 LAST = -1
+DOUBLINGS = 3
+"""Levels of the pyramid that one level of sums goes up, so that a box joins up to eight of the level below."""
 
 
 def level_grid(chunks: Grid, level: int) -> Grid:
@@ -44,6 +47,10 @@ def top_level(chunks: Grid) -> int:
     while len(chunks) > 1:
         chunks, level = doubled(chunks), level + 1
     return level
+
+
+Sums = Mapping[str, npt.NDArray[Any]]
+"""A table of sums, whose columns may be read only when they are used."""
 
 
 class Leveled(Stage):
@@ -68,7 +75,12 @@ class Leveled(Stage):
 
     @functools.cached_property
     def grid(self) -> Grid:
-        return level_grid(self.chunks, self.height)
+        return level_grid(self.chunks, self.doublings)
+
+    @property
+    def doublings(self) -> int:
+        """How often the chunks are doubled to get its boxes."""
+        return self.height
 
     @functools.cached_property
     def top(self) -> int:
@@ -121,7 +133,7 @@ class MergeTree(Leveled):
     def compute_chunk(self, chunk: Chunk, boxes: Iterator[Table]) -> Table:
         grid = self.upstream(self.reading()[0]).grid
         graphs = [graph_of(box) for box in boxes]
-        graph = put_together(graphs, [_shared_faces(chunk.bbox, grid.chunk(n)) for n in grid.meeting(chunk.bbox)])
+        graph = put_together(graphs, [shared_faces(chunk.bbox, grid.chunk(n)) for n in grid.meeting(chunk.bbox)])
         del graphs
         away = outside(graph.nodes, chunk.start, chunk.bbox.shape, chunk.bounds.shape)
         merges, left = agglomerate_graph(graph, away, threshold=self.merged_up_to, overwrite=True)
@@ -178,10 +190,83 @@ class Naming(Leveled):
         ).table()
 
 
-def _shared_faces(box: Bbox, inner: Bbox) -> int:
-    """Bits of the faces of an inner box that are also faces of the box around it."""
+class Summed(Leveled):
+    """Sums: each box adds up to eight boxes of the level below, and the boxes of level 1 add chunks themselves.
+
+    There is no level 0, so that all levels together have about a seventh as many files as there are chunks. Inside a
+    box, sums are added as in the pyramid, two neighbours at a time. A subclass overrides `joined`.
+    """
+
+    level: int = CountParameter(
+        default=LAST,
+        least=LAST,
+        description="1: up to eight chunks; each next level: eight times as many; -1: the last",
+    )
+
+    @functools.cached_property
+    def top(self) -> int:
+        return max(1, -(-top_level(self.chunks) // DOUBLINGS))
+
+    @property
+    def end(self) -> int:
+        return self.top
+
+    @property
+    def height(self) -> int:
+        height = super().height
+        if not 1 <= height <= self.end:
+            raise ValueError(f"level must be from 1 to {self.end}, or {LAST} for the last, got {height}")
+        return height
+
+    @property
+    def doublings(self) -> int:
+        return self._doublings(self.height)
+
+    def _doublings(self, height: int) -> int:
+        return min(DOUBLINGS * height, top_level(self.chunks))
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (Reads(type(self), level=self.height - 1) if self.height > 1 else Reads(self.leaf),)
+
+    def joined(self, box: Bbox, bounds: Bbox, parts: Iterable[tuple[Bbox, Sums]]) -> Table:
+        """The sums of a box.
+
+        Args:
+            box: its voxels.
+            bounds: those of the whole volume.
+            parts: one or more boxes that tile it, with the sums of each, or with the table of each chunk.
+        """
+        raise NotImplementedError
+
+    def compute_chunk(self, chunk: Chunk, boxes: Iterator[Sums]) -> Table:
+        below = self.upstream(self.reading()[0]).grid
+        sums = dict(zip(below.meeting(chunk.bbox), boxes, strict=True))
+        grids = [level_grid(self.chunks, n) for n in range(self._doublings(self.height - 1), self.doublings + 1)]
+        return self._joined(chunk.bbox, chunk.bounds, grids, sums)
+
+    def _joined(self, box: Bbox, bounds: Bbox, grids: list[Grid], sums: dict[Triple, Sums]) -> Table:
+        """The sums of a box of the last of several grids, each of which doubles the one before."""
+        *below, grid = grids
+        if not below:
+            return self.joined(box, bounds, [(box, sums.pop(grid.index_of(box)))])
+        inner = map(below[-1].chunk, below[-1].meeting(box))
+        return self.joined(box, bounds, ((part, self._joined(part, bounds, below, sums)) for part in inner))
+
+
+def shared_faces(box: Bbox, inner: Bbox) -> int:
+    """Bits of the faces of an inner box that are also faces of the box around it.
+
+    >>> volume = Bbox((0, 0, 0), (9, 9, 9))
+    >>> shared_faces(volume, Bbox((0, 3, 6), (9, 6, 9))) == LOW_FACES[0] | HIGH_FACES[0] | HIGH_FACES[2]
+    True
+    """
     bits = 0
     for axis in range(3):
         bits |= LOW_FACES[axis] * (inner.start[axis] == box.start[axis])
         bits |= HIGH_FACES[axis] * (inner.stop[axis] == box.stop[axis])
     return bits
+
+
+def inner_faces(box: Bbox, bounds: Bbox) -> int:
+    """Bits of the faces of a box beyond which the volume continues."""
+    return (sum(LOW_FACES) + sum(HIGH_FACES)) ^ shared_faces(bounds, box)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.operators.contrast import LEVELS, section_levels
 from lchunk.operators.graph import Table
 from lchunk.tasks.ingest import Ingest
+from lchunk.tasks.levels import LAST, Summed, Sums
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import TABLE
@@ -31,25 +32,39 @@ class LocalLevels(Stage):
         return {"levels": section_levels(image)}
 
 
-class SectionLevels(Stage):
-    """Add up the counts over whole sections, so that a contrast made from them shows no seam.
+class LevelSums(Summed):
+    """Add up the counts of the sections of larger and larger boxes.
 
-    Reads  `local_levels`.
+    Reads  level 1: `local_levels` of up to eight chunks; level n: up to eight boxes of level n - 1.
+    Writes `level_sums/n`, a table for each box: levels (z, 256) of the sections inside the box.
+    """
+
+    layer = "level_sums"
+    leaf = LocalLevels
+
+    def joined(self, box: Bbox, bounds: Bbox, parts: Iterable[tuple[Bbox, Sums]]) -> Table:
+        levels = np.zeros((box.shape[0], LEVELS), np.int64)
+        for part, sums in parts:
+            levels[_sections(part, box)] += sums["levels"]
+        return {"levels": levels}
+
+
+class SectionLevels(Stage):
+    """Count the grey values of whole sections, so that a contrast made from them shows no seam.
+
+    Reads  `level_sums`, the last level.
     Writes `section_levels/table`: levels (z, 256) from the volume's first section on.
     """
 
-    reads = (Reads(LocalLevels),)
+    reads = (Reads(LevelSums, level=LAST),)
     layer = "section_levels"
     format = TABLE
     single_chunk = True
     file = "table"
 
-    def compute(self, chunks: Iterator[Table]) -> Table:
-        levels = np.zeros((self.bounds.shape[0], LEVELS), np.int64)
-        grid = self.upstream(self.reads[0]).grid
-        for index, chunk in zip(grid, chunks, strict=True):
-            levels[_sections(grid.chunk(index), self.bounds)] += chunk["levels"]
-        return {"levels": levels}
+    def compute(self, boxes: Iterator[Table]) -> Table:
+        (volume,) = boxes
+        return {"levels": volume["levels"]}
 
 
 def levels_of(table: Table, bbox: Bbox, bounds: Bbox) -> npt.NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Scores: against scikit-image, waterz and published values."""
 
 import json
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from math import log2
 
@@ -14,8 +15,9 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators import evaluation
-from lchunk.operators.evaluation import added, added_in_turn, contingency, scores, worst
+from lchunk.operators import contingency as contingency_module
+from lchunk.operators.contingency import added, added_in_turn, contingency
+from lchunk.operators.evaluation import scores, worst
 from lchunk.operators.single_chunk import silence
 from tests.conftest import DATA
 
@@ -39,8 +41,8 @@ def test_tables_add_up_in_turn_and_few_are_held(parts: list[dict[tuple[int, int]
         return added(some)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "BATCH_ROWS", batch)
-        patch.setattr(evaluation, "added", noted)
+        patch.setattr(contingency_module, "BATCH_ROWS", batch)
+        patch.setattr(contingency_module, "added", noted)
         found = added_in_turn(iter(tables))
     for name, column in added(tables).items():
         assert np.array_equal(found[name], column)
@@ -97,7 +99,7 @@ def test_reference_scores_of_real_em(file: str, labels: str, expected: tuple[flo
 def test_the_worst_add_up_and_come_first() -> None:
     truth, segmentation = two_labellings(0)
     table = contingency(truth, segmentation)
-    total, found = scores(table), worst(table, 10**6)
+    total, found = scores(table), worst(table, 1000)
     for kind, name, key in (("splits", "truth", "voi_split"), ("merges", "segment", "voi_merge")):
         shares = [row["voi"] for row in found[kind]]
         assert sum(shares) == pytest.approx(total[key])
@@ -178,6 +180,27 @@ def test_a_petavoxel_volume_is_counted_exactly() -> None:
     assert result["rand_split"] == (10**30 + 1 + 9 * 10**30) / ((10**15 + 1) ** 2 + 9 * 10**30)
     assert 0 < result["voi_split"] < 1e-13
     assert result["voi_merge"] == 0
+
+
+@pytest.mark.parametrize("others", [0, 1000])
+def test_one_wrong_voxel_of_many_is_seen_with_every_digit(others: int) -> None:
+    body = 10**12
+    rows = {(n + 2, n + 2): body + n for n in range(others)} | {(1, 1): body - 1, (1, 1_000_000): 1}
+    split = scores(table_of(rows))
+    with localcontext(Context(prec=60)):
+        bits = (body * Decimal(body).ln() - (body - 1) * Decimal(body - 1).ln()) / Decimal(2).ln()
+        expected = float(bits / sum(rows.values()))
+    assert split["voi_split"] == pytest.approx(expected, rel=1e-14)
+    assert split["voi_merge"] == 0
+    merge = scores(table_of({(segment, truth): voxels for (truth, segment), voxels in rows.items()}))
+    assert (merge["voi_merge"], merge["voi_split"]) == (split["voi_split"], 0)
+    (entry,) = worst(table_of(rows))["splits"]
+    assert entry == {"truth": 1, "voi": split["voi_split"], "parts": 2, "largest": 1}
+
+
+def test_more_of_the_worst_than_sums_remember_is_refused() -> None:
+    with pytest.raises(ValueError, match="most must be from 0 to 1000, got 1001"):
+        worst(table_of({(1, 1): 1}), 1001)
 
 
 def test_labels_of_different_types_keep_all_their_digits() -> None:

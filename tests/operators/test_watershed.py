@@ -7,7 +7,7 @@ import waterz
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.evaluation import contingency
+from lchunk.operators.contingency import contingency
 from lchunk.operators.labels import canonical_ids
 from lchunk.operators.single_chunk import silence
 from lchunk.operators.watershed import FOREGROUND, LINKS, RINGS, halo, label_links, watershed_links

@@ -16,7 +16,8 @@ import pytest
 import zarr
 from cloudvolume import CloudVolume
 
-from lchunk.operators.evaluation import contingency, scores
+from lchunk.operators.contingency import contingency
+from lchunk.operators.evaluation import scores
 from tests.conftest import DATA, same_partition
 from tests.operators.test_watershed import waterz_segmentation
 

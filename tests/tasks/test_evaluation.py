@@ -12,7 +12,6 @@ import pytest
 import waterz
 import zarr
 from scipy.ndimage import distance_transform_edt
-from skimage.metrics import adapted_rand_error, variation_of_information
 
 from lchunk.operators.single_chunk import silence
 from lchunk.scored import score_lines
@@ -30,6 +29,7 @@ from lchunk.tasks import (
 )
 from lchunk.volumes.store import open_store
 from tests.conftest import DATA, build, files_of, smooth_affinities, write_hdf5
+from tests.tasks.peer_scores import by_others
 
 SHAPE = (20, 36, 40)
 START = (-10, 200, 300)
@@ -60,23 +60,6 @@ def volume(tmp_path: Path, configure: Callable[..., None]) -> Callable[..., Path
         return root
 
     return make
-
-
-def by_others(truth: np.ndarray, segmentation: np.ndarray) -> dict[str, float]:
-    """The scores of the whole volume by scikit-image and waterz."""
-    known = (truth > 0) & (truth < 2**64 - 3)
-    dense_truth, dense = (
-        np.unique(labels, return_inverse=True)[1].reshape(labels.shape) for labels in (truth * known, segmentation)
-    )
-    split, merge = variation_of_information(dense_truth[known], dense[known])
-    error, _, _ = adapted_rand_error(dense_truth[known], dense[known])
-    with silence():
-        rand = waterz.evaluate((dense + 1).astype(np.uint64), dense_truth.astype(np.uint64))
-    return {
-        "voi_split": split, "voi_merge": merge, "adapted_rand_error": error, "rand_split": rand["rand_split"],
-        "rand_merge": rand["rand_merge"], "voxels": float(known.sum()),
-        "cremi_score": float(np.sqrt((split + merge) * error)),
-    }  # fmt: skip
 
 
 def test_scores_of_every_grid_are_those_of_others_on_the_whole_volume(volume: Callable[..., Path]) -> None:
@@ -139,7 +122,7 @@ def test_layers_made_from_a_renamed_layer_are_named_after_it(
     after = files_of(root)
     assert {key: after[key] for key in before} == before
     assert {key.split("/")[0] for key in after.keys() - before.keys()} == {
-        "trial", "contingency-trial-0.6", "evaluation-trial-0.6",
+        "trial", "contingency-trial-0.6", "contingency_sums-trial-0.6", "evaluation-trial-0.6",
     }  # fmt: skip
     (scores,) = Evaluation().files().records(Evaluation().bounds)
     expected = by_others(truth, zarr.open_array(root / "trial/0.6/0", mode="r")[:])
