@@ -35,8 +35,6 @@ class Names:
         Raises:
             ValueError: the columns do not belong together.
         """
-        if "roots" in table:  # a file of an earlier version: the names as they are
-            return cls(**{name: table[name] for name in cls.__dataclass_fields__})
         labels, back, behind = (table[name] for name in ("labels", "back", "behind"))
         roots, sizes = np.empty_like(labels), np.empty(len(labels), np.int64)
         if not _repeated((labels, back, behind, table["sizes"]), roots, sizes):

@@ -54,8 +54,6 @@ def graph_of(table: Table) -> Graph:
     Raises:
         ValueError: the columns do not belong together.
     """
-    if EDGE[PAIR] in table:
-        return _graph_of_wide(table)
     nodes, degrees = table["nodes"], table["degrees"]
     columns = tuple(table[name] for name in EDGES)
     edges = np.empty((len(columns[0]), len(EDGE)), np.int64)
@@ -67,14 +65,6 @@ def graph_of(table: Table) -> Graph:
         raise ValueError("the columns of a graph must belong together, but do not; remove its layer and run again")
     links = np.stack([table["link_from"], table["link_to"]], axis=1)
     return Graph(nodes, table["sizes"], table["faces"], edges, links)
-
-
-def _graph_of_wide(table: Table) -> Graph:
-    """The graph in the columns that earlier versions wrote: an edge's numbers as they are."""
-    edges = np.empty((len(table[EDGE[PAIR]]), len(EDGE)), np.int64)
-    for place, name in enumerate(EDGE):
-        edges[:, place] = table[name]
-    return Graph(table["nodes"], table["sizes"], table["faces"], edges, table["links"])
 
 
 @njit

@@ -12,11 +12,11 @@ from lchunk.geometry.bbox import triple
 from lchunk.operators.graph import Table
 from lchunk.operators.graph_table import graph_table
 from lchunk.operators.region_graph import region_graph
-from lchunk.tasks.fragments import LocalFragments, labels_of, last_ids
+from lchunk.tasks.fragments import LocalFragments, last_ids
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
-from lchunk.tasks.local_labels import named_voxels
+from lchunk.tasks.local_labels import labels_of, named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage

@@ -24,9 +24,10 @@ from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
-from lchunk.tasks.fragments import LocalFragments, labels_of
+from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import LAST, Summed, Sums, inner_faces, shared_faces, top_level
+from lchunk.tasks.local_labels import labels_of
 from lchunk.tasks.parameters import CountParameter, TupleParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage

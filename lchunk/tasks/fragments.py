@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
 from lchunk.operators.graph import Table
-from lchunk.operators.label_steps import from_steps, to_steps
+from lchunk.operators.label_steps import to_steps
 from lchunk.operators.labels import ids_of
 from lchunk.operators.watershed import LINKS, RINGS, halo, label_links, watershed_links
 from lchunk.tasks.inference import Inference
@@ -75,13 +75,7 @@ class LocalFragments(Stage):
         return table
 
 
-def labels_of(table: Table) -> npt.NDArray[Any]:
-    """The labels (z, y, x) of a chunk."""
-    return from_steps(table) if "steps" in table else table["labels"]
-
-
 def last_ids(table: Table, axis: int) -> npt.NDArray[np.uint64]:
     """The ids in a chunk's last plane along an axis."""
-    high = f"high{axis}"  # in a file of an earlier version
-    ids: npt.NDArray[np.uint64] = table[high] if high in table else table["ids"][table[f"last{axis}"]]
+    ids: npt.NDArray[np.uint64] = table["ids"][table[f"last{axis}"]]
     return ids

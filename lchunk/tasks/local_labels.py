@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,8 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
+from lchunk.operators.label_steps import from_steps
 from lchunk.operators.labels import look_up
-from lchunk.tasks.fragments import labels_of
 
 
 def named_voxels(
@@ -43,3 +44,8 @@ def named_voxels(
         part = box.clipped(bbox)
         look_up(ids, labels_of(chunk)[part.slices(box.start)], voxels[part.slices(bbox.start)])
     return voxels
+
+
+def labels_of(table: Table) -> npt.NDArray[Any]:
+    """The labels (z, y, x) of a chunk: fragments are stored as steps, components as they are."""
+    return from_steps(table) if "steps" in table else table["labels"]

@@ -18,6 +18,8 @@ from lchunk.volumes.tables import Format, torn
 
 AT_ONCE = 1 << 20
 """Bytes from the start of an object in a bucket that are read first: most records are smaller."""
+FIRST_BYTES = 1 << 14
+"""The same for a file on a disk, whose other parts cost little to read."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,9 @@ class _Object(io.RawIOBase):
         self.store = store
         self.key = key
         self.name = f"{store.url}/{key}"
-        self.start = store.get(key, 0, AT_ONCE) if store.path(key) is None else b""
-        self.size = len(self.start) if 0 < len(self.start) < AT_ONCE else store.size(key)
+        first = AT_ONCE if store.path(key) is None else FIRST_BYTES
+        self.start = store.get(key, 0, first)
+        self.size = len(self.start) if len(self.start) < first else store.size(key)
         if not self.size:
             raise FileNotFoundError(f"{self.name} is an empty file, as a crash leaves it")
         self.position = 0

@@ -1,29 +1,35 @@
 """The formats of chunk files without voxels: a table (a dict of columns), or a document (JSON).
 
-A table is a zip: `columns.json` with the dtype and shape of each column and how it is packed (`packing`), then each
-column's bytes. The zip's CRC-32 protects each column; a document holds its own checksum (`documents`).
+A table is a header and the bytes of each column, in order. A reader reads the header, and the columns that it needs:
+
+    magic    8 bytes: 0x93 lchunk 0x01
+    length   of the header, and its CRC-32C: two numbers of 4 bytes, little-endian
+    header   JSON: for each column its dtype and shape, how it is packed (`packing`), its bytes, and their CRC-32C
+    columns
+
+A document holds its own checksum (`documents`).
 """
 
 from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs import Shuffle, Zstd
 
+from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.documents import decode_document, encode_document
 from lchunk.volumes.packing import pack, unpack
 
-COLUMNS = "columns.json"
-DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, TypeError, ValueError, EOFError)
-"""What a flipped bit raises."""
+MAGIC = b"\x93lchunk\x01"
+_START = struct.Struct(f"<{len(MAGIC)}sII")
+DAMAGE = (RuntimeError, KeyError, TypeError, ValueError)
+"""What a column raises that cannot be unpacked."""
 
 
 @dataclass(frozen=True)
@@ -42,29 +48,43 @@ class Format:
 
 
 def _encode_table(columns: Mapping[str, Any]) -> bytes:
-    kinds, bodies = {}, {}
+    kinds: dict[str, dict[str, Any]] = {}
+    bodies: list[bytes] = []
     for name, column in columns.items():
         array = np.asarray(column)
         kinds[name] = {"dtype": array.dtype.str, "shape": array.shape}
         if array.size:
-            packing, bodies[name] = pack(array)
-            kinds[name] |= packing
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
-        # ZipInfo's default date is always the same, so equal tables give equal bytes
-        archive.writestr(zipfile.ZipInfo(COLUMNS), json.dumps(kinds, separators=(",", ":")))
-        for name, packed in bodies.items():
-            archive.writestr(zipfile.ZipInfo(name), packed)
-    return body.getvalue()
+            packing, body = pack(array)
+            kinds[name] |= packing | {"length": len(body), "crc32c": checksum(body)}
+            bodies.append(body)
+    header = json.dumps(kinds, separators=(",", ":")).encode()
+    return b"".join([_START.pack(MAGIC, len(header), checksum(header)), header, *bodies])
 
 
 class Columns(Mapping[str, npt.NDArray[Any]]):
-    """The columns of a table's file. Each column is read and checked on access."""
+    """The columns of a table's file. Each column is read and checked on access.
+
+    Raises:
+        ValueError: the file is no table, is truncated, or its header is damaged.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._archive = zipfile.ZipFile(file)
-        self._kinds = json.loads(self._archive.read(COLUMNS))
+        start = file.read(_START.size)
+        if len(start) < _START.size or not start.startswith(MAGIC):
+            raise ValueError(f"its first bytes are {start[: len(MAGIC)]!r}")
+        _, length, crc = _START.unpack(start)
+        header = file.read(length)
+        refuse_damaged(header, crc)
+        self._kinds: dict[str, dict[str, Any]] = json.loads(header)
+        self._places: dict[str, int] = {}
+        place = _START.size + length
+        for name, kind in self._kinds.items():
+            self._places[name] = place
+            place += kind.get("length", 0)
+        size = file.seek(0, io.SEEK_END)
+        if size != place:
+            raise ValueError(f"{size} bytes, where {place} were written")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
@@ -77,22 +97,13 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
         column = np.empty(kind["shape"], np.dtype(kind["dtype"]))
         if column.size:
             try:
-                body = self._archive.read(name)
-                if "frames" in kind:
-                    unpack(body, kind, column)
-                else:
-                    _unshuffle(body, column)
+                self._file.seek(self._places[name])
+                body = self._file.read(kind["length"])
+                refuse_damaged(body, kind["crc32c"])
+                unpack(body, kind, column)
             except DAMAGE as error:
                 raise ValueError(torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column
-
-
-def _unshuffle(body: bytes, into: npt.NDArray[Any]) -> None:
-    """Fill a column from the bytes that earlier versions wrote: one zstd frame, shuffled."""
-    if into.itemsize == 1:
-        Zstd().decode(body, into)
-    else:
-        Shuffle(into.itemsize).decode(Zstd().decode(body), out=into)
 
 
 def torn(name: str, suffix: str, error: Exception) -> str:

@@ -49,13 +49,6 @@ def test_a_graph_comes_back_with_its_edges_in_the_order_of_pairs(graph: Graph) -
     assert np.array_equal(graph.edges, before)
 
 
-@given(graphs())
-def test_graphs_of_earlier_versions_are_read(graph: Graph) -> None:
-    wide: Table = {name: getattr(graph, name) for name in ("nodes", "sizes", "faces", "links")}
-    wide |= {name: graph.edges[:, place] for place, name in enumerate(EDGE)}
-    assert same_graph(graph_of(graph_of_columns(wide)), graph)
-
-
 def graph_of_columns(wide: Table) -> Table:
     """The columns of a file whose edges are in the order of their pairs."""
     order = np.argsort(wide["pair"], kind="stable")
@@ -111,7 +104,6 @@ def test_names_come_back(rows: list[tuple[int, int, int]]) -> None:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
     assert len(names.table()["sizes"]) >= len(set(roots.tolist()))
-    assert Names.of_table(dict(vars(names))).roots is names.roots  # a file of an earlier version
 
 
 def test_a_root_is_written_once() -> None:

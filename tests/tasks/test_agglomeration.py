@@ -14,16 +14,10 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.agglomeration import agglomerate_graph
 from lchunk.operators.cut import Names
-from lchunk.operators.graph import EDGE
-from lchunk.operators.graph_table import graph_of
 from lchunk.recipe import RecipeMismatchError
-from lchunk.tasks import Agglomeration, RegionGraph, Segmentation, SegmentNames
-from lchunk.tasks.fragments import labels_of, last_ids
+from lchunk.tasks import Agglomeration, Segmentation, SegmentNames
 from lchunk.tasks.levels import level_grid, top_level
-from lchunk.tasks.stage import Stage
-from lchunk.volumes.tables import TABLE
 from tests.conftest import build, files_of, smooth_affinities, write_hdf5
-from tests.earlier_tables import earlier_table
 from tests.operators.test_agglomeration import cut, whole_graph
 
 SHAPE = (20, 36, 40)
@@ -130,44 +124,6 @@ def test_dust_is_decided_by_the_size_in_the_whole_volume(segmented: Callable[...
     for grid in list(GRIDS)[1:]:
         root = segmented(VOLUMES["float"], grid, 0.5, dust_threshold=30)
         assert np.array_equal(voxels(root), np.where(np.isin(expected, dust), 0, expected))
-
-
-def as_earlier_written(path: Path) -> None:
-    """Write a table again in the columns of earlier versions."""
-    with path.open("rb") as file:
-        packed = TABLE.decode(file)
-        table = {name: packed[name] for name in packed}
-    if "back" in table:
-        table = dict(vars(Names.of_table(table)))
-    elif "steps" in table and "others" in table:
-        high = {f"high{axis}": last_ids(table, axis) for axis in range(3)}
-        linked = {name: column for name, column in table.items() if name.startswith("linked")}
-        table = {"labels": labels_of(table), "ids": table["ids"]} | linked | high
-    else:
-        graph = graph_of(table)
-        merges = {name: table[name] for name in ("merged", "into", "mean", "size") if name in table}
-        table = merges | {name: getattr(graph, name) for name in ("nodes", "sizes", "faces", "links")}
-        table |= {name: graph.edges[:, place] for place, name in enumerate(EDGE)}
-    path.write_bytes(earlier_table(table))
-
-
-def test_tables_of_earlier_versions_are_read(segmented: Callable[..., Path]) -> None:
-    grid = "20,18,20"
-    root = segmented(VOLUMES["uint8"], grid, 0.5)
-    files = files_of(root)
-    levels = range(GRIDS[grid] + 1)
-    stages: dict[str, Stage] = {"region_graph": RegionGraph()}
-    stages |= {f"agglomeration/{n}": Agglomeration(level=n) for n in levels}
-    stages |= {f"segmentation/names/{n}": SegmentNames(level=n, threshold=0.5) for n in reversed(levels)}
-    stages["segmentation/0"] = Segmentation()
-    for layer, stage in stages.items():
-        for key in (key for key in files if key.endswith(".table")):
-            (root / key).write_bytes(files[key])
-            as_earlier_written(root / key)
-        gone = next(key for key in files if key.startswith(f"{layer}/c/"))
-        (root / gone).unlink()
-        assert build(stage)
-        assert (root / gone).read_bytes() == files[gone], layer
 
 
 def test_a_level_that_is_missing_or_truncated_is_named_and_made_again(segmented: Callable[..., Path]) -> None:
