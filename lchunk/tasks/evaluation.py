@@ -84,8 +84,9 @@ class ContingencySums(Summed):
     """Add up pairs of bodies and segments over larger and larger boxes, and forget the pairs of segments inside a box.
 
     Reads  level 1: `contingency` of up to eight chunks; level n: up to eight boxes of level n - 1.
-    Writes `contingency_sums/n`, a table for each box: the columns of `contingency` for segments that may leave the box;
-           and sums over the others: one row for each true body, the 1000 segments that merge most, and totals.
+    Writes `contingency_sums/n`, a table for each box: truth, segment and voxels of segments that may leave the box, and
+           labels and faces, as of a chunk; body_…, a row for each true body by all other segments; merge_…, those
+           1000 that merge most; totals.
 
     A segment of `segmentation` is connected, so that one that touches no face of a box is in no other box. A box holds
     the pairs of segments on its faces and of segment 0, which is not connected, 33 bytes each, and 64 bytes per true
