@@ -96,6 +96,12 @@ class ComponentPairs(Stage):
     same_grid = True
 
     def reading(self) -> tuple[Reads, ...]:
+        return self._around
+
+    @cached_property
+    def _around(self) -> tuple[Reads, ...]:
+        if self.region is not None:
+            return self.for_volume.reading()
         if LocalComponents(root=self.root).connectivity == CONNECTIVITIES[0]:
             return (Reads(LocalComponents, low=(1, 1, 1), clip=True),)
         return (Reads.halo(LocalComponents, 1, clip=True),)

@@ -8,6 +8,7 @@ from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
+import luigi
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +35,9 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import DOCUMENT, TABLE
 
 logger = logging.getLogger("luigi-interface")
+
+
+SEGMENTS: dict[str, type[Stage]] = {"segmentation": Segmentation, "components": ConnectedComponents}
 
 
 class AgainstTruth(Stage):
@@ -63,19 +67,24 @@ class AgainstTruth(Stage):
 class Contingency(AgainstTruth):
     """Count the voxels that each true body and each segment share.
 
-    Reads  `segmentation` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
+    Reads  the layer named by `of`, `segmentation` or `components` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels,
+           0 is not labelled.
     Writes `contingency`, a table for each chunk: truth, segment, voxels; and labels, the segments on the chunk's faces,
            with the bits of these faces.
 
     A segment of an external volume need not be connected: labels are then all segments, with a bit for "anywhere".
     """
 
-    reads = (Reads(Segmentation),)
     layer = "contingency"
+
+    of: str = luigi.ChoiceParameter(choices=tuple(SEGMENTS), default="segmentation", description="layer to compare")
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (Reads(SEGMENTS[self.of]),)
 
     def compute_chunk(self, chunk: Chunk, segmentation: npt.NDArray[np.uint64]) -> Table:
         pairs = contingency(self.truth.read(chunk.bbox), segmentation)
-        if self.upstream(self.reads[0]).external:
+        if self.upstream(self.reading()[0]).external:
             return pairs | never_closed(pairs["segment"])
         return pairs | open_segments(segmentation, inner_faces(chunk.bbox, chunk.bounds))
 
