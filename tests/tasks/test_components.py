@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.components import local_components
-from lchunk.tasks import ConnectedComponents
+from lchunk.tasks import ConnectedComponents, Evaluation
 from tests.conftest import build, same_partition, write_hdf5
+from tests.tasks.peer_scores import by_others
 
 START = (-3, 20, 30)
 GRIDS = ("40,60,60", "8,12,10", "5,7,30", "13,60,4")
@@ -104,6 +106,24 @@ def test_dust_is_decided_by_the_size_in_the_whole_volume(components: Callable[..
     assert 0 < len(dust) < len(labels) - 1
     found = components(volume.astype(np.float32), "5,7,8", dust_threshold=20)
     assert np.array_equal(found, np.where(np.isin(whole, dust), 0, whole))
+
+
+@pytest.mark.parametrize("connectivity", [6, 26])
+def test_components_are_scored_over_boxes_like_the_whole(
+    components: Callable[..., np.ndarray], configure: Callable[..., None], tmp_path: Path, connectivity: int
+) -> None:
+    """Components that touch at corners only are still in no other box once they touch no face of theirs."""
+    volume = snakes((14, 22, 25))
+    truth = smallest_ids(noise((14, 22, 25), 7) > 0.3, 6) % np.uint64(50)
+    known = write_hdf5(tmp_path / "truth.h5", "truth", truth, (40, 4, 4), START)
+    configure("Dataset", ground_truth=known)
+    configure("Contingency", of="components")
+    for grid in GRIDS[1:]:
+        found = components(volume, grid, connectivity=connectivity)
+        assert build(Evaluation())
+        scores = Evaluation().store.get("evaluation/scores.json")
+        for name, value in by_others(truth, found).items():
+            assert json.loads(scores)[name] == pytest.approx(value, rel=1e-9), (grid, name)
 
 
 @given(st.integers(0, 10**6), st.sampled_from([6, 18, 26]), st.tuples(*[st.integers(1, 5)] * 3))
