@@ -1,7 +1,7 @@
 """Run it: scripts/bench grid [--sides 10 22 47 100] [--folder /dev/shm].
 
-For each grid: send it, make half of it, kill the worker with -9, make the rest, and run it again when it is complete;
-and write the same files without lchunk.
+For each grid: send it, make half of it, kill the worker with -9, make the rest, and run it again when it is complete,
+with and without what is known about its rows; and write the same files without lchunk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ autoload_range = false
 """
 STAGE = ["--module", "benchmarks.grid.stages", "Marks"]
 VISIBILITY = 5
-MOST_MILLISECONDS, MOST_MIB, MOST_RERUN = 0.2, 500, 60
+SETTLED = 2.1
+"""Seconds after which the time of a folder says whether it has changed."""
+MOST_MILLISECONDS, MOST_MIB, MOST_RERUN, MOST_KNOWN = 0.12, 200, 10, 2
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,11 @@ def measure(side: int, folder: Path) -> Row:
     worker.kill()
     runs["killed"] = end(worker)
     runs["work"] = done(folder, *work, "--exit-when-empty")
-    runs["again"] = done(folder, "lchunk.cli", "run", *STAGE, "--local-scheduler", "--no-lock")
+    time.sleep(SETTLED)
+    again = ["lchunk.cli", "run", *STAGE, "--local-scheduler", "--no-lock"]
+    runs["recheck"] = done(folder, *again, "--recheck")
+    done(folder, *again)
+    runs["again"] = done(folder, *again)
     if files(folder) != side**3:
         raise RuntimeError(f"{side**3} files must be there, got {files(folder)}")
     shutil.rmtree(folder / "out")
@@ -115,7 +121,10 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[10, 22, 47, 100], help="chunks on each axis")
     parser.add_argument("--folder", default=None, help="folder of the data; /dev/shm excludes the disk's own time")
     arguments = parser.parse_args()
-    print(f"{'chunks':>9} {'messages':>8}   CPU s: send, work, files alone, again  ms per chunk peak MiB", flush=True)
+    print(
+        f"{'chunks':>9} {'messages':>8}   CPU s: send, work, files alone, recheck, again  ms per chunk peak MiB",
+        flush=True,
+    )
     held = True
     for side in arguments.sides:
         folder = Path(tempfile.mkdtemp(prefix="lchunk-grid-", dir=arguments.folder))
@@ -125,11 +134,14 @@ def main() -> None:
             shutil.rmtree(folder)
         runs = row.runs
         work = runs["killed"].cpu + runs["work"].cpu
-        seconds = f"{runs['enqueue'].cpu:8.2f} {work:8.2f} {runs['bare'].cpu:8.2f} {runs['again'].cpu:8.2f}"
+        seconds = f"{runs['enqueue'].cpu:8.2f} {work:8.2f} {runs['bare'].cpu:8.2f} "
+        seconds += f"{runs['recheck'].cpu:8.2f} {runs['again'].cpu:8.2f}"
         print(f"{row.chunks:9} {row.messages:8} {seconds} {row.milliseconds:14.3f} {row.memory:9.0f}", flush=True)
         if side == max(arguments.sides):
-            held = row.milliseconds <= MOST_MILLISECONDS and row.memory <= MOST_MIB and runs["again"].cpu <= MOST_RERUN
-    bars = f"{MOST_MILLISECONDS} ms of CPU a chunk, {MOST_MIB} MiB, {MOST_RERUN} s of CPU to run it again"
+            held = row.milliseconds <= MOST_MILLISECONDS and row.memory <= MOST_MIB
+            held = held and runs["recheck"].cpu <= MOST_RERUN and runs["again"].cpu <= MOST_KNOWN
+    rerun = f"{MOST_RERUN} s of CPU to look at all files again, {MOST_KNOWN} s to run it again"
+    bars = f"{MOST_MILLISECONDS} ms of CPU a chunk, {MOST_MIB} MiB, {rerun}"
     print(f"{'holds' if held else 'FAILS'}: of the largest, at most {bars}")
     sys.exit(0 if held else 1)
 
