@@ -57,12 +57,14 @@ class Leveled(Stage):
     """A stage of boxes of a level of the pyramid.
 
     Class attributes:
-        leaf: the stage whose chunks are below level 0.
+        leaf: the stage whose chunks are below the lowest level.
+        lowest: the number of that level.
     """
 
     format = TABLE
     selects = ("level",)
     leaf: ClassVar[type[Stage]]
+    lowest: ClassVar[int] = 0
 
     level: int = CountParameter(
         default=LAST, least=LAST, description="0: chunks; each next level: boxes twice as large; -1: the last level"
@@ -87,10 +89,20 @@ class Leveled(Stage):
         """The number of the level that is one box."""
         return top_level(self.chunks)
 
-    @property
+    @functools.cached_property
     def height(self) -> int:
-        """The number of the level."""
-        return self.end if self.level == LAST else self.level
+        """The number of the level.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        if self.level == LAST:
+            return self.end
+        if not self.lowest <= self.level <= self.top:
+            raise ValueError(
+                f"level must be from {self.lowest} to {self.top}, or {LAST} for the last, got {self.level}"
+            )
+        return self.level
 
     @property
     def end(self) -> int:
@@ -197,6 +209,7 @@ class Summed(Leveled):
     box, sums are added as in the pyramid, two neighbours at a time. A subclass overrides `joined`.
     """
 
+    lowest = 1
     level: int = CountParameter(
         default=LAST,
         least=LAST,
@@ -210,13 +223,6 @@ class Summed(Leveled):
     @property
     def end(self) -> int:
         return self.top
-
-    @property
-    def height(self) -> int:
-        height = super().height
-        if not 1 <= height <= self.end:
-            raise ValueError(f"level must be from 1 to {self.end}, or {LAST} for the last, got {height}")
-        return height
 
     @property
     def doublings(self) -> int:

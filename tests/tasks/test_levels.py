@@ -10,8 +10,8 @@ import pytest
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.contrast import section_levels
-from lchunk.tasks import LevelSums, SectionLevels
-from lchunk.tasks.levels import inner_faces, shared_faces
+from lchunk.tasks import ComponentNames, ComponentUnion, LevelSums, SectionLevels
+from lchunk.tasks.levels import Leveled, inner_faces, shared_faces
 from tests.conftest import build, write_hdf5
 
 SHAPE = (11, 13, 19)
@@ -49,6 +49,18 @@ def test_every_grid_gives_the_levels_of_whole_sections(
             (sums,) = stage.files().records(box)
             assert np.array_equal(sums["levels"], section_levels(image[box.slices(START)]))
     assert found == boxes
+
+
+@pytest.mark.parametrize("tree", [ComponentUnion, ComponentNames])
+def test_a_level_that_does_not_exist_is_refused(
+    tmp_path: Path, configure: Callable[..., None], tree: type[Leveled]
+) -> None:
+    url = write_hdf5(tmp_path / "a.h5", "raw", np.zeros(SHAPE, np.uint8), (40, 4, 4), START)
+    configure("Dataset", root=tmp_path / "out", image=url, chunk_shape="6,7,10", inner_chunk="6,7,10")
+    configure("Inference", external=url, predicts="probability")
+    assert tree(level=3).height == 3
+    with pytest.raises(ValueError, match="level must be from 0 to 3, or -1 for the last, got 4"):
+        tree(level=4).complete()
 
 
 def test_faces_are_those_of_both_boxes_or_of_one() -> None:
