@@ -16,6 +16,7 @@ from typing import Any
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.recipe import FILES, digest
+from lchunk.volumes import complete_rows
 from lchunk.volumes.checksum import refuse_damaged
 from lchunk.volumes.chunk_files import Recipe, is_external
 from lchunk.volumes.documents import read_json
@@ -29,7 +30,8 @@ from lchunk.volumes.tables import DOCUMENT, TABLE
 
 _MIP = re.compile(r"(?P<name>.+)/(?P<mip>\d+)/zarr\.json")
 _FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT)}
-LOGS = "logs/"
+NOT_READ = ("logs/", f"{complete_rows.FOLDER}/")
+"""Folders on which no content depends."""
 
 
 class Fault(Enum):
@@ -92,7 +94,7 @@ def verify(store: Store, layer: str = "", progress: Callable[[int], None] = lamb
     Raises:
         FileNotFoundError: there is no layer, or no such layer.
     """
-    everything = [key for key in sorted(store.list("")) if not key.startswith(LOGS)]
+    everything = [key for key in sorted(store.list("")) if not key.startswith(NOT_READ)]
     keys = [key for key in everything if not layer or key.startswith(f"{layer}/")]
     parts = list(_parts(store, everything))
     digests = {part.path: digest(part.recipe) for part in parts}

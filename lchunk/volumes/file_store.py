@@ -132,10 +132,10 @@ class FileStore:
     def changed(self, folder: str) -> int | None:
         """When a file directly in a folder was last created, renamed or removed: nanoseconds since 1970.
 
-        None if the folder does not exist.
+        Programs that copy folders can set the time of modification, but not this one. None if there is no such folder.
         """
         try:
-            return os.stat(os.path.join(self._folder, folder)).st_mtime_ns
+            return os.stat(os.path.join(self._folder, folder)).st_ctime_ns
         except (FileNotFoundError, NotADirectoryError):
             return None
 
