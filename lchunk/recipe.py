@@ -95,6 +95,10 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
     stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches if mismatch.differences)
     stages = stages or dict.fromkeys(mismatch.named_by for mismatch in mismatches)
     lines.append(f"  write to other layers: {' '.join(f'--{stage}-layer-name NAME' for stage in stages)}")
-    removed = " ".join(shlex.quote(f"{root}/{folder}") for folder in outermost)
-    lines.append(f"  remove what differs: rm -r {removed}")
+    if "://" in root:
+        commands = (f"lchunk remove {shlex.quote(folder)} {shlex.quote(root)} --yes" for folder in outermost)
+        lines.append(f"  remove what differs: {'; '.join(commands)}")
+    else:
+        removed = " ".join(shlex.quote(f"{root}/{folder}") for folder in outermost)
+        lines.append(f"  remove what differs: rm -r {removed}")
     raise RecipeMismatchError("\n".join(lines))

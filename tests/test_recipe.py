@@ -150,6 +150,12 @@ def test_a_refusal_names_every_layer_and_the_two_ways_out() -> None:
         "  write to other layers: --Blur-layer-name NAME",
         "  remove what differs: rm -r /data/blur '/data/sum up' /data/blurred",
     ]
+    with pytest.raises(RecipeMismatchError) as error:
+        refuse(found[1:], "gs://lab/data")
+    assert str(error.value).splitlines()[-1] == (
+        "  remove what differs: lchunk remove 'sum up' gs://lab/data --yes; lchunk remove blur gs://lab/data --yes; "
+        "lchunk remove blurred gs://lab/data --yes"
+    )
 
 
 def test_layers_that_only_read_others_need_no_name_unless_there_is_no_other_way() -> None:

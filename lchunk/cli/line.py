@@ -24,6 +24,7 @@ COMMANDS = {
     "status": ("reporting", "print what a dataset holds, and what failed"),
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
+    "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
     "view": ("looking", "show a dataset in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
     "export": ("exporting", "write a layer, or a table of segments, for other programs"),

@@ -200,6 +200,9 @@ class BucketStore:
     def remove(self, key: str) -> None:
         self.bucket.remove(self._name(key))
 
+    def prune(self, folder: str) -> None:
+        """Nothing: a folder of a bucket is the beginning of the names of its objects."""
+
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
         cut = len(self._folder(""))
         for page in self._pages(self._folder(prefix)):

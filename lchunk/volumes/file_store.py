@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lchunk.volumes.ranges import Range, read_ranges
 from lchunk.volumes.stamp import Stamp
@@ -113,6 +113,13 @@ class FileStore:
 
     def remove(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)
+
+    def prune(self, folder: str) -> None:
+        paths = [path for path, _, _ in os.walk(os.path.join(self._folder, folder), topdown=False)]
+        above = [os.path.join(self._folder, str(parent)) for parent in PurePosixPath(folder).parents][:-1]
+        for path in (*paths, *above):
+            with contextlib.suppress(OSError):  # most often because it is not empty
+                os.rmdir(path)
 
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
         before = len(os.path.join(self._folder, ""))

@@ -90,6 +90,9 @@ class Store(Protocol):
     def remove(self, key: str) -> None:
         """Remove an object. Removing an object that does not exist is not an error."""
 
+    def prune(self, folder: str) -> None:
+        """Remove a folder, those below it and those above it if they hold no files; a bucket has no empty folders."""
+
     def list(self, prefix: str, *, empty: bool = False) -> Iterator[str]:
         """Keys of all objects in the folder `prefix` and below, in any order; of empty ones only if `empty`."""
 

@@ -151,6 +151,17 @@ class StoreContract(ReadingContract):
         assert store.folders("a") == ("b",)
         assert store.folders("nothing") == ()
 
+    def test_pruning_leaves_objects(self, store: Store) -> None:
+        for key in ("a/b/c/1", "a/b/2", "ab/3"):
+            store.put(key, b"x")
+        store.prune("a/b")
+        assert sorted(store.list("")) == ["a/b/2", "a/b/c/1", "ab/3"]
+        for key in ("a/b/c/1", "a/b/2"):
+            store.remove(key)
+        store.prune("a/b")
+        assert store.folders() == ("ab",)
+        assert sorted(store.list("")) == ["ab/3"]
+
     def test_sweeping_leaves_whole_objects(self, store: Store) -> None:
         store.put("a/whole", b"x")
         store.sweep("a", older_than=-1)

@@ -1,0 +1,177 @@
+"""The parts of a dataset's folder: layers, mips, folders of records and of meshes, as their own files describe them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.grid import Grid
+from lchunk.recipe import FILES
+from lchunk.volumes import complete_rows
+from lchunk.volumes.checksum import refuse_damaged
+from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.documents import read_json
+from lchunk.volumes.info_folder import index_key, recipe_in
+from lchunk.volumes.layer import open_layer
+from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.precomputed import VOLUME, read_checksums
+from lchunk.volumes.store import Store
+from lchunk.volumes.tables import DOCUMENT, TABLE
+
+MIP = re.compile(r"(?P<name>.+)/(?P<mip>\d+)/zarr\.json")
+_FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT)}
+NOT_READ = ("logs/", f"{complete_rows.FOLDER}/")
+"""Folders on which no content depends."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A layer, a mip, or a folder of records or meshes, with the functions to read it.
+
+    Args:
+        path: its folder.
+        recipe: its recipe.
+        grid: its chunks; None for a folder with one file of each kind.
+        keys: returns the files of a chunk.
+        read: reads a whole file of a chunk; raises ValueError or FileNotFoundError.
+        metadata: files that are not chunks.
+    """
+
+    path: str
+    recipe: Recipe
+    grid: Grid | None
+    keys: Callable[[Triple], list[str]]
+    read: Callable[[Triple | None, str], Any]
+    metadata: frozenset[str]
+
+
+def keys_of(store: Store) -> list[str]:
+    """The files of a dataset's folder, sorted, except those of `NOT_READ`."""
+    return [key for key in sorted(store.list("")) if not key.startswith(NOT_READ)]
+
+
+def is_of(path: str, source: str) -> bool:
+    """Whether a part is what a recipe calls a source: stages that read coarser mips name the layer alone.
+
+    >>> is_of("image/3", "image"), is_of("image", "image"), is_of("image_thumbnail", "image")
+    (True, True, False)
+    """
+    return re.fullmatch(re.escape(source) + r"(/\d+)?", path) is not None
+
+
+def parts_of(store: Store, keys: list[str]) -> Iterator[Part]:
+    """The parts of a dataset's folder.
+
+    Args:
+        store: the dataset's folder.
+        keys: its files, see `keys_of`.
+    """
+    for key in keys:
+        if match := MIP.fullmatch(key):
+            yield _voxels(store, match["name"], int(match["mip"]))
+        elif key.endswith("/layer.json"):
+            yield _records(store, key.removesuffix("/layer.json"))
+        elif key.endswith("/info"):
+            info = read_json(store, key) or {}
+            described = _exported if info.get("@type") == VOLUME else _meshes
+            yield from described(store, key.removesuffix("/info"), info, keys)
+
+
+def _voxels(store: Store, name: str, mip: int) -> Part:
+    layer = open_layer(store, name, mip)
+
+    def read(index: Triple | None, key: str) -> None:
+        if index is not None:
+            layer.read(layer.grid.chunk(index))
+
+    metadata = frozenset({f"{name}/zarr.json", f"{layer.path}/zarr.json"})
+    return Part(name if mip == 0 else layer.path, layer.recipe() or {}, layer.grid, layer.keys, read, metadata)
+
+
+def _records(store: Store, path: str) -> Part:
+    recipe: Recipe = (read_json(store, f"{path}/layer.json") or {}).get("recipe", {})
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        suffix = f".{key.rsplit('.', 1)[-1]}"
+        if suffix not in _FORMATS:
+            raise ValueError(f"it must end in {' or '.join(_FORMATS)}")
+        content = _FORMATS[suffix].decode(io.BytesIO(store.get(key)))
+        for column in content if isinstance(content, Mapping) else ():
+            content[column]  # a table reads and checks a column on access
+        return _manifests(store, path, content)
+
+    def keys(index: Triple) -> list[str]:
+        name = "/".join(("c", *map(str, index)))
+        return [f"{path}/{name}{suffix}"]
+
+    grid = _grid(recipe)
+    suffix = DOCUMENT.suffix if any(k.endswith(DOCUMENT.suffix) for k in store.list(f"{path}/c")) else TABLE.suffix
+    return Part(path, recipe, grid, keys, read, frozenset({f"{path}/layer.json"}))
+
+
+def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
+    """The manifests that a document of MeshManifest lists: each must exist, and name fragments that exist.
+
+    Raises:
+        FileNotFoundError: a file does not exist; it is raised after the last manifest.
+    """
+    if not path.endswith("/manifest") or "labels" not in content:
+        return
+    folder, absent = path.rsplit("/", 1)[0], []
+    for label in content["labels"]:
+        key = f"{folder}/{label}:0"
+        yield key
+        manifest = read_json(store, key)
+        if manifest is None:
+            absent.append(key)
+            continue
+        absent += [name for name in manifest["fragments"] if not store.exists(f"{folder}/{name}")]
+    if absent:
+        raise FileNotFoundError(f"{len(absent)} files that it lists do not exist, the first {absent[0]}")
+
+
+def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
+    recipe = recipe_in(info)
+    grid = _grid(recipe)
+    if grid is None:
+        return
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        written = read_checksums(store, key)
+        yield from (f"{path}/{name}" for name in written)
+        for name, number in written.items():
+            refuse_damaged(store.get(f"{path}/{name}"), number)
+
+    def lists(index: Triple) -> list[str]:
+        return [index_key(path, index)]
+
+    yield Part(path, recipe, grid, lists, read, frozenset({f"{path}/info"}))
+
+
+def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
+    recipe = recipe_in(info)
+    grid = _grid(recipe)
+    if grid is None:
+        return
+    folder = MeshFolder(store, path, grid, (1.0, 1.0, 1.0), info.get("mip", 0))  # no voxel size is needed to read
+    spatial = frozenset(key for key in keys if key.startswith(f"{path}/") and key.endswith(".spatial"))
+
+    def read(index: Triple | None, key: str) -> Iterator[str]:
+        bbox = grid.chunk(index or (0, 0, 0))
+        (own,) = folder.records(bbox)
+        yield from (folder.fragment_key(label, bbox) for label in own["labels"])
+        for label, written in zip(own["labels"], own["checksums"], strict=True):
+            folder.check_fragment(label, bbox, written)
+
+    yield Part(path, recipe, grid, folder.keys, read, spatial | {f"{path}/info"})
+
+
+def _grid(recipe: Recipe) -> Grid | None:
+    """The chunks of a layer; None if it is not divided into chunks."""
+    if FILES not in recipe:
+        return None
+    return Grid(Bbox.parse(recipe["bounds"]), triple(recipe[FILES]["chunk_shape"]))
