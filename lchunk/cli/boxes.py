@@ -23,14 +23,15 @@ from lchunk.volumes.parallel import parallel
 
 SAMPLED = 48
 """Boxes of a level whose files are looked at; the largest of them is taken for the largest of all."""
-MERGING = 20.0
+MERGING = 32.0
 """Bytes of memory that merging takes, per byte of the files of the boxes that it joins, without the process itself.
-Measured: 17.0 to 19.7 in boxes that join 4 to 10 MB of `benchmarks.synthetic`, with trees up to 0.5, 0.7 and 1; 18 in
-the last boxes of `scripts/bench growth`."""
-NAMING = 7.0
-"""The same for finding names, which reads only the labels; measured: 3.3 to 6.9."""
-LAST_SHARE = 0.32
-"""Bytes of the last box, which has merges but no graph for a next level, per byte of a box below it; as `MERGING`."""
+Measured: 19 to 37 in boxes that join 1 to 8 MB of `benchmarks.synthetic`, with trees up to 0.5 and 1; 29 to 31 in the
+largest."""
+NAMING = 6.0
+"""The same for finding names, which reads only the labels; measured: 3.8 to 5.1."""
+LAST_SHARE = 0.63
+"""Bytes of the last box, which has merges but no graph for a next level, per byte of a box below it; measured as
+`MERGING`: 0.57 and 0.69."""
 GROWTH_FROM = 3
 """The first level whose boxes show how a box grows apart from its surface: before, it has the shape of few chunks."""
 MOST_GROWTH = 0.075
