@@ -77,13 +77,18 @@ class _Files(SimpleHTTPRequestHandler):
         """A test needs no log."""
 
 
-def make_dataset(folder: Path) -> None:
-    """A dataset of real EM with mips and meshes, in the folder `out`, and the precomputed volumes of its layers."""
+def write_image(folder: Path) -> None:
+    """The image of the dataset: a part of the sample."""
     folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(REPOSITORY / "sample/fib25.h5") as file:
         image = file["volumes/raw"][tuple(map(slice, SHAPE))]
     (folder / "image.h5").unlink(missing_ok=True)
     write_hdf5(folder / "image.h5", "raw", image, (40, 8, 8), OFFSET)
+
+
+def make_dataset(folder: Path) -> None:
+    """A dataset of real EM with mips and meshes, in the folder `out`, and the precomputed volumes of its layers."""
+    write_image(folder)
     (folder / "luigi.cfg").write_text(CFG)
     commands = [["MeshManifest"], *(["Export", "--of", layer, "--mips", "2"] for layer in LAYERS)]
     for command in commands:
