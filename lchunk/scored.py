@@ -91,7 +91,7 @@ def score_lines(store: Store, only: str = "") -> Iterator[str]:
             yield ""
         yield scored.subject
         yield from totals(scored.content)
-        yield from _worst_lines(scored.content)
+        yield from worst_lines(scored.content)
 
 
 def totals(scores: dict[str, float]) -> Iterator[str]:
@@ -100,7 +100,8 @@ def totals(scores: dict[str, float]) -> Iterator[str]:
         yield f"{title + ':':20} {scores[key]:.6f}"
 
 
-def _worst_lines(scores: dict[str, Any]) -> Iterator[str]:
+def worst_lines(scores: dict[str, Any]) -> Iterator[str]:
+    """The worst splits and merges, one line each."""
     for kind, name, parts, total in (
         ("splits", "truth", "segments", "voi_split"),
         ("merges", "segment", "bodies", "voi_merge"),

@@ -27,6 +27,7 @@ COMMANDS = {
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
     "view": ("looking", "show a dataset in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
+    "evaluate": ("evaluating", "score a segmentation in any format against true labels"),
     "export": ("exporting", "write a layer, or a table of segments, for other programs"),
     "curve": ("reporting", "print and draw scores by threshold"),
     "enqueue": ("queues", "send what can be done now to a queue"),

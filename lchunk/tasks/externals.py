@@ -36,6 +36,7 @@ class Expected:
         channels: 0 for (z, y, x), else the length of the first axis; None: any number.
         partial: whether it may cover only a part of the bounds; the rest is 0.
         factor: voxels of the dataset that one of its own covers.
+        beside: what its place and voxel size are compared with, for the user.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Expected:
     channels: int | None = 0
     partial: bool = False
     factor: Triple = (1, 1, 1)
+    beside: str = "the dataset"
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _check_size(expected: Expected, volume: OpenedVolume) -> None:
     wanted = tuple(size * f for size, f in zip(expected.voxel_size, expected.factor, strict=True))
     if volume.voxel_size is not None and not np.allclose(volume.voxel_size, wanted, rtol=1e-3):
         raise ValueError(
-            f"{expected.name} must have the voxel size of the dataset, {wanted} nm (z, y, x), got "
+            f"{expected.name} must have the voxel size of {expected.beside}, {wanted} nm (z, y, x), got "
             f"{volume.voxel_size} in {volume.url}; resample it, or if its file is wrong write "
             f"#voxel_size={','.join(f'{size:g}' for size in wanted)} after its URL"
         )
@@ -157,8 +159,8 @@ def _check_place(expected: Expected, volume: OpenedVolume) -> None:
     if expected.partial:
         if not volume.bounds.clipped(needed).size:
             raise ValueError(
-                f"{expected.name} must overlap the dataset's bounds, {needed}, got {volume.bounds} in {volume.url}; "
-                "correct its first voxel with #offset=z,y,x after its URL"
+                f"{expected.name} must overlap {expected.beside}'s bounds, {needed}, got {volume.bounds} in "
+                f"{volume.url}; correct its first voxel with #offset=z,y,x after its URL"
             )
     elif not volume.bounds.contains(needed):
         raise ValueError(
