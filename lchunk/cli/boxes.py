@@ -84,7 +84,7 @@ def foreseen_bytes(known: Sequence[float], surfaces: Sequence[int]) -> list[floa
         surfaces: voxels of the faces of a box of each level; of all levels.
 
     >>> [round(size) for size in foreseen_bytes([100, 160], [10, 16, 20, 32])]
-    [100, 160, 200, 64]
+    [100, 160, 200, 126]
     """
     density = [size / voxels for size, voxels in zip(known, surfaces, strict=False)]
     growth, later = 0.0, density[GROWTH_FROM:]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
+from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
 from lchunk.operators.meshing import Surface, mesh_labels
 from lchunk.tasks.agglomeration import Segmentation, SegmentNames
@@ -129,7 +130,7 @@ class Mesh(Stage):
     ) -> dict[int, Surface]:
         wanted = np.unique(labels)
         for names in sizes:
-            large = [table["roots"][table["sizes"] >= self.dust_threshold] for table in names]
+            large = [_roots_of(table, self.dust_threshold) for table in names]
             wanted = np.intersect1d(wanted, np.concatenate(large))
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
@@ -216,10 +217,17 @@ def _refuse_unknown_labels(labels: Iterable[int], names: Stage, least_voxels: in
             (table,) = cast(Records, names.files()).records(chunk)
         except FileNotFoundError:
             continue  # the names are not computed yet; MeshManifest checks again
-        known = set(table["roots"][table["sizes"] >= least_voxels].tolist())
+        known = set(_roots_of(table, least_voxels).tolist())
         for label in own:
             if label not in known:
                 raise _unknown_label(label)
+
+
+def _roots_of(table: Table, least_voxels: int) -> npt.NDArray[np.uint64]:
+    """The segments of a table of names that have enough voxels."""
+    names = Names.of_table(table)
+    roots: npt.NDArray[np.uint64] = names.roots[names.sizes >= least_voxels]
+    return roots
 
 
 def _unknown_label(label: int) -> ValueError:

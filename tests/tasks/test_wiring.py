@@ -278,4 +278,5 @@ def test_a_task_starts_a_new_measurement_of_memory(root: Path, monkeypatch: pyte
     monkeypatch.setattr(progress.watched_memory, "before", None)
     assert build(Ingest(region=FIRST))
     (entry,) = told
-    assert 0 < entry["memory"]["before"] <= entry["memory"]["peak"]
+    few_pages = 1 << 20  # Linux adds up the pages of threads from time to time
+    assert 0 < entry["memory"]["before"] <= entry["memory"]["peak"] + few_pages
