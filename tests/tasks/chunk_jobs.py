@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +70,7 @@ class WatchedInput(InMemory):
     """An input that records what is read, and by which thread."""
 
     def __init__(self) -> None:
-        self.read_yet: dict[int, threading.Event] = defaultdict(threading.Event)
+        self.read_yet = {number: threading.Event() for number in range(len(GRID))}
         self.threads: list[str] = []
         self.refuse: Exception | None = None
 

@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 import weakref
-from collections import Counter, defaultdict
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_next_chunk_is_read_and_the_last_is_written_while_one_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making, "WORTH_A_THREAD", 0.0)
-    computing: dict[int, threading.Event] = defaultdict(threading.Event)
+    computing = {number: threading.Event() for number in range(4)}
     beside: list[str] = []
 
     def compute(chunk: Chunk, image: Any) -> Any:
