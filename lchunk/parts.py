@@ -39,6 +39,7 @@ class Part:
         keys: returns the files of a chunk.
         read: reads a whole file of a chunk; raises ValueError or FileNotFoundError.
         metadata: files that are not chunks.
+        recipe_key: the one of them that holds the recipe: without it, the folder is no part.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Part:
     keys: Callable[[Triple], list[str]]
     read: Callable[[Triple | None, str], Any]
     metadata: frozenset[str]
+    recipe_key: str
 
 
 def keys_of(store: Store) -> list[str]:
@@ -88,8 +90,9 @@ def _voxels(store: Store, name: str, mip: int) -> Part:
         if index is not None:
             layer.read(layer.grid.chunk(index))
 
-    metadata = frozenset({f"{name}/zarr.json", f"{layer.path}/zarr.json"})
-    return Part(name if mip == 0 else layer.path, layer.recipe() or {}, layer.grid, layer.keys, read, metadata)
+    own = f"{layer.path}/zarr.json"
+    metadata = frozenset({f"{name}/zarr.json", own})
+    return Part(name if mip == 0 else layer.path, layer.recipe() or {}, layer.grid, layer.keys, read, metadata, own)
 
 
 def _records(store: Store, path: str) -> Part:
@@ -110,7 +113,8 @@ def _records(store: Store, path: str) -> Part:
 
     grid = _grid(recipe)
     suffix = DOCUMENT.suffix if any(k.endswith(DOCUMENT.suffix) for k in store.list(f"{path}/c")) else TABLE.suffix
-    return Part(path, recipe, grid, keys, read, frozenset({f"{path}/layer.json"}))
+    own = f"{path}/layer.json"
+    return Part(path, recipe, grid, keys, read, frozenset({own}), own)
 
 
 def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
@@ -149,7 +153,8 @@ def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str])
     def lists(index: Triple) -> list[str]:
         return [index_key(path, index)]
 
-    yield Part(path, recipe, grid, lists, read, frozenset({f"{path}/info"}))
+    own = f"{path}/info"
+    yield Part(path, recipe, grid, lists, read, frozenset({own}), own)
 
 
 def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
@@ -162,12 +167,13 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
 
     def read(index: Triple | None, key: str) -> Iterator[str]:
         bbox = grid.chunk(index or (0, 0, 0))
-        (own,) = folder.records(bbox)
-        yield from (folder.fragment_key(label, bbox) for label in own["labels"])
-        for label, written in zip(own["labels"], own["checksums"], strict=True):
+        (listed,) = folder.records(bbox)
+        yield from (folder.fragment_key(label, bbox) for label in listed["labels"])
+        for label, written in zip(listed["labels"], listed["checksums"], strict=True):
             folder.check_fragment(label, bbox, written)
 
-    yield Part(path, recipe, grid, folder.keys, read, spatial | {f"{path}/info"})
+    own = f"{path}/info"
+    yield Part(path, recipe, grid, folder.keys, read, spatial | {own}, own)
 
 
 def _grid(recipe: Recipe) -> Grid | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.regions import whole_chunks
 from lchunk.parts import Part, is_of, keys_of, parts_of
-from lchunk.volumes.layer import mips_in, open_layer
+from lchunk.volumes.layer import open_layer
 from lchunk.volumes.layer_metadata import rewrite_image
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
@@ -19,18 +21,21 @@ class Removal:
 
     Args:
         path: the folder of the layer, mip, level or meshes.
-        chunks: files of chunks.
-        metadata: the other files, among them the recipe; empty if the layer stays.
+        groups: the files, group after group, so that the rest can be made again after a kill: first those by which a
+            chunk is complete; then what they stand for, as fragments of meshes, and other metadata; last the recipe.
+        whole: whether the part goes; False if some of its chunks do.
+        left: for a coarser mip, the mips that its image has afterwards.
     """
 
     path: str
-    chunks: tuple[str, ...]
-    metadata: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...]
+    whole: bool = True
+    left: tuple[int, ...] | None = None
 
     @property
     def files(self) -> int:
         """The number of files."""
-        return len(self.chunks) + len(self.metadata)
+        return sum(map(len, self.groups))
 
 
 def removals(store: Store, layer: str, region: Bbox | None = None, *, downstream: bool = False) -> list[Removal]:
@@ -57,8 +62,8 @@ def removals(store: Store, layer: str, region: Bbox | None = None, *, downstream
         )
     if region is not None:
         chunks = _of_region(parts.get(layer), layer, region, keys)
-        return [*_whole(_made_from([layer], parts) if downstream else [], parts, keys), chunks]
-    return _whole([*(_made_from(own, parts) if downstream else []), *reversed(own)], parts, keys)
+        return [*_whole(_made_from([layer], parts) if downstream else set(), parts, keys), chunks]
+    return _whole({*own, *(_made_from(own, parts) if downstream else ())}, parts, keys)
 
 
 def remove(store: Store, found: Sequence[Removal], progress: Callable[[int], None] = lambda files: None) -> None:
@@ -71,52 +76,76 @@ def remove(store: Store, found: Sequence[Removal], progress: Callable[[int], Non
     """
     done = 0
     for removal in found:
-        for files in (removal.chunks, removal.metadata):
-            for _ in parallel(store.remove, files, store.connections, "remove"):
+        for group in removal.groups:
+            for _ in parallel(store.remove, group, store.connections, "remove"):
                 done += 1
                 progress(done)
-        if removal.metadata:
+        if removal.left is not None:
+            _list_mips(store, removal.path.rpartition("/")[0], removal.left)
+        if removal.whole:
             store.prune(removal.path)
-    for name in sorted({removal.path.rpartition("/")[0] for removal in found if removal.metadata}):
-        if name and store.exists(f"{name}/zarr.json"):
-            _mips_left(store, name)
 
 
-def _mips_left(store: Store, name: str) -> None:
+def _list_mips(store: Store, name: str, left: Sequence[int]) -> None:
     """Let the metadata of an image list the mips that are left; remove it if none is."""
-    layers = [open_layer(store, name, mip) for mip in mips_in(store, name)]
-    if layers:
-        rewrite_image(layers)
+    if left:
+        rewrite_image([open_layer(store, name, mip) for mip in left])
     else:
         store.remove(f"{name}/zarr.json")
-        store.prune(name)
 
 
-def _made_from(own: Sequence[str], parts: dict[str, Part]) -> list[str]:
-    """The parts that were made from some, or from what was made from them; those that were found last are first."""
-    found, new = list(own), list(own)
+def _made_from(own: Sequence[str], parts: dict[str, Part]) -> set[str]:
+    """The other parts that were made from some, or from what was made from them."""
+    found, new = set(own), set(own)
     while new:
-        new = [
-            path
-            for path, part in parts.items()
-            if path not in found and any(is_of(one, source) for source in part.recipe.get("reads", {}) for one in new)
-        ]
-        found += new
-    return list(reversed(found[len(own) :]))
+        new = {path for path in parts if path not in found and any(_reads(path, one, parts) for one in new)}
+        found |= new
+    return found.difference(own)
 
 
-def _whole(order: Sequence[str], parts: dict[str, Part], keys: Sequence[str]) -> list[Removal]:
-    """All files of parts: those in their folders, except those in the folders of other parts below."""
-    owner: dict[str, list[str]] = {path: [] for path in order}
-    metadata = {key for path in order for key in parts[path].metadata}
+def _reads(path: str, other: str, parts: dict[str, Part]) -> bool:
+    """Whether a part was made from another one; of mips of one image, a coarser one may be made from each finer one."""
+    if not any(is_of(other, source) for source in parts[path].recipe.get("reads", {})):
+        return False
+    return _image_of(path, parts) != _image_of(other, parts) or _mip_of(other, parts) < _mip_of(path, parts)
+
+
+def _image_of(path: str, parts: dict[str, Part]) -> str:
+    """The layer that a mip belongs to; of other parts, their own path."""
+    name = path.rpartition("/")[0]
+    return name if f"{name}/zarr.json" in parts[path].metadata else path
+
+
+def _mip_of(path: str, parts: dict[str, Part]) -> int:
+    return 0 if _image_of(path, parts) == path else int(path.rpartition("/")[2])
+
+
+def _whole(going: Set[str], parts: dict[str, Part], keys: Sequence[str]) -> list[Removal]:
+    """All files of parts, those that were made from others first; not those in the folders of other parts below."""
+    owned: dict[str, list[str]] = {path: [] for path in going}
     for key in keys:
         path = _owner_of(key, parts)
-        if path in owner:
-            owner[path].append(key)
-    return [
-        Removal(path, tuple(key for key in own if key not in metadata), tuple(key for key in own if key in metadata))
-        for path, own in owner.items()
-    ]
+        if path in owned:
+            owned[path].append(key)
+    sources = {path: [other for other in sorted(going) if _reads(path, other, parts)] for path in sorted(going)}
+    order = reversed(list(TopologicalSorter(sources).static_order()))
+    return [Removal(path, _in_groups(parts[path], owned[path]), left=_left(path, parts, going)) for path in order]
+
+
+def _in_groups(part: Part, own: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    grid = part.grid
+    chunks = {key for index in grid for key in part.keys(index)} if grid is not None else {*own} - part.metadata
+    others = (key for key in own if key not in chunks and key != part.recipe_key)
+    return tuple(key for key in own if key in chunks), tuple(others), (part.recipe_key,)
+
+
+def _left(path: str, parts: dict[str, Part], going: Set[str]) -> tuple[int, ...] | None:
+    """The mips that an image has without those that go; None if the part is no coarser mip, or the image goes."""
+    image = _image_of(path, parts)
+    if image in (path, *going):
+        return None
+    stay = (other for other in parts if _image_of(other, parts) == image and other not in going)
+    return tuple(sorted(_mip_of(other, parts) for other in stay))
 
 
 def _owner_of(key: str, parts: dict[str, Part]) -> str:
@@ -132,10 +161,5 @@ def _owner_of(key: str, parts: dict[str, Part]) -> str:
 def _of_region(part: Part | None, layer: str, region: Bbox, keys: Sequence[str]) -> Removal:
     if part is None or part.grid is None:
         raise ValueError(f"a region must be of a layer that is divided into chunks, got {layer}; leave --region out")
-    if not part.grid.aligned(region):
-        raise ValueError(
-            f"region must be whole chunks of {part.grid.chunk_shape} over {part.grid.bounds}, got {region}; "
-            "`lchunk status` shows the layers"
-        )
-    wanted = {key for index in part.grid.meeting(region) for key in part.keys(index)}
-    return Removal(layer, tuple(key for key in keys if key in wanted))
+    wanted = {key for index in part.grid.meeting(whole_chunks(region, part.grid)) for key in part.keys(index)}
+    return Removal(layer, (tuple(key for key in keys if key in wanted),), whole=False)

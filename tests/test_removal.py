@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import luigi
 import pytest
 
 from lchunk.cli.line import main
+from lchunk.parts import keys_of, parts_of
 from lchunk.removal import removals, remove
-from lchunk.tasks import Agglomeration, Downsample, Inference, MeshManifest, Segmentation
+from lchunk.tasks import Agglomeration, Downsample, Inference, Ingest, Mesh, MeshManifest, Segmentation
 from lchunk.verify import Fault
 from lchunk.volumes.bucket_store import BucketStore
 from lchunk.volumes.store import FileStore
@@ -17,6 +20,8 @@ from tests.conftest import build, files_of
 from tests.test_verify import EverythingForTest, faults, root, whole  # noqa: F401 - fixtures
 from tests.volumes.test_bucket_store import MemoryBucket
 
+FRAGMENT = re.compile(r"segmentation/mesh/\d+:0(:.+)?")
+"""Fragments and manifests, which a killed removal leaves without their list, as a killed run does."""
 UPSTREAM = ("affinities", "local_fragments", "region_graph")
 
 
@@ -33,6 +38,9 @@ def test_what_was_made_from_a_layer_goes_before_it(root: Path) -> None:  # noqa:
         assert path in found
     assert found.index("segmentation/mesh/manifest") < found.index("segmentation/mesh") < found.index("segmentation")
     assert not set(UPSTREAM) & set(found)
+    recipes = {part.path: part.recipe for part in parts_of(FileStore(root), keys_of(FileStore(root)))}
+    for place, path in enumerate(found):
+        assert not set(recipes[path].get("reads", {})) & set(found[:place]), f"{path} is made from what went before it"
     assert paths(root, "agglomeration/1") == ["agglomeration/1"]
 
 
@@ -86,29 +94,43 @@ def test_a_region_is_its_chunks_and_all_that_was_made_from_them(root: Path) -> N
     assert files_of(root) == before
 
 
-def test_a_killed_removal_leaves_no_chunk_without_its_recipe(root: Path) -> None:  # noqa: F811
-    class Killed(Exception):  # noqa: N818
-        pass
+class Killed(Exception):  # noqa: N818
+    """A kill after some files."""
 
-    def kill(done: int) -> None:
-        if done == 40:
+
+def kill_after(files: int) -> Callable[[int], None]:
+    def progress(done: int) -> None:
+        if done == files:
             raise Killed
 
-    before = files_of(root)
-    store = FileStore(root)
-    kills = 0
-    while True:
-        found = removals(store, "affinities", downstream=True)
-        try:
-            remove(store, found, kill)
-        except Killed:
-            kills += 1
-            assert {fault for fault, _ in faults(root)} <= {Fault.MISSING, Fault.DAMAGED}
-        else:
-            break
-    assert kills > 3
-    assert build(EverythingForTest())
-    assert files_of(root) == before
+    return progress
+
+
+@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize(
+    ("layer", "downstream"),
+    [("affinities", True), ("segmentation/mesh", False), ("segmentation/1", False), ("image", False)],
+)
+def test_a_killed_removal_is_mended_by_the_next_run_and_ended_by_the_next_removal(
+    root: Path,  # noqa: F811
+    layer: str,
+    *,
+    downstream: bool,
+    again: bool,
+) -> None:
+    before, store = files_of(root), FileStore(root)
+    total = sum(removal.files for removal in removals(store, layer, downstream=downstream))
+    for files in {1, *range(3, total, max(1, total // 9)), total - 1}:
+        with pytest.raises(Killed):
+            remove(store, removals(store, layer, downstream=downstream), kill_after(files))
+        found = [(fault, key) for fault, key in faults(root) if not FRAGMENT.fullmatch(key)]
+        assert {fault for fault, _ in found} <= {Fault.MISSING, Fault.DAMAGED}, "no chunk without its recipe"
+        if again:
+            remove(store, removals(store, layer, downstream=downstream))
+            assert not (root / layer).exists()
+        # each by its own run: a complete root is not looked behind
+        assert build(*(stage() for stage in (Ingest, Inference, Downsample, Mesh, MeshManifest, EverythingForTest)))
+        assert files_of(root) == before, files
 
 
 def test_a_bucket_loses_the_same_files(root: Path) -> None:  # noqa: F811

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 from typing import Any
 
@@ -158,7 +157,7 @@ def box_lines(task: luigi.Task, memory: float) -> Iterator[str]:
     names = {stage.tree: stage.task_family for stage in stages if isinstance(stage, Naming)}
     for kind, tree in sorted(trees.items(), key=lambda each: each[0].__name__):
         last: Any = tree.clone(region=None, level=tree.top)
-        if not tree.top or not list(islice(missing(last.files(), last.bbox), 1)):
+        if not tree.top or next(missing(last.files(), last.bbox), None) is None:
             continue
         levels = box_levels(tree)
         if not levels:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from typing import Any
 
+from lchunk.cli.now_and_then import NowAndThen
 from lchunk.scored import totals, worst_lines
-
-PROGRESS_SECONDS = 5.0
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -23,23 +20,17 @@ def run(arguments: argparse.Namespace) -> None:
     On several machines, `lchunk run Evaluation` does the same for the segmentation of a dataset, or for a volume that
     is named with --Segmentation-external.
     """
-    from lchunk.operators.evaluation import scores, worst  # noqa: PLC0415 - imports numba
+    from lchunk.operators.contingency_sums import MOST_LISTED  # noqa: PLC0415 - imports numba
+    from lchunk.operators.evaluation import scores, worst  # noqa: PLC0415
     from lchunk.tasks.compared import Compared  # noqa: PLC0415
     from lchunk.tasks.storage import hand_over  # noqa: PLC0415
 
-    if arguments.worst < 0:
-        raise ValueError(f"--worst must be at least 0, got {arguments.worst}")
+    if not 0 <= arguments.worst <= MOST_LISTED:
+        raise ValueError(f"--worst must be from 0 to {MOST_LISTED}, got {arguments.worst}; list fewer")
     hand_over()
     both = Compared.open(arguments.segmentation, arguments.truth)
-    told = time.monotonic()
-
-    def report(done: int, total: int, what: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
-            print(f"{done} of {total} {what}", file=sys.stderr, flush=True)
-
-    pairs = both.pairs(report)
+    progress = NowAndThen()
+    pairs = both.pairs(lambda done, total, what: progress.tell(f"{done} of {total} {what}"))
     found: dict[str, Any] = scores(pairs) | {"worst": worst(pairs, arguments.worst)}
     if arguments.json:
         print(json.dumps(found))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from typing import Any
 
+from lchunk.cli.now_and_then import NowAndThen
 from lchunk.cli.reporting import ROOT_HELP, store_of
 from lchunk.geometry.bbox import Bbox
-
-PROGRESS_SECONDS = 5.0
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -27,20 +24,13 @@ def run(arguments: argparse.Namespace) -> None:
     found = removals(store, arguments.layer.strip("/"), region, downstream=arguments.downstream)
     width = max(len(removal.path) for removal in found)
     for removal in reversed(found):
-        print(f"{removal.path:{width}}  {removal.files:>9,} files{'' if removal.metadata else ' of chunks'}")
+        print(f"{removal.path:{width}}  {removal.files:>9,} files{'' if removal.whole else ' of chunks'}")
     files = sum(removal.files for removal in found)
     if not arguments.yes:
         print(f"dry run: nothing removed; to remove these {files:,} files of {store.url}, add --yes")
         return
-    told = time.monotonic()
-
-    def progress(done: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_SECONDS:
-            told = time.monotonic()
-            print(f"{done:,} of {files:,} files removed", file=sys.stderr, flush=True)
-
-    remove(store, found, progress)
+    progress = NowAndThen()
+    remove(store, found, lambda done: progress.tell(f"{done:,} of {files:,} files removed"))
     print(f"removed {files:,} files of {store.url}")
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
 from collections import Counter
 from typing import Any
 
 from lchunk.cli import codes
+from lchunk.cli.now_and_then import NowAndThen
 from lchunk.cli.reporting import ROOT_HELP, store_of
-
-PROGRESS_SECONDS = 5.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,15 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     store = store_of(arguments)
     counts: Counter[Any] = Counter()
-    reported = time.monotonic()
-
-    def progress(files: int) -> None:
-        nonlocal reported
-        if time.monotonic() - reported >= PROGRESS_SECONDS:
-            reported = time.monotonic()
-            print(f"{files} files read", file=sys.stderr, flush=True)
-
-    for finding in verify(store, arguments.layer.strip("/"), progress):
+    progress = NowAndThen()
+    for finding in verify(store, arguments.layer.strip("/"), lambda files: progress.tell(f"{files} files read")):
         counts[finding.fault] += 1
         print(f"{finding.fault.value}: {finding.key}: {finding.reason}", flush=True)
         if arguments.remove:

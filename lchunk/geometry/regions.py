@@ -1,6 +1,6 @@
-"""Blocks of chunks, in which a grid that is too large for one Luigi graph is scheduled."""
+"""Regions of whole chunks, and the blocks in which a grid that is too large for one Luigi graph is scheduled."""
 
-from lchunk.geometry.bbox import triple
+from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 
 
@@ -34,3 +34,18 @@ def blocks(grid: Grid, max_blocks: int) -> Grid:
     while len(grid) > max_blocks:
         grid = doubled(grid)
     return grid
+
+
+def whole_chunks(region: Bbox, grid: Grid) -> Bbox:
+    """A region, if it is made of whole chunks.
+
+    Raises:
+        ValueError: it is not; the message names the nearest region that is.
+    """
+    if grid.aligned(region):
+        return region
+    touched = [grid.chunk(index) for index in grid.meeting(region)]
+    instead = Bbox(touched[0].start, touched[-1].stop) if touched else grid.bounds
+    raise ValueError(
+        f"region must be whole chunks of {grid.chunk_shape} over {grid.bounds}, got {region}; the nearest is {instead}"
+    )

@@ -22,7 +22,7 @@ from luigi.parameter import _no_value
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.geometry.regions import blocks
+from lchunk.geometry.regions import blocks, whole_chunks
 from lchunk.targets import ChunkTarget
 from lchunk.tasks import recipes, running, wiring
 from lchunk.tasks.dataset import Dataset, Geometry, geometry
@@ -259,7 +259,7 @@ class Stage(luigi.Task):
         Raises:
             ValueError: the region is not made of whole chunks.
         """
-        return self.bounds if self.region is None else wiring.whole_chunks(self.region, self.grid)
+        return self.bounds if self.region is None else whole_chunks(self.region, self.grid)
 
     @property
     def is_chunk(self) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.geometry.grid import Grid
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.reads import Reads
@@ -18,21 +17,6 @@ from lchunk.volumes.volume import Volume
 
 if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
-
-
-def whole_chunks(region: Bbox, grid: Grid) -> Bbox:
-    """A region, if it is made of whole chunks.
-
-    Raises:
-        ValueError: it is not; the message names the nearest region that is.
-    """
-    if grid.aligned(region):
-        return region
-    touched = [grid.chunk(index) for index in grid.meeting(region)]
-    instead = Bbox(touched[0].start, touched[-1].stop) if touched else grid.bounds
-    raise ValueError(
-        f"region must be whole chunks of {grid.chunk_shape} over {grid.bounds}, got {region}; the nearest is {instead}"
-    )
 
 
 def source(stage: Stage, reads: Reads) -> Volume | Records:

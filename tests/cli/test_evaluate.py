@@ -78,7 +78,8 @@ def test_volumes_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
         ([seg, grey], "must be whole numbers .*, got 0.5 in TRUTH"),
         ([grey, seg], "must be whole numbers .*, got 0.5 in SEG"),
         ([seg, str(tmp_path / "absent.h5")], "absent.h5"),
-        ([seg, seg, "--worst", "-1"], "--worst must be at least 0, got -1"),
+        ([seg, seg, "--worst", "-1"], "--worst must be from 0 to 1000, got -1; list fewer"),
+        (["absent.h5", seg, "--worst", "1001"], "--worst must be from 0 to 1000, got 1001"),
     ):
         with pytest.raises(SystemExit, match=said):
             main(["evaluate", *words])

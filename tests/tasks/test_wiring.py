@@ -10,6 +10,7 @@ import luigi
 import numpy as np
 import pytest
 
+from lchunk.geometry import regions
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.tasks import Ingest, progress, running, wiring
@@ -95,9 +96,9 @@ def names(stages: list[Stage]) -> list[str]:
 def test_the_nearest_region_of_whole_chunks_is_named(region: str, nearest: str) -> None:
     grid = Grid(Bbox((0, 0, 0), (8, 16, 16)), (4, 8, 8))
     with pytest.raises(ValueError, match=f"got {region}; the nearest is {nearest}$"):
-        wiring.whole_chunks(Bbox.parse(region), grid)
+        regions.whole_chunks(Bbox.parse(region), grid)
     whole = Bbox.parse(nearest)
-    assert wiring.whole_chunks(whole, grid) is whole
+    assert regions.whole_chunks(whole, grid) is whole
 
 
 def test_a_chunk_requires_the_chunks_that_it_reads(root: Path) -> None:

@@ -165,11 +165,17 @@ async def compare(folder: Path, base: str, files: str) -> int:
     return wrong
 
 
+def folder_of_line(description: str | None) -> Path:
+    """The folder that the command line of such a module names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder.resolve()
+    return folder
+
+
 def main() -> int:
     """Parse the command line. Returns 1 if a view differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
+    folder = folder_of_line(__doc__)
     make_dataset(folder)
     with served(functools.partial(_Files, directory=str(folder))) as files, viewer(folder) as base:
         return int(asyncio.run(compare(folder, base, files)) > 0)

@@ -9,7 +9,6 @@ FOLDER. Chromium must be installed: apt-get install chromium.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -26,7 +25,7 @@ from PIL import Image
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import open_store
 from tests.servers import sqs_server
-from tests.viewer.aligned import FEWEST, make_dataset, viewer
+from tests.viewer.aligned import FEWEST, folder_of_line, make_dataset, viewer
 from tests.viewer.chromium import chromium
 from tests.volumes.conftest import make_bucket
 from tests.volumes.faulty_proxy import proxy
@@ -99,9 +98,7 @@ def download(root: Path) -> None:
 
 def main() -> int:
     """Parse the command line. Returns 1 if the views differ."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
+    folder = folder_of_line(__doc__)
     if not (folder / "out").exists():
         make_dataset(folder)
     return int(not compare(folder))

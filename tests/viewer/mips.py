@@ -8,7 +8,6 @@ says whether its chunks were loaded, and something was drawn. The pictures stay 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from tests.cli.commands import lchunk
-from tests.viewer.aligned import CFG, FEWEST, draw, viewer, write_image
+from tests.viewer.aligned import CFG, FEWEST, draw, folder_of_line, viewer, write_image
 
 LAYERS = ("image", "segmentation")
 MIPS = 5
@@ -70,9 +69,7 @@ async def look(folder: Path, base: str) -> int:
 
 def main() -> int:
     """Parse the command line. Returns 1 if a mip is not drawn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder.resolve()
+    folder = folder_of_line(__doc__)
     make_dataset(folder)
     with viewer(folder) as base:
         return int(asyncio.run(look(folder, base)) > 0)
