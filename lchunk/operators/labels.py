@@ -63,6 +63,19 @@ def relabelled(labels: Labels, changed: Labels, roots: Labels) -> Labels:
     return others
 
 
+def kept_labels(labels: Labels, kept: Labels) -> Labels:
+    """The labels of a list; all others become 0.
+
+    Args:
+        labels: of any shape.
+        kept: labels in any order.
+
+    >>> kept_labels(np.array([1, 7, 3, 0], np.uint64), np.array([7, 1], np.uint64)).tolist()
+    [1, 7, 0, 0]
+    """
+    return np.where(np.isin(labels, kept), labels, np.uint64(0))
+
+
 @njit
 def look_up(table: Any, labels: Any, into: Any) -> None:
     """Replace each label by its entry in a table; numpy's `take` would convert small labels to 64-bit indices first.

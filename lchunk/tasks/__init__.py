@@ -23,10 +23,22 @@ from lchunk.tasks.evaluation import (
 )
 from lchunk.tasks.failing import watch_failures
 from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.image_stages import (
+    ChannelVoting,
+    Crop,
+    Gaussian,
+    Invert,
+    Median,
+    Multiply,
+    Normalize,
+    Quantize,
+    Threshold,
+)
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.local_scheduler import use_local_scheduler
 from lchunk.tasks.luigi_settings import set_luigi_options
+from lchunk.tasks.masking_stages import BlackOutSections, Mask, MaskOutObjects
 from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
@@ -42,6 +54,8 @@ watch_failures()
 
 __all__ = [
     "Agglomeration",
+    "BlackOutSections",
+    "ChannelVoting",
     "CleftDifferences",
     "CleftEvaluation",
     "ComponentNames",
@@ -50,23 +64,33 @@ __all__ = [
     "ConnectedComponents",
     "Contingency",
     "ContingencySums",
+    "Crop",
     "Dataset",
     "Downsample",
     "Evaluation",
     "Export",
     "FragmentContingency",
+    "Gaussian",
     "Inference",
     "Ingest",
+    "Invert",
     "LevelSums",
     "LocalComponents",
     "LocalFragments",
     "LocalLevels",
+    "Mask",
+    "MaskOutObjects",
+    "Median",
     "Mesh",
     "MeshManifest",
+    "Multiply",
+    "Normalize",
+    "Quantize",
     "RegionGraph",
     "SectionLevels",
     "SegmentNames",
     "Segmentation",
+    "Threshold",
     "ThresholdCurve",
     "Thumbnail",
 ]

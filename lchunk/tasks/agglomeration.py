@@ -19,6 +19,7 @@ from lchunk.tasks.levels import MergeTree, Naming
 from lchunk.tasks.local_labels import labels_of, named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import readable
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import TABLE
 
@@ -103,6 +104,7 @@ class SegmentNames(Naming):
         return Segmentation.__name__
 
 
+@readable("segmentation")
 class Segmentation(Stage):
     """Label every voxel with its segment: fragments merged while their mean affinity is high enough.
 

@@ -16,24 +16,21 @@ from lchunk.operators.affinities import as_float
 from lchunk.operators.components import CONNECTIVITIES, Plane, local_components, touching
 from lchunk.operators.graph import HIGH_FACES, LOW_FACES, Table, linked_labels
 from lchunk.operators.graph_table import graph_table
-from lchunk.tasks.agglomeration import Segmentation
-from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
 from lchunk.tasks.local_labels import named_voxels
 from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import LayerParameter, readable, refuse_other_layer, refuse_part, stage_of
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import TABLE
-
-SOURCES: dict[str, type[Stage]] = {"probability": Inference, "segmentation": Segmentation}
 
 
 class LocalComponents(Stage):
     """Label the connected components inside each chunk.
 
-    Reads  the layer named by `of`: `probability` (z, y, x), foreground above the threshold; or labels, where voxels
-           are connected if they have the same label.
+    Reads  the layer named by `of`: `probability` (z, y, x), or other values, foreground above the threshold; or labels,
+           where voxels are connected if they have the same label.
     Writes `local_components`, one table per chunk: labels (z, y, x), 0 for background, of the smallest unsigned
            type that holds them; the id of each label, which is 1 + the smallest linear index, in the volume, of its
            voxels; its voxels; what they hold; low0 to low2, high0 to high2: labels in its first and last planes.
@@ -42,7 +39,7 @@ class LocalComponents(Stage):
     layer = "local_components"
     format = TABLE
 
-    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="probability", description="layer to label")
+    of: str = LayerParameter(default="probability", description="layer to label")
     threshold: float = RangeParameter(
         least=0, most=1, default=0.5, description="a voxel is foreground where its probability is above it"
     )
@@ -54,10 +51,12 @@ class LocalComponents(Stage):
     )
 
     def reading(self) -> tuple[Reads, ...]:
-        return (Reads(SOURCES[self.of]),)
+        return (Reads(stage_of(self.of)),)
 
     def validate(self) -> None:
         stage = self.upstream(self.reading()[0])
+        refuse_other_layer(stage, self.of)
+        refuse_part(self, stage)
         source: Any = self.source(self.reading()[0])
         if source.channels:
             raise ValueError(
@@ -65,7 +64,7 @@ class LocalComponents(Stage):
             )
 
     def compute_chunk(self, chunk: Chunk, voxels: npt.NDArray[Any]) -> Table:
-        foreground = self._above(voxels) if self.of == "probability" else voxels
+        foreground = voxels if self.upstream(self.reading()[0]).labels else self._above(voxels)
         found = local_components(foreground, chunk.start, chunk.bounds.shape, connectivity=self.connectivity)
         numbers = found.numbers.astype(np.min_scalar_type(len(found.ids)))
         table: Table = {"labels": numbers, "ids": found.ids, "sizes": found.sizes, "values": found.values}
@@ -162,6 +161,7 @@ class ComponentNames(Naming):
         return ConnectedComponents.__name__
 
 
+@readable("components")
 class ConnectedComponents(Stage):
     """Give every voxel the label of its connected component, of the whole volume.
 

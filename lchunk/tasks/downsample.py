@@ -12,38 +12,18 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.downsample import mean_levels, mode_levels
-from lchunk.tasks.agglomeration import Segmentation
-from lchunk.tasks.components import ConnectedComponents
-from lchunk.tasks.inference import Inference
-from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.parameters import CountParameter, TupleParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import LayerParameter, refuse_other_layer, stage_of
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.pyramid import Pyramid
 from lchunk.volumes.volume import Volume
 
-SOURCES: dict[str, type[Stage]] = {
-    stage.layer: stage for stage in (Ingest, Inference, Segmentation, ConnectedComponents)
-}
-"""Stages by the layer that they write by default."""
-SOURCES["probability"] = Inference
-
-
 MOST_MIPS = 40
 """Of any volume, since sides are below 2^40 voxels."""
 PASS_MIPS = 3
-
-
-def refuse_other_layer(stage: Stage, of: str) -> None:
-    """Raise where a stage of `SOURCES` writes another layer: Inference makes affinities, or a probability.
-
-    Raises:
-        ValueError: it does; names the layer.
-    """
-    if stage.path != of and not stage.variant:
-        raise ValueError(f"of must be the layer that {type(stage).__name__} writes, {stage.path}, got {of}")
 
 
 class Downsample(Stage):
@@ -61,7 +41,7 @@ class Downsample(Stage):
 
     selects = ("mips",)
 
-    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to make coarser")
+    of: str = LayerParameter(default="segmentation", description="layer to make coarser")
     mips: int = CountParameter(default=2, least=1, most=MOST_MIPS, description="number of coarser mips")
     factor: Triple = TupleParameter(default=(1, 2, 2), description="z,y,x voxels of a mip in one voxel of the next")
     pass_mips: int = CountParameter(
@@ -70,7 +50,7 @@ class Downsample(Stage):
     sparse: bool = luigi.BoolParameter(default=False, description="voxels of 0 do not count, unless all are 0")
 
     def reading(self) -> tuple[Reads, ...]:
-        return (Reads(Downsample if self.first else SOURCES[self.of]),)
+        return (Reads(Downsample if self.first else stage_of(self.of)),)
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:

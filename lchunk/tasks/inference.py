@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import luigi
 import numpy as np
@@ -20,7 +20,6 @@ from lchunk.operators.inference import Net, infer
 from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.operators.net_files import NetFiles, net_files
 from lchunk.tasks.external_values import Kind
-from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask
 from lchunk.tasks.memory import free_memory, memory_taken
@@ -28,15 +27,18 @@ from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
 from lchunk.tasks.parameters import CountParameter, RangeParameter, TextParameter, TupleParameter, WordsParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.section_levels import SectionLevels, levels_of
-from lchunk.tasks.stage import Stage
+from lchunk.tasks.sources import LayerParameter, readable, refuse_other_layer, refuse_part, stage_of
+from lchunk.tasks.stage import IMAGE_LAYER, Stage
+from lchunk.volumes.volume import Volume
 
 CHUNKS_PER_BLOCK, FEW_BLOCKS = 8, 32
 
 
+@readable("affinities", "probability")
 class Inference(Stage):
     """Predict affinities, or another map, with a net: patch by patch, blended without a seam.
 
-    Reads  `image` (z, y, x) uint8; with `--Inference-contrast` also `section_levels`.
+    Reads  `image`, or the layer named by `--Inference-of`, (z, y, x) uint8; with `--Inference-contrast` also `section_levels`.
     Writes `affinities` (3, z, y, x) uint8 (times 255) or float32; channels x, y, z, each the affinity of a voxel
            with its neighbour one step lower. 0 where the image is black, or a mask erases.
            With `--Inference-predicts probability` the layer is `probability`: (z, y, x), or (channel, z, y, x).
@@ -48,9 +50,11 @@ class Inference(Stage):
     Chunks of whole strides, and large ones, cost least: a patch that meets several chunks is computed in each.
     """
 
-    reads = (Reads(Ingest),)
     layer = "affinities"
 
+    of: str = LayerParameter(
+        default=IMAGE_LAYER, recorded=False, description="layer that the net sees, (z, y, x) uint8"
+    )
     framework: str = luigi.ChoiceParameter(
         choices=FRAMEWORKS,
         default="pytorch",
@@ -183,7 +187,8 @@ class Inference(Stage):
         return Lattice(self.bounds, self.input_patch, self.output_patch, self.overlap, self.bump)
 
     def reading(self) -> tuple[Reads, ...]:
-        return (*self.reads, Reads(SectionLevels, waits_for_all=True)) if self.contrast else self.reads
+        seen = Reads(stage_of(self.of))
+        return (seen, Reads(SectionLevels, waits_for_all=True)) if self.contrast else (seen,)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.lattice.reach(bbox)
@@ -226,6 +231,7 @@ class Inference(Stage):
     def validate(self) -> None:
         if self.external:
             return
+        self._check_source()
         self.lattice  # noqa: B018 - its patches must fit each other
         if self.predicts == "affinities" and len(self.selection.kept) != 3:
             raise ValueError(
@@ -249,6 +255,17 @@ class Inference(Stage):
                 "the model itself says in which type it computes"
             )
         self.on_disk  # noqa: B018 - its files must be there
+
+    def _check_source(self) -> None:
+        reads = self.reading()[0]
+        stage, source = self.upstream(reads), cast(Volume, self.source(reads))
+        refuse_other_layer(stage, self.of)
+        refuse_part(self, stage)
+        if stage.labels or source.channels or source.dtype != np.uint8:
+            got = "labels" if stage.labels else f"{source.dtype} of {source.channels or 'no'} channels"
+            raise ValueError(f"of must be a layer of grey values, (z, y, x) uint8, got {self.of}, which holds {got}")
+        if self.contrast and self.of != IMAGE_LAYER:
+            raise ValueError(f"contrast must be off where of is not {IMAGE_LAYER}, got {self.of}; run Contrast before")
 
     def rehearse(self) -> None:
         """Run the net once, on a batch of noise: the net must work and a chunk must fit before hours of work start."""

@@ -16,12 +16,14 @@ from lchunk.recipe import MADE_OF
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import TupleParameter
 from lchunk.tasks.recipes import stored_recipe
+from lchunk.tasks.sources import readable
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.formats import AbsentVoxelsError, OpenedVolume, open_volume
 
 FINGERPRINT = "the content of image"
 
 
+@readable(IMAGE_LAYER)
 class Ingest(Stage):
     """Copy the input image into the layer `image`, whatever its format.
 

@@ -24,7 +24,8 @@ def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _option(parameter: Any) -> str:
+def option_of(parameter: Any) -> str:
+    """The name of a parameter, as an option has it."""
     return str(getattr(parameter, "_attribute_name", "a value")).replace("_", "-")
 
 
@@ -108,7 +109,7 @@ class TupleParameter(Knob[tuple[Any, ...]]):
         return ",".join(map(number_text if self.of is float else str, x))
 
     def _refusal(self, got: str) -> str:
-        return f"{_option(self)} must be {self.rule}, got {got!r}"
+        return f"{option_of(self)} must be {self.rule}, got {got!r}"
 
 
 def size_parameter(**kwargs: Any) -> Any:
@@ -128,7 +129,7 @@ class BboxParameter(Knob[Bbox | None]):
         try:
             return Bbox.parse(x) if x else None
         except ValueError as error:
-            raise ValueError(f"{_option(self)}: {error}") from error
+            raise ValueError(f"{option_of(self)}: {error}") from error
 
     def normalize(self, x: Bbox | str | None) -> Bbox | None:
         return self.parse(x) if isinstance(x, str) else x
@@ -163,7 +164,7 @@ class RangeParameter(Knob[float]):
 
     def _rule(self, got: str) -> str:
         least, most = number_text(self.least), number_text(self.most)
-        return f"{_option(self)} must be in [{least}, {most}], got {got}"
+        return f"{option_of(self)} must be in [{least}, {most}], got {got}"
 
 
 class CountParameter(Knob[int]):
@@ -178,16 +179,16 @@ class CountParameter(Knob[int]):
         try:
             number = int(x)
         except ValueError as error:
-            raise ValueError(f"{_option(self)} must be a whole number, at least {self.least}, got {x!r}") from error
+            raise ValueError(f"{option_of(self)} must be a whole number, at least {self.least}, got {x!r}") from error
         return self.normalize(number)
 
     def normalize(self, x: int) -> int:
         if int(x) != x:
-            raise ValueError(f"{_option(self)} must be a whole number, at least {self.least}, got {x}")
+            raise ValueError(f"{option_of(self)} must be a whole number, at least {self.least}, got {x}")
         if int(x) < self.least:
-            raise ValueError(f"{_option(self)} must be at least {self.least}, got {x}")
+            raise ValueError(f"{option_of(self)} must be at least {self.least}, got {x}")
         if self.most is not None and int(x) > self.most:
-            raise ValueError(f"{_option(self)} must be at most {self.most}, got {x}")
+            raise ValueError(f"{option_of(self)} must be at most {self.most}, got {x}")
         return int(x)
 
 
@@ -205,7 +206,7 @@ class WordsParameter(Knob[tuple[str, ...]]):
         words = set(x)
         unknown = sorted(words - set(self.of))
         if unknown:
-            raise ValueError(f"{_option(self)} must be of {', '.join(self.of)}, got {unknown[0]!r}")
+            raise ValueError(f"{option_of(self)} must be of {', '.join(self.of)}, got {unknown[0]!r}")
         return tuple(word for word in self.of if word in words)
 
     def serialize(self, x: tuple[str, ...]) -> str:
@@ -222,7 +223,7 @@ class PrefixParameter(Knob[str]):
         digits = str(x).removesuffix(":")
         if digits.startswith("0") or (str(x) and not (digits.isascii() and digits.isdigit())):
             raise ValueError(
-                f"{_option(self)} must be the first digits of labels, which never start with 0, or all of them and "
+                f"{option_of(self)} must be the first digits of labels, which never start with 0, or all of them and "
                 f"a colon, got {x!r}; 1 to 9 cover every label, 1: to 9: and 10 to 99 too"
             )
         return str(x)
@@ -238,7 +239,7 @@ class BucketsParameter(Knob[tuple[str, ...]]):
         buckets = tuple(sorted({str(bucket).rstrip("/") for bucket in x}))
         for bucket in buckets:
             if not re.fullmatch(r"(s3|gs)://[A-Za-z0-9._-]+", bucket):
-                raise ValueError(f"{_option(self)} must be buckets as s3://name or gs://name, got {bucket!r}")
+                raise ValueError(f"{option_of(self)} must be buckets as s3://name or gs://name, got {bucket!r}")
         return buckets
 
     def serialize(self, x: tuple[str, ...]) -> str:
@@ -254,7 +255,7 @@ class EndpointParameter(Knob[str]):
     def normalize(self, x: str) -> str:
         if x and not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", x):
             shown = str(x).rpartition("@")[2]  # what stands before may be a password
-            raise ValueError(f"{_option(self)} must be http://host:port or https://host, got {shown!r}")
+            raise ValueError(f"{option_of(self)} must be http://host:port or https://host, got {shown!r}")
         return str(x).rstrip("/")
 
 

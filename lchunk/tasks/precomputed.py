@@ -6,15 +6,15 @@ import math
 from functools import cached_property
 from typing import Any
 
-import luigi
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
-from lchunk.tasks.downsample import SOURCES, Downsample, refuse_other_layer
+from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import LayerParameter, refuse_other_layer, stage_of
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.precomputed import MOST_VOXELS, ExportedScale, ExportedVolume, require_packing
@@ -34,7 +34,7 @@ class Export(Stage):
     layer = "precomputed"
     same_grid = True
 
-    of: str = luigi.ChoiceParameter(choices=tuple(SOURCES), default="segmentation", description="layer to write")
+    of: str = LayerParameter(default="segmentation", description="layer to write")
     mips: int = CountParameter(
         default=-1,
         least=-1,
@@ -43,7 +43,7 @@ class Export(Stage):
 
     def reading(self) -> tuple[Reads, ...]:
         coarser = (Reads(Downsample, waits_for_all=True, level=mip) for mip in range(1, self.levels + 1))
-        return (Reads(SOURCES[self.of]), *coarser)
+        return (Reads(stage_of(self.of)), *coarser)
 
     def connect(self, reads: Reads) -> Stage:
         return self._downsample.pass_of(reads.level) if reads.level else super().connect(reads)
@@ -90,7 +90,7 @@ class Export(Stage):
 
     @property
     def _finest(self) -> Stage:
-        return self.upstream(Reads(SOURCES[self.of]))
+        return self.upstream(Reads(stage_of(self.of)))
 
     @property
     def _downsample(self) -> Downsample:
@@ -134,7 +134,7 @@ class Export(Stage):
         for grid, size, every in grids:
             sides = zip(grid.chunk_shape, self.inner_chunk, strict=True)
             scales.append(ExportedScale(grid, size, triple(i if c % i == 0 else c for c, i in sides), every))
-        voxels: Any = super().source(Reads(SOURCES[self.of]))
+        voxels: Any = super().source(Reads(stage_of(self.of)))
         return ExportedVolume(
             self.store, self.path, tuple(scales), voxels.dtype, voxels.channels, finest.labels, finest.path
         )

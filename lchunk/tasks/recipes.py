@@ -11,6 +11,7 @@ from lchunk.recipe import FILES, MADE_OF, Mismatch, RecipeMismatchError, compare
 from lchunk.tasks import wiring
 from lchunk.tasks.checking import rehearsing
 from lchunk.tasks.parameters import number_text
+from lchunk.tasks.sources import walking
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import Recipe
 
@@ -31,7 +32,8 @@ def recipe_of(stage: Stage) -> Recipe:
     """
     now = time.monotonic()
     if stage.known.recipe is None or now - stage.known.recipe[0] > COMPARE_SECONDS:
-        stage.known.recipe = (now, _recipe_of(stage))
+        with walking(stage):
+            stage.known.recipe = (now, _recipe_of(stage))
     return stage.known.recipe[1]
 
 
@@ -41,7 +43,9 @@ def _recipe_of(stage: Stage) -> Recipe:
     knobs = {
         name: parameter.serialize(getattr(stage, name))
         for name, parameter in stage.get_params()
-        if parameter.significant and name not in OF_EVERY_STAGE and name not in stage.selects
+        if parameter.significant
+        and name not in (*OF_EVERY_STAGE, *stage.selects)
+        and getattr(parameter, "recorded", True)
     }
     place = stage.geometry
     recipe: Recipe = {

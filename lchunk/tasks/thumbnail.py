@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
-import luigi
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +15,7 @@ from lchunk.tasks.downsample import MOST_MIPS, Downsample
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import LayerParameter
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.volume import Volume
@@ -28,9 +28,7 @@ class Thumbnail(Stage):
     Writes `<layer>_thumbnail` (z, y, x) uint8: of several channels the last one; numbers in [0, 1] times 255.
     """
 
-    of: str = luigi.ChoiceParameter(
-        choices=("image", "affinities", "probability"), default="affinities", description="layer to picture"
-    )
+    of: str = LayerParameter(default="affinities", description="layer to picture")
     mip: int = CountParameter(default=5, least=1, most=MOST_MIPS, description="mip of that layer to picture")
 
     def reading(self) -> tuple[Reads, ...]:

@@ -12,6 +12,7 @@ from lchunk.geometry.bbox import Bbox, triple
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.memory import projected_memory
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.sources import walking
 from lchunk.volumes.chunk_files import Records, holds_records
 from lchunk.volumes.volume import Volume
 
@@ -53,7 +54,8 @@ def variant(stage: Stage) -> str:
     if stage.layer_name:
         return stage.layer_name.replace("/", "-")
     inputs = () if stage.external else stage.named_after()
-    return "-".join(dict.fromkeys(filter(None, (stage.upstream(reads).variant for reads in inputs))))
+    with walking(stage):
+        return "-".join(dict.fromkeys(filter(None, (stage.upstream(reads).variant for reads in inputs))))
 
 
 def open_external(stage: Stage) -> CheckedVolume:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lchunk.volumes.stamp import Stamp
-from lchunk.volumes.store import Store, open_store, split_url
+from lchunk.volumes.store import Store, open_store, scheme_of, split_url
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 REMEMBERED_SECONDS = 10.0
@@ -80,11 +80,13 @@ class Place:
 
 
 def place_of(url: str) -> Place:
-    """The place that a URL of a bucket or a web server names.
+    """The place that a path, or a URL of a file, a bucket or a web server names.
 
     Raises:
         ValueError: the URL does not name a bucket or a host, or has more parts than a path in it.
     """
+    if scheme_of(url) in ("", "file"):
+        return on_disk(Path(str(open_store(url).path(""))).absolute())
     top, key = split_url(url)
     return Place(open_store(top), key)
 
