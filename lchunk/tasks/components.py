@@ -55,13 +55,13 @@ class LocalComponents(Stage):
 
     def validate(self) -> None:
         stage = self.upstream(self.reading()[0])
-        refuse_other_layer(stage, self.of)
-        refuse_part(self, stage)
         source: Any = self.source(self.reading()[0])
         if source.channels:
             raise ValueError(
                 f"{self.of} must be (z, y, x), got {source.channels} channels in {stage.path}; pick one with keep"
             )
+        refuse_other_layer(stage, self.of)
+        refuse_part(self, stage)
 
     def compute_chunk(self, chunk: Chunk, voxels: npt.NDArray[Any]) -> Table:
         foreground = voxels if self.upstream(self.reading()[0]).labels else self._above(voxels)

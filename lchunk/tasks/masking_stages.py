@@ -106,6 +106,11 @@ class BlackOutSections(Derived):
             ) from error
         return {SECTIONS: ",".join(map(str, sorted(set(numbers))))}
 
+    def validate(self) -> None:
+        super().validate()
+        if not self.external:
+            self.ingredients()
+
     def compute_chunk(self, chunk: Chunk, voxels: Voxels) -> Voxels:
         numbers = self.recipe()[MADE_OF][SECTIONS]  # those of the recipe, whatever the file says by now
         return black_out(voxels, chunk.bbox.start[0], map(int, filter(None, numbers.split(","))))

@@ -64,7 +64,10 @@ def refuse_other_layer(stage: Stage, of: str) -> None:
         ValueError: it does; names the layer.
     """
     if stage.path != of and not stage.variant:
-        raise ValueError(f"of must be the layer that {type(stage).__name__} writes, {stage.path}, got {of}")
+        raise ValueError(
+            f"of must be the layer that {type(stage).__name__} writes, {stage.path}, got {of}; name {stage.path}, "
+            f"or let {type(stage).__name__} write {of}"
+        )
 
 
 def refuse_part(stage: Stage, source: Stage) -> None:
