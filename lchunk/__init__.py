@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lchunk.operators.agglomeration import agglomerate_graph
+    from lchunk.operators.cells import cells
     from lchunk.operators.components import connected_components
     from lchunk.operators.contingency import contingency
     from lchunk.operators.downsample import mean_levels, mode_levels
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lchunk.operators.labels import canonical_ids, relabelled
     from lchunk.operators.lattice import Lattice
     from lchunk.operators.meshing import mesh_labels
+    from lchunk.operators.patterns import stained_cells
     from lchunk.operators.region_graph import region_graph
     from lchunk.operators.single_chunk import agglomerate
     from lchunk.operators.watershed import label_links, watershed_links
@@ -29,6 +31,7 @@ _MODULES = {
     "agglomerate": "single_chunk",
     "agglomerate_graph": "agglomeration",
     "canonical_ids": "labels",
+    "cells": "cells",
     "connected_components": "components",
     "contingency": "contingency",
     "identity_net": "inference",
@@ -40,6 +43,7 @@ _MODULES = {
     "region_graph": "region_graph",
     "relabelled": "labels",
     "scores": "evaluation",
+    "stained_cells": "patterns",
     "watershed_links": "watershed",
 }
 
@@ -49,6 +53,7 @@ __all__ = [
     "agglomerate",
     "agglomerate_graph",
     "canonical_ids",
+    "cells",
     "connected_components",
     "contingency",
     "identity_net",
@@ -60,6 +65,7 @@ __all__ = [
     "region_graph",
     "relabelled",
     "scores",
+    "stained_cells",
     "watershed_links",
 ]
 
