@@ -53,7 +53,7 @@ def view(arguments: argparse.Namespace) -> None:
         )
     words = [word for word in arguments.volumes if word not in roots]
     if not roots and not words and not arguments.labels and not arguments.images:
-        roots = [root_of(arguments)]
+        roots = [root_of(argparse.Namespace(root=""))]
     show(arguments, open_named(words, arguments.labels, arguments.images), *roots)
 
 

@@ -73,8 +73,6 @@ def _opened(word: str, labels: bool | None) -> Iterator[Named]:
                     f"{url} must hold a layer that lchunk wrote, or be a volume; {error}"
                 ) from error
             raise
-        if not volume.bounds.size:
-            raise ValueError(f"a volume must have voxels, got shape {volume.bounds.shape} of {each}; name another one")
         if labels and volume.channels:
             raise ValueError(
                 f"labels must be (z, y, x), got {volume.channels} channels in {each}; pick one, as {each}#channel=0"

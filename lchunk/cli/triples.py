@@ -48,10 +48,10 @@ def voxel_size_of(text: str) -> VoxelSize:
     Raises:
         ValueError: the text is anything else.
     """
-    parameter = size_parameter()
-    parameter._attribute_name = "voxel_size"
-    sizes: tuple[float, ...] = parameter.parse(text)
-    if len(sizes) != 3:
-        raise ValueError(f"voxel-size must be three positive numbers z,y,x in nanometres, got {text!r}")
-    z, y, x = sizes
+    try:
+        z, y, x = size_parameter().parse(text)
+    except ValueError as error:
+        raise ValueError(
+            f"voxel-size must be three positive numbers z,y,x in nanometres, got {text!r}; such as 40,4,4"
+        ) from error
     return z, y, x
