@@ -47,6 +47,8 @@ ABOUT = """\
 From a volume of 3D electron microscopy to neurons, stage by stage."""
 STEPS = """\
 first steps:
+  lchunk create --view        look at a test volume
+  lchunk view FILE            look at a volume of any format
   lchunk new IMAGE            write luigi.cfg for your image
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
