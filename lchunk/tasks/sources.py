@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +55,28 @@ class LayerParameter(Knob[str]):
         if x not in _STAGES and not (self.empty and not x):
             raise ValueError(f"{option_of(self)} must be one of {', '.join(self._choices)}, got {x!r}")
         return x
+
+
+class LayersParameter(Knob[tuple[str, ...]]):
+    """Names of one or several layers, `image,affinities`, in this order; each as for `LayerParameter`."""
+
+    @property
+    def _choices(self) -> list[str]:
+        return sorted(_STAGES)
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        return self.normalize(x.replace(",", " ").split())
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        names = tuple(x)
+        wrong = [name for name in names if name not in _STAGES]
+        if wrong or not names:
+            got = repr(wrong[0]) if wrong else "nothing"
+            raise ValueError(f"{option_of(self)} must be one or several of {', '.join(self._choices)}, got {got}")
+        return names
+
+    def serialize(self, x: tuple[str, ...]) -> str:
+        return ",".join(x)
 
 
 def refuse_other_layer(stage: Stage, of: str) -> None:
