@@ -10,6 +10,7 @@ import inspect
 import os
 import platform
 import site
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -215,6 +216,8 @@ class UserFunction:
             said = f"{type(error).__name__}: {error}" if self.file is None else self.file.describe(error)
             message = f"{self.title} must compute voxels of {bbox}, {seen}, got {said}"
             raise FunctionError("\n".join([message, *self._frames(error)])) from error
+        if "torch" in sys.modules:
+            importlib.import_module("lchunk.operators.nets")  # lets processes that are forked from now on use torch
         return result.detach().cpu().numpy() if hasattr(result, "detach") else result
 
     def _frames(self, error: BaseException) -> list[str]:
