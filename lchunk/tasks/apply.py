@@ -53,7 +53,7 @@ class Apply(Derived):
     """Run a function of yours on each chunk.
 
     Reads  the layers named by `of`, any channels and type, with the halo.
-    Writes `applied` (z, y, x) or (channel, z, y, x), of the type named by `dtype`; uint64 are labels.
+    Writes `applied` (z, y, x) or (channel, z, y, x), of the type that `--Apply-dtype` names; uint64 are labels.
 
     The function takes one numpy array per layer, with the halo around the chunk, and the knobs as keyword arguments;
     if it has a parameter `bbox`, also the box of the arrays. It returns the chunk, with the halo or without. It is

@@ -28,6 +28,11 @@ def readable(*layers: str) -> Callable[[S], S]:
     return named
 
 
+def layers() -> list[str]:
+    """The layers that a stage can be told to read."""
+    return sorted(_STAGES)
+
+
 def stage_of(layer: str) -> type[Stage]:
     """The stage that writes a layer."""
     return _STAGES[layer]
@@ -49,7 +54,7 @@ class LayerParameter(Knob[str]):
     @property
     def _choices(self) -> list[str]:
         """As in Luigi's `ChoiceParameter`; for help and messages. Stages of a user's module are among them."""
-        return sorted(_STAGES)
+        return layers()
 
     def normalize(self, x: str) -> str:
         if x not in _STAGES and not (self.empty and not x):
@@ -62,7 +67,7 @@ class LayersParameter(Knob[tuple[str, ...]]):
 
     @property
     def _choices(self) -> list[str]:
-        return sorted(_STAGES)
+        return layers()
 
     def parse(self, x: str) -> tuple[str, ...]:
         return self.normalize(x.replace(",", " ").split())
