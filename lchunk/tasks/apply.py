@@ -41,11 +41,11 @@ Voxels = npt.NDArray[Any]
 DTYPES = ("uint8", "uint16", "uint32", "uint64", "int16", "int32", "float32")
 TRIED = 32
 """Most voxels along an axis of the chunk on which a function is tried."""
-WIDER = 8
-"""Least voxels on every side by which the halo is widened to check it."""
+WIDER = (8, 32)
+"""Least and most voxels by which the halo is widened on every side to check it; between them it is doubled."""
 SOME_LABELS = 10
 """Number of labels in the noise on which a function of labels is tried."""
-ROUNDING = 1e-5
+ROUNDING = 1e-6
 """Largest difference that is taken for rounding, of floating-point numbers, in units of the largest value."""
 
 
@@ -160,7 +160,7 @@ class Apply(Derived):
         first = self._computed([voxels.copy() for voxels in dark], seen, middle).copy()
         self._computed(self._noise(at_corner, 0.5, 1), at_corner, corner)
         again = self._computed(dark, seen, middle)
-        differing = int(_differing(first, again, 0).sum())
+        differing = int(_differing(first, again).sum())
         if differing:
             raise ValueError(
                 f"function must return the same for the same voxels, got {differing} of {first.size} other voxels "
@@ -170,26 +170,28 @@ class Apply(Derived):
 
     def _refuse_short_halo(self) -> None:
         """Raise an error if a wider halo changes a chunk of noise."""
-        wider = triple(side + max(side, WIDER) for side in self.halo)
+        wider = triple(side + min(max(side, WIDER[0]), WIDER[1]) for side in self.halo)
         chunk = Bbox.of(np.add(self.bounds.start, wider).tolist(), self._side)
         seen, far = chunk.grown(self.halo), chunk.grown(wider)
         noise = self._noise(far, 0, 1)
         near = [voxels[(..., *seen.slices(far.start))].copy() for voxels in noise]
         narrow, wide = self._computed(near, seen, chunk), self._computed(noise, far, chunk)
-        differ = _differing(narrow, wide, ROUNDING)
-        text = f"with {_text(wider)}"
-        if not differ.any():
-            logger.info(
-                "halo %s of %s suffices for noise: %s, all %d voxels are the same",
-                _text(self.halo), self.task_family, text, wide.size, extra={SHOWN: True},
-            )  # fmt: skip
+        differ = _differing(narrow, wide)
+        text = f"with {_text(wider)}, {int(differ.sum())} of {wide.size} voxels of a chunk of noise differ"
+        rounded = False
+        if differ.any() and wide.dtype.kind == "f":
+            most = float(np.abs(narrow[differ].astype(float) - wide[differ]).max())
+            rounded = most <= ROUNDING * float(np.abs(wide[np.isfinite(wide)]).max(initial=0))
+            text = f"{text} by at most {most:.2g}"
+        if rounded or not differ.any():
+            told = f"halo {_text(self.halo)} of {self.task_family} suffices for noise: {text}"
+            logger.info("%s, which is rounding" if rounded else "%s", told, extra={SHOWN: True})
             return
         place = _text(np.argwhere(differ)[0].tolist()[-3:])
         raise ValueError(
-            f"halo must be as wide as {self.opened.title} reaches, got {_text(self.halo)}: {text}, "
-            f"{int(differ.sum())} of {wide.size} voxels of a chunk of noise differ, the first at {place} (z,y,x from "
-            f"the chunk's first voxel); set --{self.task_family}-halo to more; if none suffices, the function depends "
-            "on the whole volume, and cannot run on chunks"
+            f"halo must be as wide as {self.opened.title} reaches, got {_text(self.halo)}: {text}, the first at "
+            f"{place} (z,y,x from the chunk's first voxel); set --{self.task_family}-halo to more; if none suffices, the "
+            "function depends on the whole volume, and cannot run on chunks"
         )
 
     @property
@@ -236,12 +238,10 @@ def _text(numbers: Sequence[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def _differing(one: Voxels, other: Voxels, rounding: float) -> npt.NDArray[np.bool_]:
-    """Where two results differ; floating-point numbers by more than a fraction of the largest value."""
-    if one.dtype.kind != "f":
-        return cast(npt.NDArray[np.bool_], one != other)
-    largest = float(np.abs(other[np.isfinite(other)]).max(initial=0))
-    return ~np.isclose(one, other, rtol=0, atol=rounding * largest, equal_nan=True)
+def _differing(one: Voxels, other: Voxels) -> npt.NDArray[np.bool_]:
+    """Where two results differ; NaN equals NaN."""
+    differ: npt.NDArray[np.bool_] = one != other
+    return differ & ~(np.isnan(one) & np.isnan(other)) if one.dtype.kind == "f" else differ
 
 
 @functools.lru_cache(maxsize=8)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lchunk.operators.user_function import FunctionError
 from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Apply, Downsample
 from lchunk.tasks.parameters import JsonParameter
+from lchunk.tasks.progress import SHOWN
 from tests.cli.commands import lchunk, luigi
 from tests.conftest import build, smooth_affinities, write_hdf5, write_identity_job
 from tests.tasks import user_functions
@@ -155,16 +157,39 @@ def test_the_halo_check_finds_one_that_is_too_short_on_any_axis(
             ValueError, match=r"halo must be as wide as smooth of .* of 7700 voxels .* differ"
         ) as refused:
             Apply(halo=short, **knobs).check()
-        first = re.search(r"got (\S+): with (\S+), (\d+) of .* the first at (\d+,\d+,\d+) \(z,y,x", str(refused.value))
+        first = re.search(
+            r"got (\S+): with (\S+), (\d+) of .* by at most \S+, the first at (\d+,\d+,\d+) \(z,y,x", str(refused.value)
+        )
         assert first is not None
         assert first[1] == ",".join(map(str, short))
         assert 0 < int(first[3]) <= 7700
         assert first[4].split(",")[axis] == "0"
-    logging.getLogger("luigi-interface").addHandler(caplog.handler)
-    with caplog.at_level(logging.INFO, "luigi-interface"):
+    with told(caplog) as lines:
         Apply(halo=(6, 6, 6), **knobs).check()
-    logging.getLogger("luigi-interface").removeHandler(caplog.handler)
-    assert "halo 6,6,6 of Apply suffices for noise: with 14,14,14, all 7700 voxels are the same" in caplog.text
+    assert lines() == [
+        "halo 6,6,6 of Apply suffices for noise: with 14,14,14, 0 of 7700 voxels of a chunk of noise differ"
+    ]
+
+
+def test_differences_by_rounding_are_no_reach(dataset: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
+    dataset(GRIDS[0])
+    with told(caplog) as lines:
+        Apply(function=f"{FUNCTIONS}:nearly", dtype="float32", check_halo=True).check()
+    (line,) = lines()
+    assert re.search(
+        r"with 8,8,8, 95\d of 960 voxels of a chunk of noise differ by at most \S+, which is rounding$", line
+    )
+
+
+@contextmanager
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """What is told to the user meanwhile."""
+    logger = logging.getLogger("luigi-interface")
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, "luigi-interface"):
+        # the logger may or may not pass records on to pytest's own handler
+        yield lambda: list(dict.fromkeys(each.getMessage() for each in caplog.records if hasattr(each, SHOWN)))
+    logger.removeHandler(caplog.handler)
 
 
 def test_a_complete_layer_is_not_tried_again_unless_its_halo_is_checked(dataset: Callable[[str], Path]) -> None:

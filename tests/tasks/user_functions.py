@@ -52,6 +52,11 @@ def place(image: Voxels, bbox: Bbox) -> Voxels:
     return np.stack(np.meshgrid(*map(np.arange, bbox.start, bbox.stop), indexing="ij")).astype(np.int32)
 
 
+def nearly(image: Voxels) -> Voxels:
+    """Depends on all voxels, but hardly; without a value where the image is 0."""
+    return np.where(image == 0, np.nan, image + 1e-6 * image.mean())
+
+
 def in_place(image: Voxels) -> Voxels:
     image //= 2
     return image
