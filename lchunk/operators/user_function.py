@@ -1,21 +1,16 @@
-"""A user's function of voxels: the files that its code is in, how it is loaded and called, and its errors."""
+"""A user's function of voxels: how it is loaded and called, its errors, and the checks of its result."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import importlib
-import importlib.util
 import inspect
 import os
-import platform
-import site
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -23,79 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
-from lchunk.operators.file_digest import file_digest
+from lchunk.operators.function_code import function_files, is_file, is_own, module_file
 from lchunk.operators.model_file import ModelFile
-from lchunk.operators.net_files import NetChangedError, NetFiles, net_files, refuse_changed
-
-FORM = "FILE.py:FUNCTION or MODULE:FUNCTION"
+from lchunk.operators.net_files import NetChangedError, NetFiles, refuse_changed
 
 
 class FunctionError(ValueError):
     """A user's function raised an error; the message ends with the user's own frames."""
-
-
-def split_name(text: str) -> tuple[str, str]:
-    """The file or the module of a function, and the function's name.
-
-    Raises:
-        ValueError: the text has another form.
-
-    >>> split_name("s3://bucket/filters.py:smooth"), split_name("skimage.filters:sobel")
-    (('s3://bucket/filters.py', 'smooth'), ('skimage.filters', 'sobel'))
-    """
-    source, _, name = text.rpartition(":")
-    module = all(part.isidentifier() for part in source.split("."))
-    if not name.isidentifier() or not (module or is_file(source)):
-        raise ValueError(f"function must be {FORM}, got {text!r}; such as filters.py:smooth")
-    return source, name
-
-
-def is_file(source: str) -> bool:
-    """Whether a function's source is a file, or the URL of one, and not a module."""
-    return source.endswith(".py")
-
-
-@functools.lru_cache(maxsize=64)
-def module_file(module: str) -> Path:
-    """The file of a module; packages around it are imported to find it.
-
-    Raises:
-        ValueError: there is no such module, or it has no file.
-    """
-    try:
-        found = importlib.util.find_spec(module)
-    except Exception as error:
-        raise ValueError(
-            f"function must be in a module that can be imported, got {type(error).__name__} for {module}: {error}; "
-            f"write {FORM}, and install the module or name its file"
-        ) from error
-    origin = Path(found.origin) if found is not None and found.origin else None
-    if origin is None or not origin.is_file():
-        why = "is absent" if found is None else "has none"
-        raise ValueError(
-            f"function must be in a module that has a file, got {module}, which {why}; "
-            f"write {FORM}, and install the module or name its file"
-        )
-    return origin.resolve()
-
-
-@functools.cache
-def _folders_of_packages() -> tuple[Path, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    folders = [sysconfig.get_path(name) for name in names] + [site.getusersitepackages()]
-    return tuple(Path(folder).resolve() for folder in folders)
-
-
-def is_installed(file: Path) -> bool:
-    """Whether a module's file belongs to Python or to an installed package, and not to the user's own code."""
-    return any(file.is_relative_to(folder) for folder in _folders_of_packages())
-
-
-@functools.cache
-def _package_of(module: str) -> str:
-    """Name and version of the installed package that a module is part of."""
-    names = sorted(set(packages_distributions().get(module.partition(".")[0], ())))
-    return ", ".join(f"{name} {version(name)}" for name in names) or f"Python {platform.python_version()}"
 
 
 @dataclass(frozen=True)
@@ -121,11 +50,8 @@ class FunctionFile:
         """
         refuse_changed(self.files, function_files(self.source))
         path = Path(self.source) if is_file(self.source) else module_file(self.source)
-        if is_file(self.source) or not is_installed(path):
-            own = ModelFile(str(path))
-            module: Any = own.module
-        else:
-            own, module = None, importlib.import_module(self.source)
+        own = ModelFile(str(path)) if is_file(self.source) or is_own(path) else None
+        module: Any = importlib.import_module(self.source) if own is None else own.module
         refuse_changed(self.files, function_files(self.source))
         function = getattr(module, self.name, None)
         if not callable(function):
@@ -134,26 +60,6 @@ class FunctionFile:
                 f"{'absent' if function is None else type(function).__name__}; correct its name"
             )
         return UserFunction(f"{self.name} of {self.source}", function, own)
-
-
-def function_files(source: str) -> NetFiles:
-    """The files of a function's code with a digest of each; nothing of them is executed.
-
-    Args:
-        source: the path of a Python file, or a module.
-
-    Returns:
-        `function_file`, and `function_folder:NAME` for each file of its folder that it imports, directly or not. For a
-        module of an installed package only its file, and the version of the package.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such file or module.
-    """
-    path = Path(source) if is_file(source) else module_file(source)
-    if not is_file(source) and (is_installed(path) or path.suffix != ".py"):
-        return (("function_file", f"{file_digest(path)} of {_package_of(source)}"),)
-    named = net_files("general", str(path), "")
-    return tuple((name.replace("model", "function", 1), digest) for name, digest in named)
 
 
 @dataclass(frozen=True)
@@ -211,7 +117,7 @@ class UserFunction:
                 result = self.function(*arrays, **self._keywords(knobs, bbox))
         except NetChangedError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             seen = ", ".join(f"{array.shape} {array.dtype}" for array in arrays)
             said = f"{type(error).__name__}: {error}" if self.file is None else self.file.describe(error)
             message = f"{self.title} must compute voxels of {bbox}, {seen}, got {said}"
@@ -221,10 +127,10 @@ class UserFunction:
         return result.detach().cpu().numpy() if hasattr(result, "detach") else result
 
     def _frames(self, error: BaseException) -> list[str]:
-        """The user's own frames of an error, as Python prints them; for an installed package the last one."""
+        """The user's own frames of an error, as Python prints them; those of an installed package if there are none."""
         frames = traceback.extract_tb(error.__traceback__)[1:]
         own = set(map(os.path.realpath, self.file.world.sources.files)) if self.file is not None else set()
-        shown = [frame for frame in frames if os.path.realpath(frame.filename) in own] or list(frames[-1:])
+        shown = [frame for frame in frames if os.path.realpath(frame.filename) in own] or frames
         return [
             f'    File "{frame.filename}", line {frame.lineno}, in {frame.name}'
             + (f"\n        {frame.line}" if frame.line else "")

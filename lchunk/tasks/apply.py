@@ -13,17 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.operators.function_code import FORM, function_files, is_file, split_name
 from lchunk.operators.net_files import NetFiles
-from lchunk.operators.user_function import (
-    FORM,
-    FunctionFile,
-    UserFunction,
-    as_type,
-    function_files,
-    is_file,
-    refuse_misfit,
-    split_name,
-)
+from lchunk.operators.user_function import FunctionFile, UserFunction, as_type, refuse_misfit
 from lchunk.tasks.derived import Derived
 from lchunk.tasks.jobs import Chunk, trimmed
 from lchunk.tasks.net_urls import model_on_disk
@@ -190,8 +182,8 @@ class Apply(Derived):
         place = _text(np.argwhere(differ)[0].tolist()[-3:])
         raise ValueError(
             f"halo must be as wide as {self.opened.title} reaches, got {_text(self.halo)}: {text}, the first at "
-            f"{place} (z,y,x from the chunk's first voxel); set --{self.task_family}-halo to more; if none suffices, the "
-            "function depends on the whole volume, and cannot run on chunks"
+            f"{place} (z,y,x from the chunk's first voxel); set --{self.task_family}-halo to more; if none suffices, "
+            "the function depends on the whole volume, and cannot run on chunks"
         )
 
     @property

@@ -22,7 +22,7 @@ from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Apply, Downsample
 from lchunk.tasks.parameters import JsonParameter
 from lchunk.tasks.progress import SHOWN
-from tests.cli.commands import lchunk, luigi
+from tests.cli.commands import REPOSITORY, lchunk, luigi, start
 from tests.conftest import build, smooth_affinities, write_hdf5, write_identity_job
 from tests.tasks import user_functions
 
@@ -118,6 +118,8 @@ def test_labels_of_a_chunk_are_those_of_the_chunk_alone(dataset: Callable[[str],
         ("math:sqrt", {}, r"sqrt of math must compute voxels of .* uint8, got TypeError: "),
         ("a/b:f", {}, r"function must be FILE\.py:FUNCTION or MODULE:FUNCTION, got 'a/b:f'"),
         ("raises", {}, r"raises of .*user_functions\.py must compute voxels of .*, \(8, 12, 10\) uint8, got ValueE"),
+        ("exits", {}, r"exits of .* must compute voxels of .*, got SystemExit: 0"),
+        ("skimage.filters:prewitt", {"knobs": '{"axis": 7}'}, r"got \w+: .*\n    File \".*/skimage/.*\.py\", line"),
         ("cropped", {"halo": (0, 1, 1)}, r"must return an array \(8, 12, 10\) or \(8, 13, 11\).* got \(8, 11, 9\)"),
         ("gradients", {"dtype": "float32"}, r"must return an array \(8, 12, 10\), .* got \(3, 8, 12, 10\); .* chan"),
         ("nothing", {}, r"must return an array \(8, 12, 10\), got NoneType; return a numpy array"),
@@ -300,6 +302,14 @@ def test_only_the_frames_of_the_user_are_shown(tmp_path: Path) -> None:
             assert re.search(shown, end), said.err
             assert "Traceback" not in said.err + said.out
             assert "user_function" not in said.err + said.out
+
+
+def test_forked_processes_can_use_torch(tmp_path: Path) -> None:
+    """OpenMP of a forked process waits for ever if its parent has used threads: the function was tried there."""
+    write_identity_job(tmp_path, (16, 40, 40), (0, 0, 0))
+    words = ("--function", f"{FUNCTIONS}:blur", "--dtype", "float32", "--halo", "1,1,1", "--pad", "--workers", "2")
+    said = start(tmp_path, "lchunk.cli", ("run", "Apply", *words), {"PYTHONPATH": str(REPOSITORY)}, timeout=120)
+    assert said.code == 0, said.err
 
 
 def test_an_error_keeps_its_cause(dataset: Callable[[str], Path]) -> None:

@@ -75,6 +75,10 @@ def _inner(image: Voxels) -> Voxels:
     return np.convolve(image, image)
 
 
+def exits(image: Voxels) -> Voxels:
+    raise SystemExit(0)
+
+
 def raises_on_white(image: Voxels) -> Voxels:
     if image.max() == 255 and image.min() == 255:
         raise LookupError("all white")
