@@ -34,10 +34,11 @@ COMMANDS = {
     "enqueue": ("queues", "send what can be done now to a queue"),
     "work": ("queues", "make tasks from a queue"),
     "queue": ("queues", "create, inspect or empty a queue"),
+    "new-stage": ("authoring", "write a stage of your own, and its test"),
     "completion": ("completing", "print the completion script of a shell"),
 }
 """For each command, the module that adds it, and its line of help."""
-NO_DATASET = ("", "create", "new", "intensity", "completion")
+NO_DATASET = ("", "create", "new", "intensity", "new-stage", "completion")
 """Commands that do not read a cfg."""
 WITH_A_STAGE = ("run", "enqueue")
 """Commands that accept Luigi's options after their own."""

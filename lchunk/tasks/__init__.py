@@ -2,6 +2,7 @@
 
 import lchunk.tasks.quiet_luigi  # noqa: F401 - before any other module imports Luigi
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation, SegmentNames
+from lchunk.tasks.apply import Apply
 from lchunk.tasks.cfg import settle
 from lchunk.tasks.components import (
     ComponentNames,
@@ -54,6 +55,7 @@ watch_failures()
 
 __all__ = [
     "Agglomeration",
+    "Apply",
     "BlackOutSections",
     "ChannelVoting",
     "CleftDifferences",
