@@ -38,7 +38,8 @@ CHUNKS_PER_BLOCK, FEW_BLOCKS = 8, 32
 class Inference(Stage):
     """Predict affinities, or another map, with a net: patch by patch, blended without a seam.
 
-    Reads  `image`, or the layer named by `--Inference-of`, (z, y, x) uint8; with `--Inference-contrast` also `section_levels`.
+    Reads  `image`, or the layer named by `--Inference-of`, (z, y, x) uint8; with `--Inference-contrast` also
+           `section_levels`.
     Writes `affinities` (3, z, y, x) uint8 (times 255) or float32; channels x, y, z, each the affinity of a voxel
            with its neighbour one step lower. 0 where the image is black, or a mask erases.
            With `--Inference-predicts probability` the layer is `probability`: (z, y, x), or (channel, z, y, x).
