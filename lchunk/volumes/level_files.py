@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ COUNTS = 256
 KEY = "levels"
 MOST = 1 << 63
 """No count reaches it."""
+REMEMBERED_SECONDS = 600.0
+"""How long the state of files in a bucket is remembered: a volume may have tens of thousands of sections."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,13 @@ class LevelFiles:
     fill_missing: bool
 
     def fingerprint(self) -> str:
-        """A text that changes with the files."""
+        """A text that changes with the files. In a bucket, where it takes a request per section, it may be old."""
+        if self.place.path is not None:
+            return self.state()
+        return _remembered_state(self, int(time.monotonic() // REMEMBERED_SECONDS))
+
+    def state(self) -> str:
+        """The same of this moment."""
         return fingerprint([self._file(z) for z in range(self.first, self.stop)])
 
     def sample(self) -> None:
@@ -151,6 +160,11 @@ def encode_levels(counts: npt.NDArray[Any]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
+def _remembered_state(files: LevelFiles, tick: int) -> str:
+    return files.state()
+
+
+@functools.lru_cache(maxsize=4)
 def _all_levels(files: LevelFiles, state: str) -> npt.NDArray[np.int64]:
     """The levels of all sections, read once for each state of the files."""
     sections = range(files.first, files.stop)
@@ -161,6 +175,6 @@ def _all_levels(files: LevelFiles, state: str) -> npt.NDArray[np.int64]:
     levels = np.array([[0] * COUNTS if counts is None else counts for counts in found], np.int64)
     levels[:, 0] = 0
     levels.setflags(write=False)
-    if files.fingerprint() != state:
+    if files.state() != state:
         raise ValueError(f"{files.name} must not change while it is read, got a change in {files.url}; run again")
     return levels

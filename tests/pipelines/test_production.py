@@ -31,7 +31,7 @@ SMALL = {
     "Inference": {
         "model": f"{REPOSITORY}/sample/affinity_net.py", "weights": f"{REPOSITORY}/sample/affinity_net.pt",
         "net_channels": "3", "myelin_threshold": "1", "input_patch": "16,40,40", "output_patch": "12,32,32",
-        "overlap": "4,8,8", "chunk_shape": "16,48,48", "batch": "2", "device": "cpu",
+        "overlap": "4,8,8", "chunk_shape": "16,48,48", "inner_chunk": "8,24,24", "batch": "2", "device": "cpu",
     },
     "Downsample": {"mips": "6", "pass_mips": "4"},
     "Mesh": {"mip": "1"},

@@ -14,6 +14,7 @@ import pytest
 
 from lchunk.exports.levels import write_levels
 from lchunk.geometry.bbox import Bbox
+from lchunk.volumes import level_files as level_files_module
 from lchunk.volumes import place
 from lchunk.volumes import store as store_module
 from lchunk.volumes.level_files import LevelFiles, level_files
@@ -33,6 +34,7 @@ def folder(
     """A folder of a bucket, which has not been asked before."""
     before = store_module._settings
     configure(StoreSettings(s3_endpoint=s3_servers["moto"], gcs_endpoint=gcs_url, anonymous=("gs://lchunk",)))
+    monkeypatch.setattr(level_files_module, "REMEMBERED_SECONDS", 1e-9)
     monkeypatch.setattr(place, "REMEMBERED_SECONDS", 1e-9)
     yield f"{request.param}://lchunk/levels-of-{request.param}/1"
     configure(before)
