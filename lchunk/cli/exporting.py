@@ -1,4 +1,4 @@
-"""`lchunk export`: write a layer, or a table of its segments, as files for other programs."""
+"""`lchunk export`: write a layer, a table of its segments, or levels of sections, as files for other programs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from lchunk.cli import codes
 from lchunk.cli.reporting import store_of
 from lchunk.exports.formats import FORMATS, Target, parse_target
 from lchunk.geometry.bbox import Bbox
+from lchunk.volumes.store import scheme_of
 
 if TYPE_CHECKING:
     from lchunk.exports.source import Source
 
 SEGMENTS = "segments"
 """Given instead of a layer, this name means the table of the layer `segmentation`."""
+OF_VOXELS = ("mip", "box", "format", "channel", "dtype", "relabel", "fill_missing")
+"""Options that only exports of voxels and segments have."""
 TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
 EXAMPLES = """\
 examples:
@@ -29,16 +32,22 @@ examples:
   lchunk export image sections/ --format png --mip 1 a folder of sections
   lchunk export affinities x.nrrd --channel 0 --box 0-48_0-80_0-80
   lchunk export segments segments.csv                size, box and centre of mass of each segment
+  lchunk export section_levels levels/0              a file per section, as igneous and chunkflow read them
 
 docs/export.md explains what each format can store."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a box of a layer, or a table of its segments, as a file for another program.
+    """Write a box of a layer, a table of its segments, or the levels of its sections, for another program.
 
     The output appears under its name when it is complete. A box of any size can be exported, because memory holds only
     a part of it. Voxel size and offset are stored if the format can hold them; otherwise a line reports it.
     """
+    from lchunk.exports.levels import holds_levels  # noqa: PLC0415
+
+    if holds_levels(store_of(arguments), arguments.layer.strip("/")):
+        _export_levels(arguments)
+        return codes.DONE
     target = parse_target(arguments.out, arguments.format)
     source = _source(arguments, target)
     try:
@@ -47,6 +56,23 @@ def run(arguments: argparse.Namespace) -> int:
         print("lchunk: interrupted; nothing was written, and the same command starts again", file=sys.stderr)
         return codes.INTERRUPTED
     return codes.DONE
+
+
+def _export_levels(arguments: argparse.Namespace) -> None:
+    from lchunk.exports.levels import read_levels, write_levels  # noqa: PLC0415
+
+    idle = [name for name in OF_VOXELS if getattr(arguments, name) not in (None, "", 0, False)]
+    if idle:
+        raise ValueError(
+            f"levels of sections must be exported without --{idle[0].replace('_', '-')}, got it; leave it out"
+        )
+    if scheme_of(arguments.out) not in ("", "file"):
+        from lchunk.tasks.dataset import Dataset  # noqa: PLC0415
+
+        Dataset()  # hands the values of [Store] over
+    first, levels = read_levels(store_of(arguments), arguments.layer.strip("/"))
+    write_levels(first, levels, arguments.out, overwrite=arguments.overwrite)
+    print(f"wrote {arguments.out}: the levels of {len(levels)} sections, {first} to {first + len(levels) - 1}")
 
 
 def _source(arguments: argparse.Namespace, target: Target) -> Source:
@@ -144,7 +170,9 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     command._negative_number_matcher = re.compile(r"-\d")  # --box -10-… is a value, not an option
     command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, or {SEGMENTS}: a table of segments")
-    command.add_argument("out", metavar="OUT", help="file or folder to write, or file.h5:/dataset")
+    command.add_argument(
+        "out", metavar="OUT", help="file or folder to write, or file.h5:/dataset; of levels also a URL"
+    )
     command.add_argument("--root", default="", metavar="FOLDER", help="the dataset's folder; default: [Dataset] root")
     command.add_argument("--mip", type=int, default=0, metavar="N", help="default: 0, the finest")
     command.add_argument(

@@ -94,4 +94,4 @@ def stretched(image: npt.NDArray[np.uint8], levels: Levels, stretch: Stretch) ->
     """
     if levels.shape != (len(image), LEVELS):
         raise ValueError(f"levels must be ({len(image)}, {LEVELS}), one row per section, got {levels.shape}")
-    return np.stack([lookup(row, stretch)[section] for row, section in zip(levels, image, strict=True)])
+    return np.stack([lookup(row, stretch).take(section) for row, section in zip(levels, image, strict=True)])

@@ -11,6 +11,7 @@ from lchunk.tasks.components import (
     ConnectedComponents,
     LocalComponents,
 )
+from lchunk.tasks.contrast_stage import Contrast
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.evaluation import (
@@ -66,6 +67,7 @@ __all__ = [
     "ConnectedComponents",
     "Contingency",
     "ContingencySums",
+    "Contrast",
     "Crop",
     "Dataset",
     "Downsample",

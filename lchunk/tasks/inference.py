@@ -194,6 +194,11 @@ class Inference(Stage):
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.lattice.reach(bbox)
 
+    @property
+    def _seen(self) -> Volume:
+        """The voxels that the net sees."""
+        return cast(Volume, self.source(self.reading()[0]))
+
     @functools.cached_property
     def masks(self) -> tuple[Mask | None, Mask | None]:
         """The masks of the input and of the output, opened once for all chunks."""
@@ -258,8 +263,7 @@ class Inference(Stage):
         self.on_disk  # noqa: B018 - its files must be there
 
     def _check_source(self) -> None:
-        reads = self.reading()[0]
-        stage, source = self.upstream(reads), cast(Volume, self.source(reads))
+        stage, source = self.upstream(self.reading()[0]), self._seen
         refuse_other_layer(stage, self.of)
         refuse_part(self, stage)
         if stage.labels or source.channels or source.dtype != np.uint8:
@@ -316,9 +320,9 @@ class Inference(Stage):
 
     def trivial_content(self, bbox: Bbox) -> npt.NDArray[Any] | None:
         before, after = self.masks
-        erased = (before is not None and before.erases(self.lattice.reach(bbox))) or (
-            after is not None and after.erases(bbox)
-        )
+        # outside the layer that the net sees all is black, whatever a mask says there
+        seen = self.lattice.reach(bbox).clipped(self._seen.bounds)
+        erased = (before is not None and before.erases(seen)) or (after is not None and after.erases(bbox))
         return np.zeros((*([self.channels] if self.channels else []), *bbox.shape), self.dtype) if erased else None
 
     def compute_chunk(

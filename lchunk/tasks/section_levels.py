@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.levels import LAST, Summed, Sums
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
+from lchunk.volumes.level_files import LevelFiles, level_files
 from lchunk.volumes.tables import TABLE
 
 
@@ -54,6 +57,9 @@ class SectionLevels(Stage):
 
     Reads  `level_sums`, the last level.
     Writes `section_levels/table`: levels (z, 256) from the volume's first section on.
+
+    With `--SectionLevels-external URL` nothing is counted, and stages read the files of a folder that another program
+    wrote: `<z>`, a JSON file `{"levels": [256 counts]}` per section. They may have been counted at a coarser mip.
     """
 
     reads = (Reads(LevelSums, level=LAST),)
@@ -61,6 +67,14 @@ class SectionLevels(Stage):
     format = TABLE
     single_chunk = True
     file = "table"
+
+    @cached_property
+    def external_volume(self) -> LevelFiles:  # type: ignore[override]
+        """The files that are read instead of counting: records, where other stages have voxels."""
+        if self.region is not None:
+            return cast(SectionLevels, self.for_volume).external_volume
+        z = self.bounds.slices((0, 0, 0))[0]
+        return level_files(self.external, "SectionLevels-external", range(z.start, z.stop))
 
     def compute(self, boxes: Iterator[Table]) -> Table:
         (volume,) = boxes
