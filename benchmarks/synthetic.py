@@ -9,13 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, zoom
-from scipy.spatial import cKDTree
+from scipy.ndimage import gaussian_filter
+
+import lchunk
+from lchunk.geometry.bbox import Bbox
 
 Shape = tuple[int, int, int]
 VOXEL_SIZE = (40.0, 4.0, 4.0)
-STEP = 4
-"""Voxels between the points where distances to cells are computed; between them they are interpolated."""
 
 
 def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint64]]:
@@ -27,25 +27,17 @@ def cells(shape: Shape, seed: int = 0, voxels: int = 30_000) -> tuple[npt.NDArra
         voxels: approximate number of voxels of a cell.
 
     Returns:
-        (z, y, x) how much nearer the nearest point is than the second, in voxels: 0 on a membrane; and (z, y, x) the
-        number of the nearest point, from 1.
+        As `lchunk.cells`, with distances in voxels.
     """
-    rng = np.random.default_rng(seed)
-    counts = [-(-side // STEP) + 1 for side in shape]
-    points = rng.random((max(4, int(np.prod(shape) / voxels)), 3)) * shape
-    places = np.stack(np.meshgrid(*(np.arange(count) * STEP for count in counts), indexing="ij"), axis=-1)
-    distances, nearest = cKDTree(points).query(places.reshape(-1, 3), k=2)
-    gaps = (distances[:, 1] - distances[:, 0]).reshape(counts).astype(np.float32)
-    inside = tuple(slice(0, side) for side in shape)
-    labels = np.kron(nearest[:, 0].reshape(counts) + 1, np.ones((STEP, STEP, STEP), np.int64))
-    return zoom(gaps, STEP, order=1)[inside], labels[inside].astype(np.uint64)
+    bounds = Bbox.of((0, 0, 0), shape)
+    return lchunk.cells(bounds, bounds, diameter=voxels ** (1 / 3), seed=seed)
 
 
 def write_affinities(path: Path, shape: Shape, seed: int = 0) -> None:
     """Affinities x, y, z in float32, with about 30 voxels per fragment, a third of what real nets give."""
     rng = np.random.default_rng(seed)
     gap, _ = cells(shape, seed)
-    unsure = gap - 3 - 1.5 * _noise(rng, shape, 2.0)
+    unsure = gap - 2.2 - 1.5 * _noise(rng, shape, 2.0)
     with h5py.File(path, "w") as file:
         node = file.create_dataset("affinities", (3, *shape), np.float32)
         for channel, axis in enumerate((2, 1, 0)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lchunk.geometry.bbox import Bbox
     from lchunk.operators.agglomeration import agglomerate_graph
+    from lchunk.operators.cells import cells
     from lchunk.operators.components import connected_components
     from lchunk.operators.contingency import contingency
     from lchunk.operators.contrast import Stretch, section_levels, stretched
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lchunk.operators.labels import canonical_ids, kept_labels, relabelled
     from lchunk.operators.lattice import Lattice
     from lchunk.operators.meshing import mesh_labels
+    from lchunk.operators.patterns import stained_cells
     from lchunk.operators.predict import predict
     from lchunk.operators.region_graph import region_graph
     from lchunk.operators.segment import segment
@@ -47,6 +49,7 @@ _OPERATORS = {
     "agglomerate_graph": "agglomeration",
     "black_out": "image",
     "canonical_ids": "labels",
+    "cells": "cells",
     "channel_vote": "image",
     "connected_components": "components",
     "contingency": "contingency",
@@ -69,6 +72,7 @@ _OPERATORS = {
     "scores": "evaluation",
     "section_levels": "contrast",
     "segment": "segment",
+    "stained_cells": "patterns",
     "stretched": "contrast",
     "threshold": "image",
     "watershed_links": "watershed",
@@ -89,6 +93,7 @@ __all__ = [
     "agglomerate_graph",
     "black_out",
     "canonical_ids",
+    "cells",
     "channel_vote",
     "connected_components",
     "contingency",
@@ -112,6 +117,7 @@ __all__ = [
     "scores",
     "section_levels",
     "segment",
+    "stained_cells",
     "stretched",
     "threshold",
     "watershed_links",

@@ -93,19 +93,31 @@ def _export(arguments: argparse.Namespace, source: Source, target: Target) -> No
     from lchunk.exports.volumes import check_volume, export_volume, relabelled  # noqa: PLC0415
 
     layer, box = source.layer, source.box
-    what = f"{layer.name} mip {layer.mip}, {box}"
+    what = f"{layer.name} mip {arguments.mip}, {box}"
     if target.format.table:
-        with _progress("segments", box.size) as report:
+        with progress("segments", box.size) as report:
             rows = export_segments(replace(source, report=report), target, overwrite=arguments.overwrite)
         print(f"wrote {target.path}: {rows} segments of {what}")
         return
     check_volume(source, target, overwrite=arguments.overwrite, numbered=arguments.relabel)
-    with _progress(target.format.name, box.size * (2 if arguments.relabel else 1)) as report:
+    with progress(target.format.name, box.size * (2 if arguments.relabel else 1)) as report:
         source = replace(source, report=report)
         if arguments.relabel:
             source = relabelled(source, target, source.dtype if arguments.dtype else None)
         url = export_volume(source, target, overwrite=arguments.overwrite)
-    size = ",".join(f"{side:.12g}" for side in layer.voxel_size)
+    report_written(url, what, source, target)
+
+
+def report_written(url: str, what: str, source: Source, target: Target) -> None:
+    """Print what was written, and what the format does not store.
+
+    Args:
+        url: the URL by which lchunk reads the output.
+        what: the voxels, in words.
+        source: what was written.
+        target: where.
+    """
+    size = ",".join(f"{side:.12g}" for side in source.voxel_size)
     print(f"wrote {url.partition('#')[0]}: {what}, {source.dtype}, {size} nm (z, y, x)")
     if "#" in url:
         lost = "no offset" if target.format.voxel_size else "neither voxel size nor offset"
@@ -113,7 +125,7 @@ def _export(arguments: argparse.Namespace, source: Source, target: Target) -> No
 
 
 @contextlib.contextmanager
-def _progress(title: str, voxels: int) -> Iterator[Callable[[int], None]]:
+def progress(title: str, voxels: int) -> Iterator[Callable[[int], None]]:
     """Show progress on a terminal. Yields a function to call with the number of voxels of each piece."""
     if sys.stderr.isatty():
         from lchunk.cli.progress import voxel_progress  # noqa: PLC0415 - imports rich

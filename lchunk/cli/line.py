@@ -17,6 +17,7 @@ from lchunk.cfg_file import refuse_unreadable_cfg
 from lchunk.cli import codes
 
 COMMANDS = {
+    "create": ("creating", "make a volume to try programs with"),
     "new": ("making", "write a cfg for your image"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
@@ -25,7 +26,7 @@ COMMANDS = {
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
-    "view": ("looking", "show a dataset in Neuroglancer"),
+    "view": ("looking", "show a dataset, or volumes of any format, in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
     "evaluate": ("evaluating", "score a segmentation in any format against true labels"),
     "export": ("exporting", "write a layer, or a table of segments, for other programs"),
@@ -33,10 +34,11 @@ COMMANDS = {
     "enqueue": ("queues", "send what can be done now to a queue"),
     "work": ("queues", "make tasks from a queue"),
     "queue": ("queues", "create, inspect or empty a queue"),
+    "new-stage": ("authoring", "write a stage of your own, and its test"),
     "completion": ("completing", "print the completion script of a shell"),
 }
 """For each command, the module that adds it, and its line of help."""
-NO_DATASET = ("", "new", "intensity", "completion")
+NO_DATASET = ("", "create", "new", "intensity", "new-stage", "completion")
 """Commands that do not read a cfg."""
 WITH_A_STAGE = ("run", "enqueue")
 """Commands that accept Luigi's options after their own."""
@@ -46,6 +48,8 @@ ABOUT = """\
 From a volume of 3D electron microscopy to neurons, stage by stage."""
 STEPS = """\
 first steps:
+  lchunk create --view        look at a test volume
+  lchunk view FILE            look at a volume of any format
   lchunk new IMAGE            write luigi.cfg for your image
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage

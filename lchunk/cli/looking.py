@@ -1,39 +1,96 @@
-"""`lchunk view`: the dataset in a browser."""
+"""`lchunk view`: a dataset, or volumes of any format, in a browser."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lchunk.cli.reporting import ROOT_HELP, root_of
+from lchunk.cfg_file import dataset_root
+from lchunk.cli.addresses import add_addresses
+from lchunk.cli.named import Named, open_named, with_sizes
+from lchunk.cli.reporting import root_of
+from lchunk.cli.triples import voxel_size_of
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.storage import hand_over
 from lchunk.viewer.elsewhere import Elsewhere, recorded_truth
 from lchunk.viewer.hosts import Hosts
 from lchunk.viewer.server import application, serve
-from lchunk.viewer.shown import open_dataset
-from lchunk.volumes.store import Store
+from lchunk.viewer.shown import is_dataset, open_dataset
+from lchunk.volumes.formats.options import split_url
+from lchunk.volumes.store import Store, open_store, scheme_of
+
+EXAMPLES = """\
+examples:
+  lchunk view                                           the dataset of the cfg
+  lchunk view data/mouse                                a dataset's folder, here or in a bucket
+  lchunk view raw.h5                                    all volumes of an HDF5 file
+  lchunk view raw.h5:/volumes/raw --voxel-size 40,4,4   one of them
+  lchunk view raw.tif old=a/seg.npy new=b/seg.npy       with names for the layers
+  lchunk view raw.tif --labels seg.tif                  labels of 8 or 16 bits
+  lchunk view data/mouse other=seg.h5:/labels           a dataset, and another segmentation
+
+docs/view.md explains how volumes are drawn, and docs/inputs.md which formats there are."""
 
 
 def view(arguments: argparse.Namespace) -> None:
-    """Serve a dataset in Neuroglancer until Ctrl-C.
+    """Show a dataset, or volumes of any format, in Neuroglancer until Ctrl-C.
 
-    Volumes that the dataset's cfg names are shown too: the ground truth (hidden at first), and volumes that stages read
-    with `external`.
+    A dataset is a folder with layers that lchunk wrote. Volumes that its cfg names are shown too: the ground truth
+    (hidden at first), and volumes that stages read with `external`.
+
+    Other volumes are read in place. Whole numbers of 32 and 64 bits are shown as labels, other voxels as intensities.
+    Volumes of different voxel sizes and offsets lie where they belong.
     """
-    root, dataset = root_of(arguments), Dataset()  # before the store is opened, as [Store] says how
-    store = open_dataset(root)
+    hand_over()  # before a store is opened, as [Store] says how
+    roots = [word for word in arguments.volumes if _is_root(word)]
+    if len(roots) > 1:
+        raise ValueError(
+            f"at most one dataset must be shown, got {' and '.join(roots)}; name layers of the other: {roots[1]}/LAYER"
+        )
+    words = [word for word in arguments.volumes if word not in roots]
+    if not roots and not words and not arguments.labels and not arguments.images:
+        roots = [root_of(argparse.Namespace(root=""))]
+    show(arguments, open_named(words, arguments.labels, arguments.images), *roots)
+
+
+def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None = None) -> None:
+    """Serve a dataset, and volumes that the user named, until Ctrl-C.
+
+    Args:
+        arguments: those of `add_addresses`, and `voxel_size` for volumes without one.
+        named: the volumes.
+        root: the dataset's folder; None without a dataset.
+    """
     hosts = Hosts(arguments.address, tuple(arguments.host))
-    app = application(root, hosts, _elsewhere(root, store), dataset.voxel_size)
+    size = voxel_size_of(arguments.voxel_size) if arguments.voxel_size else None
+    elsewhere = [] if root is None else list(_elsewhere(root, open_dataset(root)))
+    default = () if root is None else Dataset().voxel_size
+    names = {each.name for each in elsewhere}
+    different = [Named(each.volume.url, each.volume, each.labels) if each.name in names else each for each in named]
+    app = application(root, hosts, elsewhere, size or default, with_sizes(different, size))
+    shown = ", ".join([*([] if root is None else [root]), *(each.name for each in different)])
 
     def ready(url: str) -> None:
-        print(f"{root} is at {url} (Ctrl-C stops)", flush=True)
+        print(f"{shown} is at {url} (Ctrl-C stops)", flush=True)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(app, hosts, arguments.port, ready))
+
+
+def _is_root(word: str) -> bool:
+    """Whether a word of the command line is a dataset's folder: one with layers of lchunk, or that of the cfg."""
+    if scheme_of(word) not in ("", "file", "s3", "gs") or split_url(word)[0] != word:
+        return False
+    root = dataset_root()
+    if root and Path(word).resolve() == Path(root).resolve():
+        return True
+    store = open_store(word)
+    folder = store.path("")
+    return (folder is None or folder.is_dir()) and is_dataset(store)
 
 
 def _elsewhere(root: str, store: Store) -> Iterator[Elsewhere]:
@@ -56,14 +113,27 @@ def _elsewhere(root: str, store: Store) -> Iterator[Elsewhere]:
 
 def add_commands(commands: Any) -> None:
     """Add `view`."""
-    command = commands.add_parser("view", description=view.__doc__)
-    command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
-    command.add_argument("--port", type=int, default=8080, help="0 takes a free one; default: 8080")
-    command.add_argument(
-        "--address", default="127.0.0.1", help="where to listen; default: this machine only; 0.0.0.0: every network"
+    command = commands.add_parser(
+        "view", description=view.__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.add_argument(
-        "--host", action="append", default=[], metavar="NAME",
-        help="a name by which browsers reach the server, as a proxy's; other names are refused",
+        "volumes", nargs="*", metavar="[NAME=]VOLUME",
+        help="path or URL of a volume, or a dataset's folder; default: [Dataset] root of the cfg",
     )  # fmt: skip
+    command.add_argument(
+        "--labels",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[NAME=]VOLUME",
+        help="volumes of labels, of any type",
+    )
+    command.add_argument(
+        "--images", nargs="+", action="extend", default=[], metavar="[NAME=]VOLUME",
+        help="volumes of intensities, of any type",
+    )  # fmt: skip
+    command.add_argument(
+        "--voxel-size", default="", metavar="Z,Y,X", help="nanometres, for volumes that say none, such as 40,4,4"
+    )
+    add_addresses(command)
     command.set_defaults(run=view)

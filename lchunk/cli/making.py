@@ -11,9 +11,9 @@ from typing import Any
 from lchunk.chunk_logs import amount
 from lchunk.cli.intensity import intensity_section
 from lchunk.cli.plan import Plan, plan
-from lchunk.geometry.bbox import Triple
+from lchunk.cli.triples import counts_of, voxel_size_of
 from lchunk.tasks.memory import free_memory
-from lchunk.tasks.parameters import TupleParameter, number_text, size_parameter
+from lchunk.tasks.parameters import number_text
 from lchunk.tasks.places import RootParameter
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.store import open_store
@@ -89,7 +89,7 @@ def new(arguments: argparse.Namespace) -> None:
         )
     voxel_size, note = _voxel_size(volume, arguments.voxel_size)
     path = _free_name(arguments.cfg, arguments.image)
-    patch = _patch(arguments.patch) if arguments.patch else None
+    patch = counts_of("--patch", arguments.patch, "20,256,256") if arguments.patch else None
     refuse_wrong_files(arguments)
     memory, _ = free_memory(0, "cpu")
     planned = plan(volume.bounds, voxel_size, min(memory // 2, MOST_MEMORY), patch)
@@ -127,25 +127,14 @@ def _voxel_size(volume: Volume, given: str) -> tuple[VoxelSize, str]:
     """The voxel size, and a note on where it comes from."""
     own = volume.voxel_size
     if given:
-        z, y, x = _sizes(given)
-        note = f"; the image says {_numbers(own)}" if own and own != (z, y, x) else ""
-        return (z, y, x), note
+        size = voxel_size_of(given)
+        return size, f"; the image says {_numbers(own)}" if own and own != size else ""
     if own is None:
         raise ValueError(
             f"the voxel size must be given if the image has none, got none for {volume.url}; "
             "add --voxel-size Z,Y,X in nanometres, such as --voxel-size 40,4,4"
         )
     return own, "; those of the image"
-
-
-def _patch(text: str) -> Triple:
-    try:
-        patch: Triple = TupleParameter().parse(text)
-    except ValueError:
-        patch = (0, 0, 0)
-    if min(patch) < 1:
-        raise ValueError(f"--patch must be three whole numbers z,y,x above 0, got {text!r}; such as 20,256,256")
-    return patch
 
 
 def refuse_wrong_files(arguments: argparse.Namespace) -> None:
@@ -161,15 +150,6 @@ def refuse_wrong_files(arguments: argparse.Namespace) -> None:
     if arguments.weights and not arguments.model:
         raise ValueError(f"--weights must come with a net, got {arguments.weights} alone; add --model FILE")
     open_store(RootParameter().parse(arguments.root))
-
-
-def _sizes(text: str) -> tuple[float, ...]:
-    parameter = size_parameter()
-    parameter._attribute_name = "voxel_size"
-    sizes: tuple[float, ...] = parameter.parse(text)
-    if len(sizes) != 3:
-        raise ValueError(f"voxel-size must be three positive numbers z,y,x in nanometres, got {text!r}")
-    return sizes
 
 
 def _in_place(url: str) -> str:

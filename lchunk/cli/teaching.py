@@ -97,7 +97,7 @@ def _kind(knob: Any) -> str:
         "BboxParameter": "Z0-Z1_Y0-Y1_X0-X1",
         "CountParameter": "N", "RangeParameter": "X", "FloatParameter": "X", "IntParameter": "N",
         "PrefixParameter": "DIGITS", "WordsParameter": "WORD,…", "ChoiceParameter": "CHOICE",
-        "BucketsParameter": "URL,…", "EndpointParameter": "URL",
+        "BucketsParameter": "URL,…", "EndpointParameter": "URL", "JsonParameter": "JSON", "LayersParameter": "LAYER,…",
     }  # fmt: skip
     return forms.get(type(kind).__name__, "TEXT")
 

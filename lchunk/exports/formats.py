@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from lchunk.volumes.layer import Layer
+    from lchunk.exports.source import Exported
 
 _TIFF_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 _HDF5 = re.compile(r"(?P<file>.+\.(?:h5|hdf|hdf5))(?::(?P<dataset>.*))?", re.IGNORECASE)
@@ -162,7 +162,7 @@ def _groups(path: Path) -> tuple[Path, ...]:
     return tuple(above[first:])
 
 
-def default_dataset(layer: Layer) -> str:
+def default_dataset(layer: Exported) -> str:
     """The HDF5 dataset in which CREMI's files store such a layer."""
     if layer.labels:
         return "/volumes/labels/" + ("neuron_ids" if layer.name == "segmentation" else layer.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import h5py
@@ -32,17 +31,14 @@ def holds(path: Path, dataset: str) -> bool:
         return node is not None
 
 
-def write_hdf5(source: Source, path: Path, dataset: str, beside: Path) -> None:
-    """Write one dataset.
+def write_hdf5(source: Source, path: Path, dataset: str) -> None:
+    """Write one dataset; other datasets of the file are kept.
 
     Args:
         source: the voxels to write.
-        path: the new file.
+        path: the file, which is created if it does not exist.
         dataset: path of the dataset in the file.
-        beside: a file whose other datasets are copied first, if it exists.
     """
-    if beside.exists():
-        shutil.copyfile(beside, path)
     channels = (source.channels,) if source.channels else ()
     with h5py.File(path, "a") as file:
         if dataset in file:

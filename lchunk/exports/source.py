@@ -1,4 +1,4 @@
-"""The voxels that an export writes: a box of a layer, read in pieces of bounded size."""
+"""The voxels that an export writes: a box of a layer or of a computed volume, read in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,46 @@ import numpy.typing as npt
 from lchunk.exports.values import exactly, renumbered
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.volumes.layer import Layer
-from lchunk.volumes.volume import VoxelSize
+from lchunk.volumes.volume import Volume, VoxelSize
 
 MOST_BYTES = 1 << 27
 """Most bytes of voxels that are read in one piece, unless one block of the output is larger."""
+
+
+class Exported(Volume, Protocol):
+    """What an export needs to know of a volume. A mip of a layer is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages and files."""
+
+    @property
+    def labels(self) -> bool:
+        """Whether voxels are labels of objects."""
+
+    @property
+    def voxel_size(self) -> VoxelSize:
+        """Nanometres zyx."""
+
+    @property
+    def corner(self) -> VoxelSize:
+        """Position of the low corner of the first voxel, nanometres zyx."""
+
+    @property
+    def first_voxel(self) -> Triple:
+        """The first voxel, in voxels of mip 0."""
+
+    @property
+    def factor(self) -> Triple:
+        """Voxels of mip 0 in one voxel, along each axis."""
+
+    @property
+    def chunk_shape(self) -> Triple:
+        """Voxels that are read at once."""
+
+    @property
+    def inner_chunk(self) -> Triple:
+        """Voxels of a block of a chunked output."""
 
 
 def _no_report(voxels: int) -> None:
@@ -28,10 +63,10 @@ def _no_report(voxels: int) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """A box of a layer, and how its voxels are written.
+    """A box of a volume, and how its voxels are written.
 
     Args:
-        layer: one mip of a layer.
+        layer: one mip of a layer, or another volume.
         box: in voxels of this mip, inside its bounds.
         dtype: type of the voxels that are written.
         channel: the channel to write, from 0; None for all channels.
@@ -40,7 +75,7 @@ class Source:
         report: is called after each piece is read, with its number of voxels.
     """
 
-    layer: Layer
+    layer: Exported
     box: Bbox
     dtype: np.dtype[Any]
     channel: int | None = None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +20,7 @@ from lchunk.exports.npy import write_npy
 from lchunk.exports.nrrd_files import write_nrrd
 from lchunk.exports.outputs import whole_or_nothing
 from lchunk.exports.pictures import write_png, write_tiff_sections
-from lchunk.exports.source import Source
+from lchunk.exports.source import Exported, Source
 from lchunk.exports.tiff import write_tiff
 from lchunk.exports.values import NUMBERED, limits
 from lchunk.exports.zarr_arrays import write_ome_zarr, write_zarr, write_zarr_group
@@ -54,21 +58,52 @@ def export_volume(source: Source, target: Target, *, overwrite: bool = False) ->
         FileExistsError: the target exists, and `overwrite` is off.
         ValueError: the format cannot hold such voxels, or `overwrite` would remove something that is not an export.
     """
-    refuse_unfit(source.dtype, source.channels, target)
-    dataset = _dataset(source.layer, target)
-    replaces = refuse_existing(target, dataset, overwrite=overwrite)
+    (url,) = export_volumes([(source, target)], overwrite=overwrite)
+    return url
+
+
+def export_volumes(outputs: Sequence[tuple[Source, Target]], *, overwrite: bool = False) -> list[str]:
+    """Write several volumes, which get their names together, when all of them are complete.
+
+    Args:
+        outputs: each source, and the file or folder to write it to; or a dataset in the same HDF5 file as others.
+        overwrite: replace existing exports.
+
+    Returns:
+        Their URLs, as `export_volume` does.
+
+    Raises:
+        FileExistsError, ValueError: as `export_volume`; nothing is written then.
+    """
+    replaces: dict[Path, bool] = {}
+    for source, target in outputs:
+        refuse_unfit(source.dtype, source.channels, target)
+        replaces[target.path] = refuse_existing(target, _dataset(source.layer, target), overwrite=overwrite)
+    with contextlib.ExitStack() as together:
+        paths: dict[Path, Path] = {}
+        for source, target in outputs:
+            dataset = _dataset(source.layer, target)
+            if target.path not in paths:
+                _write_groups(target)
+                partial = whole_or_nothing(target.path, replace=replaces[target.path])
+                paths[target.path] = together.enter_context(partial)
+                if dataset and target.path.exists():
+                    shutil.copyfile(target.path, paths[target.path])  # for its other datasets
+            if dataset:
+                write_hdf5(source, paths[target.path], dataset)
+            else:
+                _WRITERS[target.format.name](source, paths[target.path])
+    return [_url(source, target, _dataset(source.layer, target)) for source, target in outputs]
+
+
+def _write_groups(target: Target) -> None:
+    """Make the folders above a volume in a container groups."""
     for group in target.groups:
         group.mkdir(parents=True, exist_ok=True)
         (write_n5_group if target.format.name == "n5" else write_zarr_group)(group)
-    with whole_or_nothing(target.path, replace=replaces) as path:
-        if dataset:
-            write_hdf5(source, path, dataset, beside=target.path)
-        else:
-            _WRITERS[target.format.name](source, path)
-    return _url(source, target, dataset)
 
 
-def _dataset(layer: Layer, target: Target) -> str:
+def _dataset(layer: Exported, target: Target) -> str:
     """The path of the dataset in an HDF5 file; empty for other formats."""
     return target.dataset or default_dataset(layer) if target.format.name == "hdf5" else ""
 

@@ -18,13 +18,14 @@ _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])")
 
 
 class NetChangedError(RuntimeError):
-    """A file of a net changed while the net was in use, or being loaded."""
+    """A file of a net, or of a user's function, changed while it was in use, or being loaded."""
 
     @classmethod
     def of(cls, name: str) -> NetChangedError:
         """The error for a file."""
         return cls(
-            f"files of a net must not change while it is in use, got {name}, which changed; run the command again"
+            f"files of a net or function must not change while it is in use, got {name}, which changed; run the "
+            "command again"
         )
 
 

@@ -3,6 +3,7 @@
 import lchunk.tasks.quiet_luigi  # noqa: F401 - before any other module imports Luigi
 from lchunk.tasks.absorption import Absorb, AbsorbedNames
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, SegmentNames
+from lchunk.tasks.apply import Apply
 from lchunk.tasks.cfg import settle
 from lchunk.tasks.components import (
     ComponentNames,
@@ -58,6 +59,7 @@ __all__ = [
     "Absorb",
     "AbsorbedNames",
     "Agglomeration",
+    "Apply",
     "BlackOutSections",
     "ChannelVoting",
     "CleftDifferences",

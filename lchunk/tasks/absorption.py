@@ -8,7 +8,7 @@ import numpy as np
 
 from lchunk.operators.absorb import Decided, Waiting, absorb, absorbed_names, put_together
 from lchunk.operators.cut import Names
-from lchunk.operators.graph import LOW_FACES, PAIR, SUM, Graph, Labels, Table, ends_of, pairs_of
+from lchunk.operators.graph import LOW_FACES, Graph, Labels, Table
 from lchunk.operators.graph_table import graph_of
 from lchunk.tasks.agglomeration import RegionGraph, SegmentNames
 from lchunk.tasks.jobs import Chunk
@@ -86,16 +86,9 @@ class Absorb(Absorbing):
         labels = np.concatenate([one.labels for one in names])
         order = np.argsort(labels)
         at = order[np.searchsorted(labels, graph.nodes, sorter=order)]
-        roots = np.concatenate([one.roots for one in names])[at]
+        roots, sizes = (np.concatenate([getattr(one, name) for one in names])[at] for name in ("roots", "sizes"))
         faces = graph.faces | _before(graph.nodes, chunk)
-        nodes, place = np.unique(roots, return_inverse=True)
-        sizes, touched = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
-        sizes[place] = np.concatenate([one.sizes for one in names])[at]
-        np.bitwise_or.at(touched, place, faces)
-        u, v = (place[ends] for ends in ends_of(graph.edges[:, PAIR]))
-        between = u != v
-        edges = np.concatenate([pairs_of(u, v)[between, None], graph.edges[between, SUM:]], axis=1)
-        return Waiting.before(nodes, sizes, touched, edges, self.min_voxels)
+        return Waiting.of_cut(graph, roots, sizes, self.min_voxels, faces)
 
 
 class AbsorbedNames(Absorbing):
@@ -155,6 +148,3 @@ def _passed(boxes: Sequence[Waiting]) -> tuple[Labels, np.ndarray[tuple[int], np
     own = np.zeros(len(distinct), np.int64)
     np.maximum.at(own, at, sizes)
     return distinct, own
-
-
-__all__ = ["Absorb", "AbsorbedNames"]

@@ -33,8 +33,8 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        """The message for the user."""
-        return f"{type(self.error).__name__}: {self.error}"
+        """The first line of the message for the user; the log has all of it."""
+        return f"{type(self.error).__name__}: {self.error}".partition("\n")[0]
 
 
 class ChunkInProgress:

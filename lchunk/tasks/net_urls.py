@@ -31,8 +31,8 @@ MOST_BYTES = 1 << 28
 """Most bytes of the modules of a model's folder in a bucket: all of them are fetched."""
 
 
-def model_on_disk(model: str) -> str:
-    """The path of a model's file; see `weights_on_disk`.
+def model_on_disk(model: str, what: str = "model") -> str:
+    """The path of a model's file; see `weights_on_disk`. `what` is the knob that names it, for messages.
 
     With a Python file of a bucket all modules of its folder, and of the package that the folder is part of, are
     fetched; with an ONNX file the files that it keeps its tensors in.
@@ -40,16 +40,16 @@ def model_on_disk(model: str) -> str:
     Raises:
         ValueError: the folder of a Python file holds too many objects.
     """
-    place = _place("model", model)
+    place = _place(what, model)
     if isinstance(place, str):
         return place
     if place.name.endswith(".py"):
-        return _copy("model", place, *_modules(place))
-    path = _copy("model", place, place.parent, [])
+        return _copy(what, place, *_modules(place))
+    path = _copy(what, place, place.parent, [])
     if not path.endswith(".onnx"):
         return path
     beside = [name for name in external_tensors(Path(path)) if is_inside(name)]
-    return _copy("model", place, place.parent, beside) if beside else path
+    return _copy(what, place, place.parent, beside) if beside else path
 
 
 def weights_on_disk(weights: str) -> str:

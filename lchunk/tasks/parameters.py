@@ -6,6 +6,7 @@ line, as `--Dataset-ground-truth ""`, is a value, and counts more than the cfg's
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -211,6 +212,25 @@ class WordsParameter(Knob[tuple[str, ...]]):
 
     def serialize(self, x: tuple[str, ...]) -> str:
         return ",".join(x)
+
+
+class JsonParameter(Knob[str]):
+    """An object of JSON, as its one text with sorted keys; empty if it has none."""
+
+    def parse(self, x: str) -> str:
+        return self.normalize(x)
+
+    def normalize(self, x: str) -> str:
+        try:
+            values = json.loads(x or "{}")
+        except ValueError as error:
+            raise ValueError(self._rule(f"{x}: {error}")) from error
+        if not isinstance(values, dict):
+            raise ValueError(self._rule(x))
+        return json.dumps(values, sort_keys=True) if values else ""
+
+    def _rule(self, got: str) -> str:
+        return f'{option_of(self)} must be an object of JSON, as {{"sigma": 2}}, got {got}'
 
 
 class PrefixParameter(Knob[str]):

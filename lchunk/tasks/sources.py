@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,11 @@ def readable(*layers: str) -> Callable[[S], S]:
     return named
 
 
+def layers() -> list[str]:
+    """The layers that a stage can be told to read."""
+    return sorted(_STAGES)
+
+
 def stage_of(layer: str) -> type[Stage]:
     """The stage that writes a layer."""
     return _STAGES[layer]
@@ -49,12 +54,34 @@ class LayerParameter(Knob[str]):
     @property
     def _choices(self) -> list[str]:
         """As in Luigi's `ChoiceParameter`; for help and messages. Stages of a user's module are among them."""
-        return sorted(_STAGES)
+        return layers()
 
     def normalize(self, x: str) -> str:
         if x not in _STAGES and not (self.empty and not x):
             raise ValueError(f"{option_of(self)} must be one of {', '.join(self._choices)}, got {x!r}")
         return x
+
+
+class LayersParameter(Knob[tuple[str, ...]]):
+    """Names of one or several layers, `image,affinities`, in this order; each as for `LayerParameter`."""
+
+    @property
+    def _choices(self) -> list[str]:
+        return layers()
+
+    def parse(self, x: str) -> tuple[str, ...]:
+        return self.normalize(x.replace(",", " ").split())
+
+    def normalize(self, x: Iterable[str]) -> tuple[str, ...]:
+        names = tuple(x)
+        wrong = [name for name in names if name not in _STAGES]
+        if wrong or not names:
+            got = repr(wrong[0]) if wrong else "nothing"
+            raise ValueError(f"{option_of(self)} must be one or several of {', '.join(self._choices)}, got {got}")
+        return names
+
+    def serialize(self, x: tuple[str, ...]) -> str:
+        return ",".join(x)
 
 
 def refuse_other_layer(stage: Stage, of: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from lchunk.viewer.shown import Shown, coarsest, layers_in, mesh_folder
@@ -59,16 +59,25 @@ def open_elsewhere(
                 raise ValueError("its voxel size is unknown; set voxel_size in [Dataset]")
             z, y, x = size
             view = ZarrView(found, (z, y, x), volume.labels, coarser_of(volume, store))
-            shown = Shown(
-                volume.name, f"volumes/{quote(volume.name, safe='')}", found.bounds, (z, y, x), found.channels,
-                volume.labels, volume.stage, made=math.inf, coarsest=coarsest(None, view.coarser), hidden=volume.hidden,
-                intensities=view.range(),
-                mesh=mesh_folder(store, volume.name) if volume.labels else "",
-            )  # fmt: skip
+            mesh = mesh_folder(store, volume.name) if volume.labels else ""
+            shown = replace(shown_as(volume.name, view), stage=volume.stage, hidden=volume.hidden, mesh=mesh)
         except (ValueError, OSError, ImportError) as error:
             logger.warning("%s is not shown: %s: %s", volume.name, volume.url, error)
             continue
         yield shown, view
+
+
+def shown_as(name: str, view: ZarrView) -> Shown:
+    """A volume as a layer of the viewer that is served as a zarr image.
+
+    Raises:
+        ValueError, OSError: the volume cannot be read.
+    """
+    volume = view.volume
+    return Shown(
+        name, f"volumes/{quote(name, safe='')}", volume.bounds, view.voxel_size, volume.channels, view.labels,
+        stage="", made=math.inf, coarsest=coarsest(None, view.coarser), intensities=view.range(),
+    )  # fmt: skip
 
 
 def coarser_of(volume: Elsewhere, store: Store) -> tuple[Layer, ...]:

@@ -7,8 +7,9 @@ import errno
 import json
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,10 +19,10 @@ import tornado.httputil
 import tornado.routing
 import tornado.web
 
-from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere
+from lchunk.viewer.elsewhere import Elsewhere, open_elsewhere, shown_as
 from lchunk.viewer.hosts import Hosts
 from lchunk.viewer.objects import LAYER_FILES, DataObjects
-from lchunk.viewer.shown import layers_shown, open_dataset
+from lchunk.viewer.shown import Shown, layers_shown, open_dataset
 from lchunk.viewer.state import MIDDLE, viewer_state
 from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.store import Store
@@ -170,29 +171,33 @@ class NamesOf(tornado.routing.Matcher):
 
 
 def application(
-    root: str,
+    root: str | None,
     hosts: Hosts | None = None,
     elsewhere: Iterable[Elsewhere] = (),
     voxel_size: tuple[float, ...] = (),
+    named: Sequence[tuple[str, ZarrView]] = (),
 ) -> tornado.web.Application:
-    """The web application for a dataset's folder.
+    """The web application for a dataset's folder, or for volumes without a dataset.
 
     Args:
-        root: the folder.
+        root: the folder; None without a dataset.
         hosts: the names of the server; default: this machine's loopback names.
         elsewhere: volumes outside the folder to show too.
         voxel_size: nanometres zyx, for volumes without a voxel size, if there is no layer either.
+        named: volumes that the user named, each with another name, which no volume of `elsewhere` has.
 
     Raises:
         ImportError: Neuroglancer is not installed.
         FileNotFoundError: there is no such folder, or nothing to show.
+        ValueError, OSError: a volume of `named` cannot be read.
     """
     try:
         import neuroglancer.static as client  # noqa: PLC0415 - optional, and heavy
     except ImportError as error:
         raise ImportError("lchunk view needs Neuroglancer; install it with: pip install 'lchunk[view]'") from error
-    store = open_dataset(root)
-    opened = list(open_elsewhere(elsewhere, store, voxel_size))
+    store = None if root is None else open_dataset(root)
+    opened = [] if store is None else list(open_elsewhere(elsewhere, store, voxel_size))
+    opened += _shown(named)
     others = [shown for shown, _ in opened]
     views = {shown.name: view for shown, view in opened}
     layers_shown(store, others)
@@ -201,13 +206,12 @@ def application(
         return viewer_state(store, base, at, others)
 
     files = str(Path(client.__file__).parent / "client")
-    readers, data = ThreadPoolExecutor(READERS, "view"), _data(store)
+    readers = ThreadPoolExecutor(READERS, "view")
     routes: list[Any] = [
         (r"/", Start, {"state": state}),
         (r"/state.json", State, {"state": state}),
         (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
-        (r"/data/(.*)", *data),
-        (r"/volumes/([^/]+/[1-9][0-9]*/.*)", *data),  # coarser mips of volumes are in the dataset's folder
+        *_of_dataset(store),
         (r"/volumes/([^/]+)/(.*)", Views, {"views": views, "readers": readers}),
         (r"/events/(.*)", Events),
         (r"/(?:state|action|credentials)/(.*)", Accepted),
@@ -218,12 +222,28 @@ def application(
     return tornado.web.Application([tornado.routing.Rule(known, routes)], default_handler_class=OtherHost)
 
 
-def _data(store: Store) -> tuple[Any, dict[str, Any]]:
-    """What serves the files of a dataset's folder."""
+def _shown(named: Sequence[tuple[str, ZarrView]]) -> Iterator[tuple[Shown, ZarrView]]:
+    """Volumes that the user named. Probabilities after an image are drawn over it, as those of `Inference` are."""
+    image = False
+    for name, view in named:
+        shown = replace(shown_as(name, view), named=True)
+        low, high = shown.intensities or (0, 1)
+        share = view.volume.dtype.kind == "f" and not shown.labels and not shown.channels and 0 <= low < high <= 1
+        yield replace(shown, stage="Inference") if share and image else shown, view
+        image = image or not shown.labels
+
+
+def _of_dataset(store: Store | None) -> list[Any]:
+    """The routes to the files of a dataset's folder."""
+    if store is None:
+        return []
     folder = store.path("")
     if folder is not None:
-        return DataFiles, {"path": str(folder.resolve())}
-    return DataObjects, {"store": store, "readers": ThreadPoolExecutor(store.connections, "objects")}
+        data: Any = (DataFiles, {"path": str(folder.resolve())})
+    else:
+        data = (DataObjects, {"store": store, "readers": ThreadPoolExecutor(store.connections, "objects")})
+    # coarser mips of volumes are in the dataset's folder
+    return [(r"/data/(.*)", *data), (r"/volumes/([^/]+/[1-9][0-9]*/.*)", *data)]
 
 
 async def serve(app: tornado.web.Application, hosts: Hosts, port: int, ready: Callable[[str], None]) -> None:

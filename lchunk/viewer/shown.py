@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ class Shown:
         intensities: the values of black and white; None: the whole range of the type.
         mesh: the folder of its meshes in the dataset's folder; empty where there is none.
         coarse: whether the layer has coarser mips of an external volume only.
+        named: whether the user named it when the viewer was started; such layers are visible, in the order of their
+            names there.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Shown:
     intensities: tuple[float, float] | None = None
     mesh: str = ""
     coarse: bool = False
+    named: bool = False
 
 
 def open_dataset(root: str) -> Store:
@@ -71,6 +75,21 @@ def open_dataset(root: str) -> Store:
     return store
 
 
+def is_dataset(store: Store) -> bool:
+    """Whether a folder holds layers that lchunk wrote."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(_is_own(store, name) for name in layer_names(store))
+    return False
+
+
+def _is_own(store: Store, name: str) -> bool:
+    try:
+        open_layer(store, name, next(mips_in(store, name)))
+    except (ValueError, KeyError):  # an array of another program
+        return False
+    return True
+
+
 def layers_in(store: Store) -> list[Shown]:
     """The layers of voxels in a store, by name.
 
@@ -83,12 +102,14 @@ def layers_in(store: Store) -> list[Shown]:
     return found
 
 
-def layers_shown(store: Store, others: Sequence[Shown] = ()) -> list[Shown]:
+def layers_shown(store: Store | None, others: Sequence[Shown] = ()) -> list[Shown]:
     """All layers of the viewer, the lowest first: those that a store holds now, and others.
 
     Raises:
         FileNotFoundError: there is nothing to show.
     """
+    if store is None:
+        return together([], others)
     try:
         return together(layers_in(store), others)
     except FileNotFoundError:
@@ -101,7 +122,8 @@ def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
     """Layers in order, images below labels. A duplicate name gets a suffix.
 
     Of rivals (layers of the same stage and kind), all but the newest are hidden. Affinities are hidden too if there is
-    an image. Coarser mips of an external volume are shown with it, as one layer.
+    an image. A layer that the user named is visible, and has no rivals. Coarser mips of an external volume are shown
+    with it, as one layer.
     """
     others = list(others)
     elsewhere = {other.name for other in others if other.coarsest > 1}
@@ -112,13 +134,14 @@ def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
     newest: dict[tuple[str, bool, bool], Shown] = {}
     for shown in layers:
         rival = newest.get(_kind(shown))
-        if not shown.hidden and (rival is None or shown.made >= rival.made):
+        if not shown.named and not shown.hidden and (rival is None or shown.made >= rival.made):
             newest[_kind(shown)] = shown
     image = any(not shown.labels and not shown.channels for shown in newest.values())
     return [
-        replace(shown, hidden=newest.get(_kind(shown)) is not shown or (shown.channels > 0 and image))
+        shown if shown.named
+        else replace(shown, hidden=newest.get(_kind(shown)) is not shown or (shown.channels > 0 and image))
         for shown in layers
-    ]
+    ]  # fmt: skip
 
 
 def mesh_folder(store: Store, name: str) -> str:
@@ -131,6 +154,8 @@ def _kind(shown: Shown) -> tuple[str, bool, bool]:
 
 
 def _place(shown: Shown) -> tuple[bool, bool, int, bool, str]:
+    if shown.named:
+        return shown.labels, False, len(STAGES) + 1, False, ""
     rank = STAGES.index(shown.stage) if shown.stage in STAGES else len(STAGES)
     return shown.labels, shown.hidden, rank, shown.channels > 0, shown.name
 

@@ -28,12 +28,12 @@ GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
 
 
 def viewer_state(
-    store: Store, base: str, at: tuple[float, float, float] = MIDDLE, others: Sequence[Shown] = ()
+    store: Store | None, base: str, at: tuple[float, float, float] = MIDDLE, others: Sequence[Shown] = ()
 ) -> dict[str, Any]:
     """A state for Neuroglancer 2 with the layers that a store holds now, and others.
 
     Args:
-        store: the dataset's folder.
+        store: the dataset's folder; None without a dataset.
         base: URL of the server.
         at: the point in the middle of the view, in fractions of the volume, zyx.
         others: volumes outside the dataset's folder.
@@ -45,13 +45,13 @@ def viewer_state(
 
 
 def state_of(
-    layers: Sequence[Shown], store: Store, base: str, at: tuple[float, float, float] = MIDDLE
+    layers: Sequence[Shown], store: Store | None, base: str, at: tuple[float, float, float] = MIDDLE
 ) -> dict[str, Any]:
     """A state for Neuroglancer 2.
 
     Args:
         layers: the layers to show, the lowest first; at least one.
-        store: the dataset's folder.
+        store: the dataset's folder; None without a dataset.
         base: URL of the server.
         at: the point in the middle of the view, in fractions of the volume, zyx.
     """
@@ -61,8 +61,9 @@ def state_of(
     middle = [start + size * share for start, size, share in sides]
     labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
     looks = [_layer(store, layer, base) for layer in layers]
+    title = Path(store.url).resolve().name if store else ", ".join(layer.name for layer in layers)
     return {
-        "title": f"lchunk: {Path(store.url).resolve().name}",
+        "title": f"lchunk: {title}",
         "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
         "position": middle[::-1],
         "crossSectionScale": _section_scale(layers),
@@ -89,7 +90,7 @@ def _section_scale(layers: Sequence[Shown]) -> float:
     return min(*(side / pixels for side, pixels in sides), COARSEST * min(visible, default=1))
 
 
-def _layer(store: Store, layer: Shown, base: str) -> dict[str, Any]:
+def _layer(store: Store | None, layer: Shown, base: str) -> dict[str, Any]:
     source: dict[str, Any] = {"url": f"{base}/{layer.path}/|zarr3:"}
     shown: dict[str, Any] = {"name": layer.name, "visible": not layer.hidden}
     if layer.labels:
@@ -111,10 +112,10 @@ def _colours(channels: int) -> str:
     return RGB.format(", ".join([*values, "0.0", "0.0"][:3]))
 
 
-def _coloured(store: Store, layer: Shown, base: str, voxels: dict[str, Any]) -> dict[str, Any]:
+def _coloured(store: Store | None, layer: Shown, base: str, voxels: dict[str, Any]) -> dict[str, Any]:
     """A layer in which the sections show every segment in its colour, and the meshes of selected segments are drawn."""
     look: dict[str, Any] = {"source": [voxels], "selectedAlpha": OPACITY, "notSelectedAlpha": OPACITY}
-    if layer.mesh:
+    if store and layer.mesh:
         look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.mesh)}"})
         look["segments"] = [str(label) for label in segments_with_meshes(store, layer.mesh)]
     return look

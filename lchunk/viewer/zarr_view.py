@@ -94,12 +94,16 @@ class ZarrView:
     def range(self) -> tuple[float, float] | None:
         """The intensities of black and white, from the chunk in the middle; None for the whole range of the type.
 
+        Those of a mask are 0 and 1.
+
         Raises:
             ValueError, OSError: the volume cannot be read.
         """
         read = self.voxels(triple(count // 2 for count in self.grid.counts))
-        if self.labels or self.dtype == np.uint8:
+        if self.labels:
             return None
+        if self.dtype == np.uint8:
+            return (0, 1) if self.volume.dtype == bool or read.max() == 1 else None
         found = read[np.isfinite(read)]
         if not found.size:
             return None

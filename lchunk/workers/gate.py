@@ -28,7 +28,10 @@ from lchunk.tasks.stage import Stage
 from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES, Options, TaskMessage
 
-CODE = {"Inference": ("framework", "model", "weights", "trust_weights")}
+CODE = {
+    "Inference": ("framework", "model", "weights", "trust_weights"),
+    "Apply": ("function", "knobs"),  # a knob may name a file that the function loads code from
+}
 """Knobs that choose the code that runs, by the class that declares them."""
 MOST_CHUNKS = 1_000_000
 """Most chunks of one message: the listing of a region holds all of them in memory."""

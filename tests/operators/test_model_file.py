@@ -185,7 +185,7 @@ def test_a_file_that_changed_runs_again_with_its_siblings_and_no_compiled_file_i
 def test_a_sibling_that_changed_after_the_load_is_not_imported_late(tmp_path: Path) -> None:
     source = ModelFile(write(tmp_path, late="X = 1", net="def forward():\n    import late\n    return late.X"))
     write(tmp_path, late="X = 2")
-    with pytest.raises(NetChangedError, match=r"files of a net must not change .* got .*late\.py, which changed"):
+    with pytest.raises(NetChangedError, match=r"files of a net or function must not change .* got .*late\.py, which"):
         source.module.forward()
 
 

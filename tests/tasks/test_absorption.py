@@ -15,12 +15,13 @@ import lchunk
 from lchunk.operators.graph import COUNT, FIRST, PAIR, SUM, ends_of
 from lchunk.operators.region_graph import region_graph
 from lchunk.tasks import Mesh, Segmentation
+from lchunk.verify import verify
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import FileStore
 from tests.conftest import build, smooth_affinities, write_hdf5
 from tests.operators.test_absorb import in_rounds
 
-GRIDS = ("4,8,8", "6,12,10", "5,21,7", "40,40,40")
+GRIDS = ("4,8,8", "5,21,7", "40,40,40")
 START, SIZE = (-3, 5, 7), (40, 8, 8)
 SAMPLE = Path(__file__).parent.parent.parent / "sample"
 
@@ -34,10 +35,10 @@ def tied() -> Voxels:
 
 def real() -> Voxels:
     with h5py.File(SAMPLE / "fib25.h5") as file:
-        image = file["volumes/raw"][20:34, 30:64, 30:70]
+        image = file["volumes/raw"][20:30, 30:54, 30:58]
     return lchunk.predict(
-        image, str(SAMPLE / "affinity_net.py"), str(SAMPLE / "affinity_net.pt"), input_patch=(16, 36, 40),
-        output_patch=(12, 32, 36), overlap=(2, 4, 4), device="cpu", dtype=np.uint8,
+        image, str(SAMPLE / "affinity_net.py"), str(SAMPLE / "affinity_net.pt"), input_patch=(12, 24, 28),
+        overlap=(2, 0, 0), device="cpu", dtype=np.uint8,
     )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ def test_every_grid_absorbs_what_the_rule_absorbs(
     for grid in GRIDS:
         root = dataset(affinities, grid)
         assert build(Segmentation(threshold=threshold, min_voxels=min_voxels))
+        assert np.array_equal(lchunk.segment(affinities, threshold, min_voxels=min_voxels), expected)
         assert np.array_equal(voxels_of(root), expected), grid
 
 
@@ -125,3 +127,4 @@ def test_chunk_files_that_were_removed_come_back_the_same(dataset: Callable[...,
         path.unlink()
     assert build(Segmentation(**task))
     assert {path: path.read_bytes() for path in before} == before
+    assert not list(verify(FileStore(root)))

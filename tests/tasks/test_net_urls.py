@@ -12,7 +12,7 @@ import zarr
 from luigi.task_register import Register
 
 from lchunk.recipe import RecipeMismatchError
-from lchunk.tasks import Inference, net_urls, recipes
+from lchunk.tasks import Apply, Inference, net_urls, recipes
 from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
 from lchunk.volumes import place
 from lchunk.volumes.store import StoreSettings, open_store
@@ -266,6 +266,20 @@ def test_a_url_of_the_disk_is_read_in_place(tmp_path: Path) -> None:
     )
     assert weights_on_disk("") == ""
     assert not (tmp_path / "cache").exists()
+
+
+@only_s3
+@pytest.mark.usefixtures("root", "always_asked")
+def test_a_function_comes_with_its_modules_and_is_fetched_again_when_it_changes(elsewhere: Elsewhere) -> None:
+    elsewhere.put("functions/tables.py", "BY = 2\n")
+    elsewhere.put("functions/half.py", "from tables import BY\ndef f(image):\n    return image // BY\n")
+    task = Apply(function=f"{elsewhere.url}/functions/half.py:f")
+    assert build(task)
+    assert np.array_equal(task.voxels.read(task.bounds), IMAGE // 2)
+    assert elsewhere.bodies() == ["half.py", "tables.py"]
+    elsewhere.put("functions/half.py", "def f(image):\n    return image // 3\n")
+    with pytest.raises(RecipeMismatchError, match="function_file was"):
+        Apply(function=f"{elsewhere.url}/functions/half.py:f").check()
 
 
 @only_s3

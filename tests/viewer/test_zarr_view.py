@@ -116,3 +116,10 @@ def test_a_chunk_at_the_end_is_padded_with_zeros(tmp_path: Path) -> None:
     assert last[0].all()
     assert not last[1:].any()
     assert view.grid.bounds == Bbox.of((-3, 5, 7), (17, 2, 2))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8"])
+def test_a_mask_is_black_and_white(tmp_path: Path, dtype: str) -> None:
+    voxels = np.zeros((4, 6, 8), dtype)
+    voxels[1:3] = 1
+    assert view_of(tmp_path, voxels).range() == (0, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from luigi.cmdline_parser import CmdlineParser
 
-from lchunk.tasks import Inference, Mesh, Segmentation
+from lchunk.tasks import Apply, Inference, Mesh, Segmentation
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.storage import Store
 from lchunk.volumes.store import StoreSettings
@@ -207,6 +207,34 @@ def test_a_message_runs_the_net_of_the_workers_cfg_only() -> None:
         refused(mesh(options=options), "of a message must be that of this worker's cfg")
     with Gate(trust_queue=True).task(evil) as task:
         assert task.model == "/shared/evil.py"
+
+
+class SmoothByGate(Apply):
+    """A user's stage with a function of its own.
+
+    Writes `smooth_by_gate` (z, y, x) uint8.
+    """
+
+    layer = "smooth_by_gate"
+
+
+@pytest.mark.parametrize("stage", [Apply, SmoothByGate])
+def test_a_message_calls_the_function_of_the_workers_cfg_only(
+    stage: type[Apply], configure: Callable[..., None]
+) -> None:
+    gate, family = Gate((STAGES, __name__)), stage.__name__
+    configure(family, function="filters.py:smooth", knobs='{"weights": "net.pt", "sigma": 1}')
+    own = TaskMessage.of(stage(region=FIRST, knobs='{"sigma":1,"weights":"net.pt"}'), {})
+    with gate.task(own) as task:
+        assert task.function == "filters.py:smooth"
+    named = f"{family}-function of a message must be that of this worker's cfg, 'filters.py:smooth', got 'os:system'"
+    refused(TaskMessage.of(stage(region=FIRST, function="os:system"), {}), named, gate)
+    evil = TaskMessage.of(stage(region=FIRST, knobs='{"weights": "evil.pt"}'), {})
+    refused(evil, f"{family}-knobs of a message must be that of this worker's cfg", gate)
+    for option, value in (("function", "os:system"), ("knobs", "{}")):
+        refused(mesh(options={f"{family}_{option}": value}), f"{family}-{option} of a message must be", gate)
+    with Gate((STAGES, __name__), trust_queue=True).task(evil) as task:
+        assert "evil.pt" in task.knobs
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,25 @@ def open_hdf5(url: str, path: Path, dataset: str, options: Options) -> OpenedVol
     )
 
 
+def volumes_of(path: Path) -> list[str]:
+    """The datasets of a file that may be volumes: numbers along three axes or more.
+
+    Raises:
+        RefusedVolumeError: the file is damaged.
+    """
+    with _file(path) as file, readable(path, "a whole HDF5 file", _INSTEAD):
+        return [
+            name for name in _datasets(file) if len(file[name].shape or ()) >= 3 and file[name].dtype.kind in "biuf"
+        ]
+
+
+def _datasets(file: Any) -> list[str]:
+    """The paths of all datasets."""
+    found: list[str] = []
+    file.visititems(lambda name, node: found.append(f"/{name}") if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
 def _cut(
     url: str, path: Path, dataset: str, *, storage: Storage, part: tuple[slice, ...], fill_missing: bool
 ) -> npt.NDArray[Any]:
@@ -111,9 +130,8 @@ def _dataset(file: Any, path: Path, dataset: str) -> Any:
         )
     if isinstance(link, h5py.SoftLink):
         raise AbsentVoxelsError(f"{path}:{dataset} must link to a dataset, got {link.path}; name another dataset")
-    found: list[str] = []
     with readable(path, "a whole HDF5 file", _INSTEAD):
-        file.visititems(lambda name, node: found.append(f"/{name}") if isinstance(node, h5py.Dataset) else None)
+        found = _datasets(file)
     listed = ", ".join(found[:20]) + (" …" if len(found) > 20 else "")
     raise AbsentVoxelsError(
         f"the dataset of {path} must be one of {listed or 'none: the file is empty'}, got {dataset!r}"

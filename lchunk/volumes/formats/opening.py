@@ -68,6 +68,24 @@ def open_volume(url: str, name: str = "image") -> OpenedVolume:
         return _open_folder(url, path, options) if path.is_dir() else _open_file(url, path, options)
 
 
+def volumes_in(url: str) -> list[str]:
+    """The URLs of the volumes in a file: all of an HDF5 file whose URL names no dataset, otherwise the URL itself.
+
+    Args:
+        url: as for `open_volume`.
+
+    Raises:
+        RefusedVolumeError: the HDF5 file cannot be read.
+    """
+    place, _ = split_url(url)
+    file = Path(place.removeprefix("file://"))
+    if not _HDF5.fullmatch(str(file)) or not file.is_file():
+        return [url]
+    from lchunk.volumes.formats.hdf5 import volumes_of  # noqa: PLC0415
+
+    return [f"{place}:{dataset}{url[len(place) :]}" for dataset in volumes_of(file)] or [url]
+
+
 def _require(path: Path, url: str, name: str) -> None:
     if not path.exists():
         raise AbsentVoxelsError(f"{name} must exist, got {url}, which does not; correct its path")
