@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
+from lchunk.operators.absorb import Waiting, absorb
 from lchunk.operators.agglomeration import agglomerate_graph
 from lchunk.operators.cut import above_threshold, roots_of
 from lchunk.operators.labels import canonical_ids, relabelled
@@ -21,6 +22,7 @@ def segment(
     *,
     low: float = 0.001,
     high: float = 0.9999,
+    min_voxels: int = 0,
     rings: int = RINGS,
 ) -> npt.NDArray[np.uint64]:
     """Watershed and mean-affinity agglomeration, with the voxels of the stage `Segmentation`.
@@ -30,10 +32,12 @@ def segment(
         threshold: merge while 1 - mean affinity is below it, in [0, 1]; 0 leaves the fragments of the watershed.
         low: voxels without an affinity above it are background.
         high: affinities at or above it always join.
+        min_voxels: segments of fewer voxels follow their strongest edge, in rounds; 0: none do.
         rings: how deep a plateau of equal affinities is drained, in voxels from its outlets.
 
     Returns:
-        (z, y, x) labels, 0 for background: 1 + the smallest linear index of the segment's voxels.
+        (z, y, x) labels, 0 for background: 1 + the smallest linear index of the segment's voxels, before others were
+        absorbed by it.
 
     Raises:
         ValueError: `affinities` is not (3, z, y, x), or `threshold` is outside [0, 1].
@@ -44,6 +48,14 @@ def segment(
     labels = label_links(watershed_links(affinities, low=low, high=high, rings=rings))
     shape = triple(labels.shape)
     ids = canonical_ids(labels, (0, 0, 0), shape)
-    merges, _ = agglomerate_graph(region_graph(labels, ids, affinities), threshold=threshold, overwrite=True)
+    graph = region_graph(labels, ids, affinities)
+    merges, _ = agglomerate_graph(graph, threshold=threshold, overwrite=not min_voxels)
     kept = above_threshold(merges, threshold)
-    return np.asarray(relabelled(ids, kept.merged, roots_of(kept))[labels])
+    names = relabelled(ids, kept.merged, roots_of(kept))
+    if min_voxels:
+        roots = relabelled(graph.nodes, kept.merged, roots_of(kept))
+        _, at = np.unique(roots, return_inverse=True)
+        sizes = np.bincount(at, graph.sizes).astype(np.int64)[at]
+        decided, _ = absorb(Waiting.of_cut(graph, roots, sizes, min_voxels), min_voxels)
+        names = relabelled(names, decided.labels, decided.roots)
+    return np.asarray(names[labels])

@@ -1,7 +1,8 @@
 """The stages: `luigi --module lchunk.tasks MeshManifest --prefix 7`."""
 
 import lchunk.tasks.quiet_luigi  # noqa: F401 - before any other module imports Luigi
-from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation, SegmentNames
+from lchunk.tasks.absorption import Absorb, AbsorbedNames
+from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, SegmentNames
 from lchunk.tasks.apply import Apply
 from lchunk.tasks.cfg import settle
 from lchunk.tasks.components import (
@@ -45,6 +46,7 @@ from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
+from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
@@ -55,6 +57,8 @@ use_local_scheduler()
 watch_failures()
 
 __all__ = [
+    "Absorb",
+    "AbsorbedNames",
     "Agglomeration",
     "Apply",
     "BlackOutSections",

@@ -1,4 +1,4 @@
-"""From fragments to segments: region graph, a tree of merges, its cut at a threshold, relabelling."""
+"""From fragments to a tree of merges: the region graph, the tree, and its cut at a threshold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from lchunk.tasks.fragments import LocalFragments, last_ids
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import MergeTree, Naming
-from lchunk.tasks.local_labels import labels_of, named_voxels
-from lchunk.tasks.parameters import CountParameter, RangeParameter
+from lchunk.tasks.local_labels import labels_of
+from lchunk.tasks.parameters import RangeParameter
 from lchunk.tasks.reads import Reads
-from lchunk.tasks.sources import readable
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import TABLE
 
@@ -101,48 +100,4 @@ class SegmentNames(Naming):
 
     @property
     def named_by(self) -> str:
-        return Segmentation.__name__
-
-
-@readable("segmentation")
-class Segmentation(Stage):
-    """Label every voxel with its segment: fragments merged while their mean affinity is high enough.
-
-    Reads  `local_fragments`, `segmentation/names`.
-    Writes `segmentation` (z, y, x) uint64, 0 for background.
-
-    One segmentation of the whole volume, without seams, the same voxels for every grid. Another threshold is another
-    cut of the same tree of merges: write it to a layer of its own with --Segmentation-layer-name.
-    """
-
-    reads = (Reads(LocalFragments), Reads(SegmentNames))
-    layer = "segmentation"
-    dtype = np.uint64
-    labels = True
-
-    threshold: float = RangeParameter(
-        least=0, most=1, default=0.7,
-        description="merge while 1 - mean affinity is below it: higher merges more; 0 leaves the fragments",
-    )  # fmt: skip
-    dust_threshold: int = CountParameter(
-        default=0, description="segments of fewer voxels, in the whole volume, are background"
-    )
-
-    def named_after(self) -> tuple[Reads, ...]:
-        return (Reads(SegmentNames),)
-
-    def connect(self, reads: Reads) -> Stage:
-        if reads.stage is SegmentNames:
-            return SegmentNames(root=self.root, threshold=self.threshold, layer_name=self.layer_name)
-        return super().connect(reads)
-
-    def validate(self) -> None:
-        highest = Agglomeration(root=self.root).highest_threshold
-        if self.threshold > highest:
-            raise ValueError(
-                f"threshold must be at most Agglomeration-highest-threshold, {highest:g}, got {self.threshold:g}; "
-                "raise that, or cut lower"
-            )
-
-    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], names: Iterator[Table]) -> npt.NDArray[np.uint64]:
-        return named_voxels(chunks, names, self.upstream(self.reads[0]).grid, chunk.bbox, self.dust_threshold)
+        return "Segmentation"

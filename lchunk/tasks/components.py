@@ -182,6 +182,11 @@ class ConnectedComponents(Stage):
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(ComponentNames),)
 
+    @property
+    def names(self) -> Stage:
+        """The stage that knows the labels of each chunk, and their voxels in the whole volume."""
+        return self.upstream(self.reads[1])
+
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is ComponentNames:
             return ComponentNames(root=self.root, layer_name=self.layer_name)

@@ -21,7 +21,7 @@ from lchunk.operators.cut import above_threshold, roots_of
 from lchunk.operators.evaluation import scores, worst
 from lchunk.operators.graph import Table
 from lchunk.operators.labels import relabelled
-from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, Segmentation
+from lchunk.tasks.agglomeration import Agglomeration, RegionGraph
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
@@ -31,6 +31,7 @@ from lchunk.tasks.levels import LAST, Summed, Sums, inner_faces, shared_faces, t
 from lchunk.tasks.local_labels import labels_of
 from lchunk.tasks.parameters import CountParameter, TupleParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import DOCUMENT, TABLE
 

@@ -17,14 +17,14 @@ from lchunk.operators.graph import Table
 from lchunk.operators.image import black_out
 from lchunk.operators.labels import kept_labels
 from lchunk.recipe import MADE_OF
-from lchunk.tasks.agglomeration import Segmentation, SegmentNames
-from lchunk.tasks.components import ComponentNames, ConnectedComponents
+from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.derived import Derived
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask as VolumeMask
 from lchunk.tasks.parameters import CountParameter, TextParameter, TupleParameter
 from lchunk.tasks.reads import Reads
-from lchunk.tasks.sources import LayerParameter
+from lchunk.tasks.segmentation import Segmentation
+from lchunk.tasks.sources import LayerParameter, stage_of
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.place import place_of
 
@@ -140,22 +140,29 @@ class MaskOutObjects(Derived):
 
     def reading(self) -> tuple[Reads, ...]:
         (labels,) = super().reading()
-        names = _NAMES.get(self.of) if self.dust_threshold else None
-        return (labels, Reads(names, clip=True)) if names else (labels,)
+        if not (self.dust_threshold and stage_of(self.of) in _SIZED):
+            return (labels,)
+        return (labels, Reads(type(self._names), clip=True))
 
     def connect(self, reads: Reads) -> Stage:
-        if reads.stage in _NAMES.values():
-            return self.source_stage.upstream(Reads(reads.stage))
-        return super().connect(reads)
+        return super().connect(reads) if reads.stage is stage_of(self.of) else self._names
+
+    @property
+    def _names(self) -> Stage:
+        """The stage that knows the sizes of objects."""
+        source: Any = stage_of(self.of)(root=self.root)
+        names: Stage = source.names
+        return names
 
     def validate(self) -> None:
         super().validate()
         if self.external:
             return
-        if self.dust_threshold and (self.of not in _NAMES or self.source_stage.external):
+        if self.dust_threshold and (stage_of(self.of) not in _SIZED or self.source_stage.external):
+            sized = " or ".join(stage.layer for stage in _SIZED)
             raise ValueError(
                 f"dust_threshold must be 0 for {self.source_stage.external or self.of}, because the sizes of its "
-                f"objects are unknown, got {self.dust_threshold}; name {' or '.join(_NAMES)}, which lchunk makes"
+                f"objects are unknown, got {self.dust_threshold}; name {sized}, which lchunk makes"
             )
         if not self.dust_threshold and not self.ids:
             raise ValueError(
@@ -171,5 +178,5 @@ class MaskOutObjects(Derived):
         return kept_labels(labels, wanted if wanted is not None else np.zeros(0, np.uint64))
 
 
-_NAMES: dict[str, type[Stage]] = {Segmentation.layer: SegmentNames, ConnectedComponents.layer: ComponentNames}
-"""The stages that know the sizes of the objects of a layer."""
+_SIZED: tuple[type[Stage], ...] = (Segmentation, ConnectedComponents)
+"""The stages of labels that know the sizes of their objects."""

@@ -13,11 +13,11 @@ from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
 from lchunk.operators.meshing import Surface, mesh_labels
-from lchunk.tasks.agglomeration import Segmentation, SegmentNames
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, TupleParameter
 from lchunk.tasks.reads import Reads
+from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.layer import Layer
@@ -30,7 +30,8 @@ class Mesh(Stage):
     """Make the surface of every segment in each chunk.
 
     Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
-           in `segmentation/names`.
+           in `segmentation/names` or
+           `segmentation/absorbed`.
     Writes `segmentation/mesh`: a fragment file per label and chunk, in nanometres; last, the chunk's list of labels.
 
     Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
@@ -55,14 +56,19 @@ class Mesh(Stage):
 
     def reading(self) -> tuple[Reads, ...]:
         segmentation = Reads(Downsample if self.mip else Segmentation)
-        return (segmentation, Reads(SegmentNames)) if self.dust_threshold else (segmentation,)
+        return (segmentation, Reads(type(self._names))) if self.dust_threshold else (segmentation,)
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is Downsample:
             return Downsample(root=self.root, of=Segmentation.layer).pass_of(self.mip)
-        if reads.stage is SegmentNames:
-            return Segmentation(root=self.root).upstream(reads)
+        if reads.stage is type(self._names):
+            return self._names
         return super().connect(reads)
+
+    @property
+    def _names(self) -> Stage:
+        """The stage that knows the sizes of segments."""
+        return Segmentation(root=self.root).names
 
     def source(self, reads: Reads) -> Volume | Records:
         return self._segmentation if reads.stage is Downsample else super().source(reads)
@@ -95,13 +101,13 @@ class Mesh(Stage):
         segmentation = Segmentation(root=self.root)
         if segmentation.external:
             return
-        _refuse_unknown_labels(self.ids, segmentation.upstream(Reads(SegmentNames)), segmentation.dust_threshold)
+        _refuse_unknown_labels(self.ids, segmentation.names, segmentation.dust_threshold)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
         low = [int(start == first) for start, first in zip(bbox.start, self.bounds.start, strict=True)]
         seen = bbox.grown(low, (1, 1, 1))
-        return self._at_mip_0(seen) if reads.stage is SegmentNames else seen
+        return self._at_mip_0(seen) if reads.stage is type(self._names) else seen
 
     def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
         stage, seen = self.upstream(reads), self.reach(reads, bbox)
@@ -109,7 +115,7 @@ class Mesh(Stage):
 
     def _at_mip_0(self, bbox: Bbox) -> Bbox:
         """The voxels of mip 0 that a box of the mip covers."""
-        finest = self.upstream(Reads(SegmentNames)).bounds
+        finest = self._names.bounds
         layer = self._segmentation
         factor = [round(size / fine) for size, fine in zip(layer.voxel_size, self.geometry.voxel_size, strict=True)]
         ends = (

@@ -1,0 +1,364 @@
+"""Small segments follow their strongest edge, in rounds, after the cut of the tree: over boxes, and exactly.
+
+In a round, every cluster of fewer than `min_voxels` voxels picks its strongest edge: the largest mean affinity; of
+equal means the first place. All picks are made before any is carried out; then clusters that picks connect are one, and
+the next round begins, until no small cluster has an edge. A small cluster picks one edge and a large one none, so a
+round never joins two large clusters, and no order matters.
+
+A cluster that is large, or becomes large, keeps its label whatever joins it; small ones take their smallest label.
+
+A box sees a part of this. It knows what a cluster becomes in a round if it sees the cluster's whole surface, what all
+neighbours were before the round, and which of them picked the cluster. A cluster of which it does not know that waits:
+the next box gets its edges, and what it and its neighbours have become round by round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.operators.cut import Names
+from lchunk.operators.graph import COUNT, EDGE, FIRST, PAIR, SUM, Graph, Labels, Numbers, Table, ends_of, pairs_of
+
+FOREVER = 1 << 20
+"""Rounds known of a label that is in a large segment or has no edge: it becomes nothing else."""
+
+Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a box passes on: labels that are not decided, their neighbours, labels at its faces, and voxels gained.
+
+    Args:
+        nodes: labels, ascending.
+        sizes: voxels of each label, in the volume.
+        faces: bits of each label, see `LOW_FACES`.
+        known: number of rounds after which it is known what each label has become.
+        became: (n, rounds): what each label has become after round 1, 2 …; after the known rounds, the last repeats.
+        edges: rows as in `Graph`.
+        gaining: labels of large segments that labels have joined and others may still join, ascending.
+        own: voxels of the segment before labels joined; 0 if it is made of small ones.
+        gained: voxels that have joined so far.
+    """
+
+    nodes: Labels
+    sizes: Numbers
+    faces: npt.NDArray[np.uint8]
+    known: Numbers
+    became: Labels
+    edges: Numbers
+    gaining: Labels
+    own: Numbers
+    gained: Numbers
+
+    @classmethod
+    def before(
+        cls, nodes: Labels, sizes: Numbers, faces: npt.NDArray[np.uint8], edges: Numbers, min_voxels: int
+    ) -> Self:
+        """The labels of a box before the first round."""
+        known = np.where(sizes >= min_voxels, FOREVER, 0).astype(np.int64)
+        none = np.empty(0, np.int64)
+        return cls(
+            nodes, sizes, faces, known, np.empty((len(nodes), 0), np.uint64), edges, none.astype(np.uint64), none, none
+        )
+
+    @classmethod
+    def of_cut(
+        cls, graph: Graph, roots: Labels, sizes: Numbers, min_voxels: int, faces: npt.NDArray[np.uint8] | None = None
+    ) -> Self:
+        """The segments of a box, and the edges between them.
+
+        Args:
+            graph: of fragments.
+            roots: the segment of each fragment.
+            sizes: voxels of each fragment's segment, in the volume.
+            min_voxels: segments of fewer voxels are small.
+            faces: bits of each fragment; default: those of the graph.
+        """
+        nodes, place = np.unique(roots, return_inverse=True)
+        voxels, touched = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
+        voxels[place] = sizes
+        np.bitwise_or.at(touched, place, graph.faces if faces is None else faces)
+        u, v = (place[ends] for ends in ends_of(graph.edges[:, PAIR]))
+        between = u != v
+        edges = np.concatenate([pairs_of(u, v)[between, None], graph.edges[between, SUM:]], axis=1)
+        return cls.before(nodes, voxels, touched, edges, min_voxels)
+
+    @classmethod
+    def of_table(cls, table: Table) -> Self:
+        """The content of a file's columns."""
+        nodes = table["nodes"]
+        edges = np.stack([table[f"edge_{name}"] for name in EDGE], axis=1)
+        rest = {name: table[name] for name in ("sizes", "faces", "known", "gaining", "own", "gained")}
+        rounds = len(table["became"]) // max(len(nodes), 1)
+        return cls(nodes=nodes, became=table["became"].reshape(len(nodes), rounds), edges=edges, **rest)
+
+    def table(self) -> Table:
+        """The content as columns."""
+        columns: Table = dict(vars(self))
+        columns["became"] = self.became.ravel()
+        edges = columns.pop("edges")
+        return columns | {f"edge_{name}": np.ascontiguousarray(edges[:, n]) for n, name in enumerate(EDGE)}
+
+    def after(self, number: int) -> Labels:
+        """What each label has become after a round, as far as that is known."""
+        rounds = self.became.shape[1]
+        return self.became[:, min(number, rounds) - 1] if rounds and number else self.nodes
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a box has decided.
+
+    Args:
+        labels: small ones, ascending.
+        roots: the label that each of them becomes for good.
+        segments: labels of segments that labels have joined, and that do not gain more, ascending.
+        voxels: of each of these segments.
+    """
+
+    labels: Labels
+    roots: Labels
+    segments: Labels
+    voxels: Numbers
+
+    @classmethod
+    def of_table(cls, table: Table) -> Self:
+        """The content of a file's columns."""
+        return cls(*(table[f"decided_{name}"] for name in cls.__dataclass_fields__))
+
+    def table(self) -> Table:
+        """The content as columns."""
+        return {f"decided_{name}": column for name, column in vars(self).items()}
+
+
+def put_together(parts: Sequence[Waiting], faces: Sequence[int]) -> Waiting:
+    """What several boxes have passed on, as that of one box.
+
+    Args:
+        parts: what each box has passed on.
+        faces: for each box, the bits of its faces that are also faces of all boxes together.
+    """
+    nodes, places = np.unique(np.concatenate([part.nodes for part in parts]), return_inverse=True)
+    rounds = max(part.became.shape[1] for part in parts)
+    sizes, known = np.zeros((2, len(nodes)), np.int64)
+    touched = np.zeros(len(nodes), np.uint8)
+    became = np.repeat(nodes[:, None], rounds, axis=1)
+    edges, begin = [], 0
+    for part, kept in zip(parts, faces, strict=True):
+        at = places[begin : begin + len(part.nodes)]
+        begin += len(part.nodes)
+        sizes[at] = part.sizes
+        touched[at] |= part.faces & np.uint8(kept)
+        more = part.known > known[at]
+        known[at[more]] = part.known[more]
+        for number in range(rounds):
+            became[at[more], number] = part.after(number + 1)[more]
+        u, v = ends_of(part.edges[:, PAIR])
+        edges.append(np.concatenate([pairs_of(at[u], at[v])[:, None], part.edges[:, SUM:]], axis=1))
+    gaining, row = np.unique(np.concatenate([part.gaining for part in parts]), return_inverse=True)
+    own, gained = np.zeros(len(gaining), np.int64), np.zeros(len(gaining), np.int64)
+    np.maximum.at(own, row, np.concatenate([part.own for part in parts]))
+    np.add.at(gained, row, np.concatenate([part.gained for part in parts]))
+    return Waiting(nodes, sizes, touched, known, became, np.concatenate(edges), gaining, own, gained)
+
+
+def absorb(waiting: Waiting, min_voxels: int) -> tuple[Decided, Waiting]:
+    """Decide what small labels become, as far as a box knows; all of them, if the box is the volume.
+
+    Args:
+        waiting: the labels of the box; a label that continues beyond the box, or has an edge that the box does not own,
+            has a face.
+        min_voxels: labels of fewer voxels are small.
+
+    Returns:
+        What was decided, and what the next box needs.
+    """
+    box = _Box(waiting, min_voxels)
+    box.run()
+    return box.result()
+
+
+def absorbed_names(labels: Labels, sizes: Numbers, decided: Decided, above: Names | None) -> Names:
+    """The final names of labels of a box.
+
+    Args:
+        labels: ascending; those of the box, or those that boxes inside it have passed on.
+        sizes: voxels of each label before any joined.
+        decided: what the box has decided.
+        above: the names of the labels that the box has passed on; None if it is the last.
+    """
+    roots, voxels = labels.copy(), sizes.copy()
+    if above is not None:
+        _replace(roots, labels, above.labels, above.roots)
+        _replace(voxels, labels, above.labels, above.sizes)
+    _replace(roots, labels, decided.labels, decided.roots)
+    if above is not None:
+        _replace(voxels, roots, above.labels, above.sizes)
+    _replace(voxels, roots, decided.segments, decided.voxels)
+    return Names(labels, roots, voxels)
+
+
+def _replace(values: npt.NDArray[Any], keys: Labels, known: Labels, new: npt.NDArray[Any]) -> None:
+    """Set the values of those keys that are known; `known` is ascending."""
+    if len(known):
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        found = known[at] == keys
+        values[found] = new[at[found]]
+
+
+class _Box:
+    """The rounds of a box: what each label has become after each, and how many of them are known."""
+
+    def __init__(self, waiting: Waiting, min_voxels: int) -> None:
+        self.waiting = waiting
+        self.closed = waiting.faces == 0
+        self.min_voxels = min_voxels
+        self.known = waiting.known.copy()
+        self.states = [waiting.nodes]
+        self.u, self.v = ends_of(waiting.edges[:, PAIR])
+
+    def run(self) -> None:
+        given = self.waiting.known
+        most = int(given[given < FOREVER].max(initial=0))
+        while (self.known == len(self.states) - 1).any() or len(self.states) <= most:
+            self._round(len(self.states))
+
+    def _round(self, number: int) -> None:
+        before = self.states[-1]
+        computing = self.known == number - 1
+        after = np.where(self.waiting.known >= number, self.waiting.after(number), before)
+        self.states.append(after)
+        if not computing.any():
+            return
+        clusters, place = np.unique(before, return_inverse=True)
+        count = len(clusters)
+        active = _marked(place[computing], count)
+        picks_known = active & ~self._unseen(computing, place, count, number)
+        pick = self._picks(place, count, picks_known)
+        ends, mutual = _followed(pick)
+        # a cluster whose chain of picks ends in one that is not computed here becomes what that one becomes
+        told = ~active
+        becomes = clusters.copy()
+        becomes[place[~computing]] = after[~computing]
+        known = active & told[ends]
+        becomes[known] = becomes[ends[known]]
+        large = known.copy()
+        # clusters whose chains end in two that pick each other become one, if no other cluster may have picked them
+        unsure = self._beside(active & ~picks_known)
+        joined = _sums(ends[active], self._voxels(computing, place, count)[active], count)
+        united = active & mutual[ends] & ~_marked(ends[unsure], count)[ends]
+        smallest = np.full(count, np.iinfo(np.uint64).max)
+        np.minimum.at(smallest, ends[united], clusters[united])
+        becomes[united] = smallest[ends[united]]
+        large |= united & (joined[ends] >= self.min_voxels)
+        alone = picks_known & (pick < 0)
+        known |= united | alone
+        found = computing & known[place]
+        after[found] = becomes[place[found]]
+        self.known[found] = number
+        self.known[found & (large | alone)[place]] = FOREVER
+
+    def _voxels(self, computing: Flags, place: Places, count: int) -> Numbers:
+        return _sums(place[computing], self.waiting.sizes[computing], count)
+
+    def _unseen(self, computing: Flags, place: Places, count: int, number: int) -> Flags:
+        """Whether a cluster's surface is not seen whole, or what a neighbour was before the round is not known."""
+        unseen = _marked(place[computing & ~self.closed], count)
+        unknown = self.known < number - 1
+        for one, other in ((self.u, self.v), (self.v, self.u)):
+            unseen[place[one[unknown[other]]]] = True
+        return unseen
+
+    def _picks(self, place: Places, count: int, picking: Flags) -> Numbers:
+        """The cluster that each cluster picks; -1 if it picks none."""
+        low, high = place[self.u], place[self.v]
+        between = low != high
+        pairs, row = np.unique(pairs_of(low[between], high[between]), return_inverse=True)
+        own = self.waiting.edges[between]
+        first = np.full(len(pairs), np.iinfo(np.int64).max)
+        np.minimum.at(first, row, own[:, FIRST])
+        mean = _sums(row, own[:, SUM], len(pairs)) / _sums(row, own[:, COUNT], len(pairs))
+        self.ends = ends_of(pairs)
+        ends, others = np.concatenate(self.ends), np.concatenate(self.ends[::-1])
+        rows = np.flatnonzero(picking[ends])
+        order = rows[np.lexsort((np.tile(first, 2)[rows], -np.tile(mean, 2)[rows], ends[rows]))]
+        pickers, at = np.unique(ends[order], return_index=True)
+        pick = np.full(count, -1, np.int64)
+        pick[pickers] = others[order][at]
+        return pick
+
+    def _beside(self, clusters: Flags) -> Flags:
+        """Clusters with a neighbour among some."""
+        low, high = self.ends
+        beside = np.zeros(len(clusters), np.bool_)
+        beside[low[clusters[high]]] = True
+        beside[high[clusters[low]]] = True
+        return beside
+
+    def result(self) -> tuple[Decided, Waiting]:
+        w, final = self.waiting, self.states[-1]
+        waits = self.known < FOREVER
+        new = ~waits & (w.known < FOREVER)
+        gaining, own, gained = self._gains(new, final)
+        # a segment may gain more if it reaches beyond the box, or if a label beside it waits
+        crossing = waits[self.u] | waits[self.v]
+        beside = np.concatenate([self.u[crossing], self.v[crossing]])
+        open_ended = np.isin(gaining, np.concatenate([final[beside], w.nodes[~self.closed]]))
+        done = ~open_ended
+        decided = Decided(w.nodes[new], final[new], gaining[done], (own + gained)[done])
+        needed = waits | (w.faces != 0)
+        needed[beside] = True
+        kept = np.flatnonzero(needed)
+        at = np.cumsum(needed) - 1
+        pairs = pairs_of(at[self.u[crossing]], at[self.v[crossing]])
+        states = [w.nodes[kept], *(state[kept] for state in self.states[1:])]
+        while len(states) > 1 and np.array_equal(states[-1], states[-2]):
+            states.pop()
+        left = replace(
+            w, nodes=w.nodes[kept], sizes=w.sizes[kept], faces=w.faces[kept], known=self.known[kept],
+            became=np.stack(states, axis=1)[:, 1:], gaining=gaining[open_ended], own=own[open_ended],
+            edges=np.concatenate([pairs[:, None], w.edges[crossing, SUM:]], axis=1), gained=gained[open_ended],
+        )  # fmt: skip
+        return decided, left
+
+    def _gains(self, new: Flags, final: Labels) -> tuple[Labels, Numbers, Numbers]:
+        """The segments that labels have joined, here or before: their voxels without these, and those of these."""
+        w = self.waiting
+        gaining, row = np.unique(np.concatenate([w.gaining, final[new]]), return_inverse=True)
+        gained = _sums(row, np.concatenate([w.gained, w.sizes[new]]), len(gaining))
+        own = np.zeros(len(gaining), np.int64)
+        own[row[: len(w.gaining)]] = w.own
+        at = np.minimum(np.searchsorted(w.nodes, gaining), len(w.nodes) - 1)
+        large = (w.nodes[at] == gaining) & (w.sizes[at] >= self.min_voxels)
+        own[large] = w.sizes[at[large]]
+        return gaining, own, gained
+
+
+def _followed(pick: Numbers) -> tuple[Numbers, Flags]:
+    """The end of each chain of picks, and whether it is one of two clusters that pick each other, the smaller place."""
+    itself = np.arange(len(pick))
+    ends = np.where(pick >= 0, pick, itself)
+    mutual = (ends[ends] == itself) & (ends != itself) & (itself < ends)
+    ends[mutual] = itself[mutual]
+    while not np.array_equal(further := ends[ends], ends):
+        ends = further
+    return ends, mutual
+
+
+def _marked(places: npt.NDArray[np.integer], count: int) -> Flags:
+    marked = np.zeros(count, np.bool_)
+    marked[places] = True
+    return marked
+
+
+def _sums(places: npt.NDArray[np.integer], numbers: Numbers, count: int) -> Numbers:
+    sums = np.zeros(count, np.int64)
+    np.add.at(sums, places, numbers)
+    return sums
