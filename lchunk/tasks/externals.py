@@ -17,7 +17,7 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.operators.masking import coarsened
 from lchunk.tasks.external_values import RULES, Kind, checked, dtype_read
 from lchunk.volumes.formats import OpenedVolume, open_volume
-from lchunk.volumes.volume import VoxelSize
+from lchunk.volumes.volume import VoxelSize, padded
 
 _SAMPLE: Triple = (8, 64, 64)
 """Shape of a box of the sample."""
@@ -76,14 +76,18 @@ class CheckedVolume:
         return self.volume.channels
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
-        """Voxels of a box, in `dtype`.
+        """Voxels of a box, in `dtype`; 0 outside the dataset's bounds, as in the layer that it replaces.
 
         Raises:
             FileNotFoundError: a part is absent, and neither `fill_missing` nor the URL asks for 0.
             ValueError: a voxel is NaN, out of range, negative or not a whole number.
         """
-        voxels = self.volume.read(bbox, fill_missing=fill_missing)
-        return checked(voxels, self.expected.kind, f"{self.expected.name} {self.url} at {bbox}")
+        inside = bbox if self.expected.partial else bbox.clipped(self.expected.bounds)
+        if not inside.size:
+            return np.zeros((*([self.channels] if self.channels else []), *bbox.shape), self.dtype)
+        voxels = self.volume.read(inside, fill_missing=fill_missing)
+        found = checked(voxels, self.expected.kind, f"{self.expected.name} {self.url} at {inside}")
+        return padded(found, inside, bbox)
 
     def fingerprint(self) -> str:
         return self.volume.fingerprint()

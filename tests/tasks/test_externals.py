@@ -1,5 +1,6 @@
 """Volumes from outside are valid, or refused before work."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import numpy as np
 import pytest
 
 from lchunk.geometry.bbox import Bbox
+from lchunk.tasks import Apply
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
+from lchunk.volumes.layer import open_layer
+from lchunk.volumes.store import FileStore
+from tests.conftest import build, write_hdf5
 
 SHAPE = (12, 80, 90)
 BOUNDS = Bbox((0, 0, 0), SHAPE)
@@ -144,6 +149,33 @@ def test_places_that_fit(tmp_path: Path) -> None:
     found = partly.read(Bbox.of((5, 0, 0), SHAPE))
     assert np.array_equal(found[:7], LABELS[5:])
     assert not found[7:].any()
+
+
+def test_outside_the_bounds_of_the_dataset_an_external_is_0(tmp_path: Path) -> None:
+    bounds = Bbox((2, 10, 20), (7, 40, 60))
+    volume = opened(tmp_path, SHARES, Kind.SHARES, 3, bounds=bounds, image=bounds, offset=(0, 0, 0))
+    expected = np.zeros_like(SHARES)
+    expected[(..., *bounds.slices((0, 0, 0)))] = SHARES[(..., *bounds.slices((0, 0, 0)))]
+    assert np.array_equal(volume.read(BOUNDS), expected)
+    assert not volume.read(Bbox((8, 10, 20), (9, 40, 60))).any()
+
+
+@pytest.mark.parametrize("offset", [(0, 0, 0), (-3, 5, 7)])
+def test_a_part_of_an_image_in_place_gives_what_a_copy_of_it_gives(
+    tmp_path: Path, configure: Callable[..., None], offset: tuple[int, int, int]
+) -> None:
+    url = write_hdf5(tmp_path / "i.h5", "raw", (SHARES[0] * 255).astype(np.uint8), (40, 4, 4), offset)
+    part = Bbox.of(tuple(np.add(offset, (2, 9, 11)).tolist()), (8, 40, 50))  # type: ignore[arg-type]
+    configure("Apply", function="scipy.ndimage:uniform_filter", knobs='{"size": 5}', halo="2,2,2", pad=True)
+    found = []
+    for name, external in (("copied", ""), ("in-place", url)):
+        configure("Dataset", root=tmp_path / name, image=url, bounds=part, chunk_shape="4,16,16", inner_chunk="4,8,8")
+        configure("Ingest", external=external)
+        assert build(Apply())
+        layer = open_layer(FileStore(tmp_path / name), "applied", 0)
+        found.append(layer.read(layer.bounds))
+    assert found[0].any()
+    assert np.array_equal(*found)
 
 
 def test_absent_parts_of_externals_are_errors_or_asked_for(tmp_path: Path) -> None:
