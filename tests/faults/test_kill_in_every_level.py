@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from lchunk.tasks import Agglomeration, ComponentUnion, ContingencySums, LevelSums
+from lchunk.tasks import Absorb, Agglomeration, ComponentUnion, ContingencySums, LevelSums
 from tests.faults.forked_job import configure_run, end_of, run_in_child, write_image
 from tests.faults.whole_job import whole_files
 
@@ -46,6 +46,7 @@ def kill_in_new_folders(root: Path, known: Path) -> None:
 
 def test_a_kill_in_each_level_is_mended(configure: Callable[..., None], tmp_path: Path) -> None:
     write_image(tmp_path, SHAPE)
+    configure("Segmentation", min_voxels=30, threshold=0.3)
     configure_run(configure, tmp_path, tmp_path / "undisturbed")
     assert end_of(run_in_child()) == 0
     root, known = tmp_path / "killed", tmp_path / "known"
@@ -64,6 +65,8 @@ def test_a_kill_in_each_level_is_mended(configure: Callable[..., None], tmp_path
         levels = range(tree().top + 1)
         assert len(levels) > 4
         assert {f"{tree.layer}/{n}" for n in levels} | {f"{names}/names/{n}" for n in levels} <= set(killed)
+    absorbing = {f"segmentation/{folder}/{n}" for folder in ("absorb", "absorbed") for n in range(Absorb().top + 1)}
+    assert absorbing <= set(killed)
     for sums in (ContingencySums, LevelSums):
         assert {f"{sums.layer}/{n}" for n in range(1, sums().top + 1)} <= set(killed)
     assert {"image/1", "image/2", "segmentation/1", "segmentation/2", "evaluation", "section_levels"} <= set(killed)
