@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lchunk.operators.meshing import mesh_labels
     from lchunk.operators.predict import predict
     from lchunk.operators.region_graph import region_graph
+    from lchunk.operators.run_length import skeleton_scores
     from lchunk.operators.segment import segment
     from lchunk.operators.single_chunk import agglomerate
     from lchunk.operators.watershed import label_links, watershed_links
@@ -69,6 +70,7 @@ _OPERATORS = {
     "scores": "evaluation",
     "section_levels": "contrast",
     "segment": "segment",
+    "skeleton_scores": "run_length",
     "stretched": "contrast",
     "threshold": "image",
     "watershed_links": "watershed",
@@ -112,6 +114,7 @@ __all__ = [
     "scores",
     "section_levels",
     "segment",
+    "skeleton_scores",
     "stretched",
     "threshold",
     "watershed_links",

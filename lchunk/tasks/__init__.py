@@ -43,6 +43,7 @@ from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
+from lchunk.tasks.skeleton_evaluation import GatheredNodeLabels, NodeLabels, SkeletonEvaluation
 from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
@@ -70,6 +71,7 @@ __all__ = [
     "Evaluation",
     "Export",
     "FragmentContingency",
+    "GatheredNodeLabels",
     "Gaussian",
     "Inference",
     "Ingest",
@@ -84,12 +86,14 @@ __all__ = [
     "Mesh",
     "MeshManifest",
     "Multiply",
+    "NodeLabels",
     "Normalize",
     "Quantize",
     "RegionGraph",
     "SectionLevels",
     "SegmentNames",
     "Segmentation",
+    "SkeletonEvaluation",
     "Threshold",
     "ThresholdCurve",
     "Thumbnail",
