@@ -177,14 +177,15 @@ def _voi(point: dict[str, float]) -> float:
 
 
 def _subject(store: Store, recipe: dict[str, Any]) -> str:
-    """What was scored: the names of layers upstream are followed to the first that was compared with a truth."""
-    truth = _truth(recipe)
-    for name, source in recipe.get("reads", {}).items():
-        above = _recipe(store, name)
-        if truth and not _truth(above):
-            return f"{_described(store, name, source)} against {truth}"
-        return _subject(store, above)
-    return "against an unknown truth"
+    """What was scored: the last layer, on the way upstream, that a stage compared with a truth."""
+    subject = "against an unknown truth"
+    while reads := recipe.get("reads"):
+        name, source = next(iter(reads.items()))
+        truth = _truth(recipe)
+        if truth:
+            subject = f"{_described(store, name, source)} against {truth}"
+        recipe = _recipe(store, name)
+    return subject
 
 
 def _truth(recipe: dict[str, Any]) -> str:

@@ -52,11 +52,12 @@ def _read(url: str, fingerprint: str, voxel_size: VoxelSize) -> Skeletons:
 def _placed(url: str, fingerprint: str, voxel_size: VoxelSize, grid: Grid) -> Placed:
     skeletons = _read(url, fingerprint, voxel_size)
     points = PointsInGrid(voxels_at(skeletons.nodes, voxel_size), grid)
-    if not points.inside.any():
+    if not points.inside[skeletons.edges].all(axis=1).any():
         z, y, x = points.voxels.min(axis=0).tolist()
         raise ValueError(
-            f"skeletons must have a node inside the bounds, {grid.bounds}, got none of {len(points.voxels)} in {url}, "
-            f"the lowest at {z},{y},{x} (voxels zyx); check their unit, and move them with #offset=z,y,x after the URL"
+            f"skeletons must have an edge inside the bounds, {grid.bounds}, got none of {len(skeletons.edges)} in "
+            f"{url}, whose nodes begin at {z},{y},{x} (voxels zyx); check their unit, and move them with "
+            "#offset=z,y,x after the URL"
         )
     return Placed(skeletons, points)
 
