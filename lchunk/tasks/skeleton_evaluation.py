@@ -87,7 +87,7 @@ class NodeLabels(AgainstSkeletons):
            skeletons`.
     Writes `node_labels`, a table for each chunk: node, its position among all nodes of the skeletons; label.
 
-    A process holds all skeletons, about 100 bytes a node.
+    A process reads all skeletons, with about 250 bytes a node, and holds 100 of them.
     """
 
     layer = "node_labels"
@@ -135,11 +135,11 @@ class SkeletonEvaluation(AgainstSkeletons):
     """Score the segmentation against true skeletons: expected run length, splits, merges and omissions.
 
     Reads  `gathered_node_labels`, the last level; `[Dataset] skeletons`.
-    Writes `skeleton_evaluation/scores.json`: the scores; under `skeletons` those of each skeleton, the worst first,
-           with the voxels (z, y, x) of its first errors.
+    Writes `skeleton_evaluation/scores.json`: the scores, and those of each skeleton, the worst first, with the voxels
+           (z, y, x) of its first errors.
 
     An edge to a node outside the bounds does not count. `lchunk scores` prints it. Holds about 250 bytes per node, and
-    a kilobyte per skeleton.
+    some kilobytes per skeleton.
     """
 
     reads = (Reads(GatheredNodeLabels, level=LAST),)

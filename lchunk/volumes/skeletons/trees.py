@@ -87,10 +87,10 @@ class Gathered:
         Raises:
             ValueError: a node is there twice, an edge names a node that is not there, or edges form a cycle.
         """
-        nodes, links = np.array(self.nodes).reshape(-1, 3), np.array(self.links).reshape(-1, 4)
+        nodes, links = np.asarray(self.nodes).reshape(-1, 3), np.asarray(self.links).reshape(-1, 4)
         ends = self._found(nodes, links)
         self._refuse_cycles(nodes, links, ends)
-        places = (np.array(self.places).reshape(-1, 3) + offset) * scale
+        places = (np.asarray(self.places).reshape(-1, 3) + offset) * scale
         return Skeletons(tuple(self.names), np.ascontiguousarray(nodes[:, 0]), places, ends)
 
     def _found(self, nodes: Numbers, links: Numbers) -> Numbers:
@@ -107,8 +107,8 @@ class Gathered:
                 f"{self._where(line)}; remove one"
             )
         wanted = links[:, 0] * len(numbers) + np.stack([first, second])
-        found = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(order) - 1)] if len(order) else wanted
-        absent = np.argwhere((keys[found] != wanted).T) if len(order) else np.argwhere(wanted.T >= 0)
+        found = np.append(order, -1)[np.searchsorted(keys, wanted, sorter=order)]
+        absent = np.argwhere((np.append(keys, -1)[found] != wanted).T)
         if len(absent):
             row, end = absent[0]
             skeleton, *ends, line = links[row]
