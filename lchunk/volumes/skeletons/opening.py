@@ -7,6 +7,7 @@ nodes.csv#unit=voxels#edges=edges.csv                several
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Callable
@@ -141,7 +142,13 @@ READ = (".swc", ".nml", ".csv")
 
 def _of_folder(url: str, folder: Place, options: dict[str, Any]) -> SkeletonFiles:
     start = f"{folder.key}/" if folder.key else ""
-    names = sorted(key.removeprefix(start) for key in folder.store.list(folder.key))
+    try:
+        names = sorted(key.removeprefix(start) for key in folder.store.list(folder.key))
+    except io.UnsupportedOperation as error:
+        raise ValueError(
+            f"a folder of skeletons must be on a disk or in a bucket, got {folder}, which cannot be listed; name one "
+            f"file, {', '.join(READ)}"
+        ) from error
     files = [folder / name for name in names if "/" not in name]
     info = next((file for file in files if file.name == "info"), None)
     if info is not None:
