@@ -22,6 +22,7 @@ from tests.conftest import build, write_hdf5
 SHAPE, START = (23, 37, 41), (-10, 200, 301)
 BOUNDS = Bbox.of(START, SHAPE)
 VOXEL_SIZE = (40.0, 8.6, 4.3)
+FIRST, LAST = "-10-2_200-220_301-331", "2-13_220-237_331-342"
 GRIDS = ("23,37,41", "9,15,20", "23,9,40", "5,36,23")
 
 
@@ -154,6 +155,9 @@ def test_components_are_scored_with_their_knob_and_a_tolerance(
     root = dataset(f"{tmp_path}/tree#unit=voxels", "12,20,30")
     configure("Inference", external=url, predicts="probability")
     configure("NodeLabels", of="components")
+    needed = {name: NodeLabels().at(Bbox.parse(name)).requires() for name in (FIRST, LAST)}
+    assert [str(task.region) for task in needed[FIRST]] == [FIRST]
+    assert needed[LAST] == []  # no nodes
     assert build(SkeletonEvaluation())
     assert scores_in(root)["merged_length"] == pytest.approx(2 * 4.3 + 8.6)
     configure("SkeletonEvaluation", merge_nodes=3, layer_name="tolerant")
