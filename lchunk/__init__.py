@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lchunk.operators.patterns import stained_cells
     from lchunk.operators.predict import predict
     from lchunk.operators.region_graph import region_graph
+    from lchunk.operators.run_length import skeleton_scores
     from lchunk.operators.segment import segment
     from lchunk.operators.single_chunk import agglomerate
     from lchunk.operators.watershed import label_links, watershed_links
@@ -72,6 +73,7 @@ _OPERATORS = {
     "scores": "evaluation",
     "section_levels": "contrast",
     "segment": "segment",
+    "skeleton_scores": "run_length",
     "stained_cells": "patterns",
     "stretched": "contrast",
     "threshold": "image",
@@ -117,6 +119,7 @@ __all__ = [
     "scores",
     "section_levels",
     "segment",
+    "skeleton_scores",
     "stained_cells",
     "stretched",
     "threshold",

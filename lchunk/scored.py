@@ -12,9 +12,15 @@ from lchunk.volumes.documents import read_document, read_json
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import Store
 
-SEGMENTS, CLEFTS, CURVE = "Evaluation", "CleftEvaluation", "ThresholdCurve"
+SEGMENTS, CLEFTS, CURVE, SKELETONS = "Evaluation", "CleftEvaluation", "ThresholdCurve", "SkeletonEvaluation"
 """Stages that write scores."""
-FILES = {SEGMENTS: "scores.json", CLEFTS: "scores.json", CURVE: "curve.json"}
+FILES = {SEGMENTS: "scores.json", CLEFTS: "scores.json", CURVE: "curve.json", SKELETONS: "scores.json"}
+TRUTHS = ("ground_truth", "skeletons")
+"""What a layer was compared with, as its recipe names it."""
+LENGTHS = ("correct", "split", "merged", "omitted")
+"""Kinds of edges of skeletons."""
+WORST = 10
+"""Skeletons that are printed."""
 SCORES = (
     ("Rand split", "rand_split"),
     ("Rand merge", "rand_merge"),
@@ -45,7 +51,7 @@ def scored_layers(store: Store, stage: str, only: str = "") -> list[Scored]:
 
     Args:
         store: the dataset's folder.
-        stage: `SEGMENTS`, `CLEFTS` or `CURVE`.
+        stage: one of `FILES`.
         only: a layer's name; empty: all.
     """
     found = []
@@ -75,7 +81,7 @@ def required_scores(store: Store, stage: str, only: str = "") -> list[Scored]:
 
 
 def score_lines(store: Store, only: str = "") -> Iterator[str]:
-    """The scores of clefts and of segmentations; of each segmentation also the worst splits and merges.
+    """The scores of clefts, of segmentations and of skeletons; with the worst splits, merges and skeletons.
 
     Raises:
         FileNotFoundError: there are no scores.
@@ -85,13 +91,18 @@ def score_lines(store: Store, only: str = "") -> Iterator[str]:
         yield scored.subject
         for name, value in scored.content.items():
             yield f"{'clefts, ' + name.replace('_', ' ') + ':':26} {'none' if value is None else f'{value:.6f}'}"
-    segments = scored_layers(store, SEGMENTS, only) if clefts else required_scores(store, SEGMENTS, only)
-    for number, scored in enumerate(segments):
+    skeletons = scored_layers(store, SKELETONS, only)
+    others = [*clefts, *skeletons]
+    segments = scored_layers(store, SEGMENTS, only) if others else required_scores(store, SEGMENTS, only)
+    for number, scored in enumerate([*segments, *skeletons]):
         if number or clefts:
             yield ""
         yield scored.subject
-        yield from totals(scored.content)
-        yield from worst_lines(scored.content)
+        if number < len(segments):
+            yield from totals(scored.content)
+            yield from worst_lines(scored.content)
+        else:
+            yield from skeleton_lines(scored.content)
 
 
 def totals(scores: dict[str, float]) -> Iterator[str]:
@@ -115,6 +126,37 @@ def worst_lines(scores: dict[str, Any]) -> Iterator[str]:
             yield f"{'':14} {row[name]:>10} {row['voi']:8.4f} {share:7.1%} {row['parts']:>9}   {row['largest']}"
 
 
+def skeleton_lines(scores: dict[str, Any]) -> Iterator[str]:
+    """The scores against skeletons, and a line for each of the worst, with the voxel of its first error."""
+    yield f"{'expected run length:':20} {scores['expected_run_length']:.1f} nm"
+    perfect = f"of the {scores['perfect_run_length']:.1f} nm of a perfect segmentation"
+    yield f"{'normalized:':20} {scores['normalized_run_length']:.6f} {perfect}"
+    shares = (f"{kind} {scores[f'{kind}_length'] / scores['length']:.1%}" for kind in LENGTHS)
+    yield f"{'length:':20} {scores['length']:.1f} nm: {', '.join(shares)}"
+    yield f"{'splits:':20} {scores['splits']}"
+    yield f"{'merges:':20} {scores['merges']}, in {scores['merging_segments']} segments"
+    yield f"{'omitted nodes:':20} {scores['omitted_nodes']} of {scores['nodes']}"
+    if scores["outside_nodes"]:
+        yield f"{'nodes outside:':20} {scores['outside_nodes']}, which do not count"
+    rows = [row for row in scores["skeletons"] if row["splits"] or row["merges"] or row["omitted_nodes"]][:WORST]
+    if rows:
+        yield ""
+        counted = f"{'splits':>7} {'merges':>7} {'omitted':>8}"
+        yield f"{'worst skeletons':>20} {'length nm':>12} {'run nm':>12} {counted}   first error (voxel zyx)"
+    for row in rows:
+        lengths = f"{row['length']:12.1f} {row['run_length']:12.1f}"
+        counts = f"{row['splits']:7} {row['merges']:7} {row['omitted_nodes']:8}"
+        yield f"{row['skeleton']:>20} {lengths} {counts}   {_first_error(row['at'])}"
+
+
+def _first_error(at: dict[str, list[dict[str, Any]]]) -> str:
+    """A merge, else a split, else an omitted node: its kind and voxel."""
+    for kind, name in (("merges", "merge"), ("splits", "split"), ("omitted", "omitted")):
+        for error in at[kind]:
+            return f"{name} at {','.join(map(str, error['voxel']))}"
+    return "not listed"
+
+
 def curve_lines(points: list[dict[str, float]]) -> Iterator[str]:
     """A table of scores by threshold; the smallest VOI is marked."""
     best = min(points, key=_voi)
@@ -135,14 +177,20 @@ def _voi(point: dict[str, float]) -> float:
 
 
 def _subject(store: Store, recipe: dict[str, Any]) -> str:
-    """What was scored: the names of layers upstream are followed to the first that was compared with a truth."""
-    truth = recipe.get(MADE_OF, {}).get("ground_truth")
-    reads = recipe.get("reads", {})
-    for name, source in reads.items():
+    """What was scored: the last layer, on the way upstream, that a stage compared with a truth."""
+    subject = "against an unknown truth"
+    while reads := recipe.get("reads"):
+        name, source = next(iter(reads.items()))
+        truth = _truth(recipe)
         if truth:
-            return f"{_described(store, name, source)} against {truth}"
-        return _subject(store, _recipe(store, name))
-    return "against an unknown truth"
+            subject = f"{_described(store, name, source)} against {truth}"
+        recipe = _recipe(store, name)
+    return subject
+
+
+def _truth(recipe: dict[str, Any]) -> str:
+    files = recipe.get(MADE_OF, {})
+    return next((files[name] for name in TRUTHS if name in files), "")
 
 
 def _described(store: Store, layer: str, source: str) -> str:

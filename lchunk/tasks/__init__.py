@@ -47,6 +47,7 @@ from lchunk.tasks.precomputed import Export
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
 from lchunk.tasks.segmentation import Segmentation
+from lchunk.tasks.skeleton_evaluation import GatheredNodeLabels, NodeLabels, SkeletonEvaluation
 from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
@@ -78,6 +79,7 @@ __all__ = [
     "Evaluation",
     "Export",
     "FragmentContingency",
+    "GatheredNodeLabels",
     "Gaussian",
     "Inference",
     "Ingest",
@@ -92,12 +94,14 @@ __all__ = [
     "Mesh",
     "MeshManifest",
     "Multiply",
+    "NodeLabels",
     "Normalize",
     "Quantize",
     "RegionGraph",
     "SectionLevels",
     "SegmentNames",
     "Segmentation",
+    "SkeletonEvaluation",
     "Threshold",
     "ThresholdCurve",
     "Thumbnail",

@@ -34,6 +34,11 @@ class Dataset(luigi.Config):
         "or a folder of TIFF, PNG or JPEG sections; docs/inputs.md has the options after #",
     )
     ground_truth: str = TextParameter(default="", description="URL of the true labels, for Evaluation")
+    skeletons: str = TextParameter(
+        default="",
+        description="URL of true skeletons, for SkeletonEvaluation: a .swc, .nml or .csv file, or a folder of them; "
+        "docs/skeletons.md has the options after #",
+    )
     bounds: Bbox | None = BboxParameter(default=None, description="z0-z1_y0-y1_x0-x1 voxels; default: the whole image")
     voxel_size: tuple[float, ...] = size_parameter(default=(), description="z,y,x nanometres; default: the image's own")
     chunk_shape: tuple[int, int, int] = TupleParameter(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from lchunk.geometry.bbox import Triple, triple
 from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.volume import VoxelSize
 
+Kind = tuple[str, Callable[[str], Any]]
+"""The rule of an option's values, and a function that parses one and raises ValueError."""
 _OPTION = re.compile(r"#([A-Za-z_]+)=([^#]*)$")
 
 
@@ -59,23 +61,37 @@ def split_url(url: str) -> tuple[str, Options]:
     >>> split_url("a#1/stack.tif#channel=2#voxel_size=40,4,4")[0]
     'a#1/stack.tif'
     """
+    place, found = split_options(url, _KINDS)
+    return place, Options(**found)
+
+
+def split_options(url: str, kinds: Mapping[str, Kind]) -> tuple[str, dict[str, Any]]:
+    """The URL without its options, and the value of each option.
+
+    Args:
+        url: a path or a URL, and options after it.
+        kinds: for the name of each option the rule of its values, and a function that parses one.
+
+    Raises:
+        RefusedVolumeError: an option is unknown, is given twice, or its value is malformed.
+    """
     found: dict[str, Any] = {}
     place = url
     while not Path(place).exists() and (match := _OPTION.search(place)):
         name, text = match.groups()
-        if name not in _KINDS:
+        if name not in kinds:
             raise RefusedVolumeError(
-                f"an option after # must be one of {', '.join(_KINDS)}, got {name} in {url}; correct its name"
+                f"an option after # must be one of {', '.join(kinds)}, got {name} in {url}; correct its name"
             )
         if name in found:
             raise RefusedVolumeError(f"an option after # must be given once, got {name} twice in {url}; remove one")
-        rule, parse = _KINDS[name]
+        rule, parse = kinds[name]
         try:
             found[name] = parse(text)
         except ValueError as error:
             raise RefusedVolumeError(f"{name} must be {rule}, got {text!r} in {url}; correct it") from error
         place = place[: match.start()]
-    return place, Options(**found)
+    return place, found
 
 
 def _count(text: str) -> int:
@@ -114,7 +130,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-_KINDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+_KINDS: dict[str, Kind] = {
     "channel": ("a position from 0", _count),
     "t": ("a position from 0", _count),
     "mip": ("a level from 0, the finest", _count),
