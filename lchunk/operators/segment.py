@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
-from lchunk.operators.absorb import Waiting, absorb
+from lchunk.operators.absorb import absorb
 from lchunk.operators.agglomeration import agglomerate_graph
 from lchunk.operators.cut import above_threshold, roots_of
 from lchunk.operators.labels import canonical_ids, relabelled
 from lchunk.operators.region_graph import region_graph
+from lchunk.operators.waiting import Waiting
 from lchunk.operators.watershed import RINGS, label_links, watershed_links
 
 

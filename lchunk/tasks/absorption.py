@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lchunk.operators.absorb import Decided, Waiting, absorb, absorbed_names, put_together
+from lchunk.operators.absorb import absorb
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import LOW_FACES, Graph, Labels, Table
 from lchunk.operators.graph_table import graph_of
+from lchunk.operators.waiting import Decided, Waiting, absorbed_names, put_together
 from lchunk.tasks.agglomeration import RegionGraph, SegmentNames
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import Leveled, shared_faces

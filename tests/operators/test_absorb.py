@@ -14,8 +14,9 @@ from scipy.sparse.csgraph import connected_components
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
-from lchunk.operators.absorb import FOREVER, Decided, Waiting, absorb, put_together
+from lchunk.operators.absorb import absorb
 from lchunk.operators.graph import COUNT, FIRST, HIGH_FACES, LOW_FACES, PAIR, SUM, Numbers, pairs_of
+from lchunk.operators.waiting import FOREVER, Decided, Waiting, put_together
 from lchunk.tasks.levels import level_grid, shared_faces, top_level
 
 Rows = npt.NDArray[np.int64]
