@@ -25,6 +25,7 @@ external = {folder}/a.h5:/affinities
 highest_threshold = {highest}
 [Segmentation]
 threshold = {threshold}
+min_voxels = {min_voxels}
 """
 TABLES = ("local_fragments", "region_graph", "agglomeration", "segmentation/names")
 VOXELS = "segmentation/0"
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=8, help="chunks per axis of the largest volume, a power of 2")
     parser.add_argument("--highest", default="1", help="Agglomeration-highest-threshold")
     parser.add_argument("--threshold", default="0.5", help="Segmentation-threshold")
+    parser.add_argument("--min-voxels", default="0", help="Segmentation-min-voxels")
     arguments = parser.parse_args()
     z, y, x = map(int, arguments.chunk.split(","))
     folder = scratch_folder()
