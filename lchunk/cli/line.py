@@ -18,6 +18,7 @@ from lchunk.cli import codes
 
 COMMANDS = {
     "new": ("making", "write a cfg for your image"),
+    "plan": ("plan", "say what a run takes, and choose chunk shapes"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
@@ -47,6 +48,7 @@ From a volume of 3D electron microscopy to neurons, stage by stage."""
 STEPS = """\
 first steps:
   lchunk new IMAGE            write luigi.cfg for your image
+  lchunk plan                 see what a run takes: memory, bytes, hours
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
   lchunk run MeshManifest     make the segmentation and its meshes, and everything that they need
