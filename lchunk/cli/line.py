@@ -19,6 +19,7 @@ from lchunk.cli import codes
 COMMANDS = {
     "create": ("creating", "make a volume to try programs with"),
     "new": ("making", "write a cfg for your image"),
+    "plan": ("plan", "say what a run takes, and choose chunk shapes"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
@@ -51,6 +52,7 @@ first steps:
   lchunk create --view        look at a test volume
   lchunk view FILE            look at a volume of any format
   lchunk new IMAGE            write luigi.cfg for your image
+  lchunk plan                 see what a run takes: memory, bytes, hours
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
   lchunk run MeshManifest     make the segmentation and its meshes, and everything that they need

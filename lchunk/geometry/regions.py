@@ -3,6 +3,9 @@
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 
+CHUNKS_PER_BLOCK, FEW_BLOCKS = 8, 32
+"""Chunks of a block of a stage that works on a device, and the number of blocks from which they are as many."""
+
 
 def doubled(grid: Grid) -> Grid:
     """The grid with boxes twice as long along their shortest axis (in voxels), among the axes with several boxes.
@@ -34,6 +37,19 @@ def blocks(grid: Grid, max_blocks: int) -> Grid:
     while len(grid) > max_blocks:
         grid = doubled(grid)
     return grid
+
+
+def most_long_blocks(chunks: int, max_blocks: int) -> int:
+    """The `max_blocks` of a stage on a device: a block is several chunks, so that one is read while one is computed.
+
+    Args:
+        chunks: of the volume.
+        max_blocks: largest number of blocks in one graph.
+
+    >>> most_long_blocks(20, 250), most_long_blocks(800, 250), most_long_blocks(10**6, 250)
+    (32, 100, 250)
+    """
+    return min(max_blocks, max(FEW_BLOCKS, chunks // CHUNKS_PER_BLOCK))
 
 
 def whole_chunks(region: Bbox, grid: Grid) -> Bbox:

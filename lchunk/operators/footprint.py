@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -34,26 +36,54 @@ class Footprint:
     net: int
 
     def host(self, chunk_shape: Triple, *, blends: bool = True) -> int:
-        """Peak bytes on the host.
+        """Peak bytes on the host, at most: of chunks that do not compress, made one after the other.
 
-        They are two inputs (the next one is read ahead), two outputs (the last one is being written), the last output
-        packed, twice, and four batches; and, if patches are blended on the host, the slab and the net.
+        Args:
+            chunk_shape: shape of a chunk.
+            blends: the net runs on the host, and patches are blended there.
         """
-        written = math.prod(chunk_shape) * len(self.selection.kept) * np.dtype(self.dtype).itemsize
-        held = 2 * self._reach(chunk_shape) + 4 * written + 4 * self._batch
-        return held + (self.net + self._slab(chunk_shape) if blends else 0)
+        working = self.working if blends else 4 * self._batch
+        return self.expected(chunk_shape, 1.0, working, alone=False, blends=blends)
 
     def device(self, chunk_shape: Triple) -> int:
         """Peak bytes on a device: slab, finished planes, four batches, and the net."""
         return 2 * self._slab(chunk_shape, in_place=False) + 4 * self._batch + self.net
 
-    def fitting(self, host: int, device: int | None, inner_chunk: Triple) -> Triple | None:
+    def expected(self, chunk_shape: Triple, packed: float, working: int, *, alone: bool, blends: bool = True) -> int:
+        """Peak bytes on the host, as voxels compress.
+
+        They are the input, and its copy where patches reach beyond the volume; the output, and its compressed copy; if
+        patches are blended on the host, the slab, and a copy of the planes that move up in it when others are finished;
+        and what the net works with. A process that makes several chunks holds two inputs (the next one is read ahead)
+        and two outputs, each with a compressed copy (the last one is being written).
+
+        Args:
+            chunk_shape: shape of a chunk.
+            packed: bytes of a compressed voxel divided by those of a voxel.
+            working: bytes that the net and its batches take on the host.
+            alone: a process makes one chunk at a time, as for blocks of one chunk.
+            blends: patches are blended on the host.
+        """
+        inside = triple(map(min, zip(chunk_shape, self.lattice.bounds.shape, strict=True)))
+        written = math.prod(inside) * len(self.selection.kept) * np.dtype(self.dtype).itemsize
+        seen, slab = math.prod(self.input_shape(chunk_shape)), self._slab(inside) if blends else 0
+        moved = slab * self.lattice.overlap[0] / self.lattice.output_patch[0] if slab else 0
+        held = working + slab + moved + (seen if any(self.lattice.crop) else 0)
+        if alone:
+            return round(held + seen + (1 + packed) * written)
+        return round(held + 2 * seen + 2 * (1 + packed) * written)
+
+    def fitting(
+        self, host: int, device: int | None, inner_chunk: Triple, workers: int = 1, tasks: Callable[[Grid], int] = len
+    ) -> Triple | None:
         """The chunk shape that costs least among those that fit.
 
         Args:
             host: bytes free on the host.
             device: bytes free on a device; None where the net is on the host.
             inner_chunk: the shape must be a multiple of it.
+            workers: processes that share the chunks.
+            tasks: the number of blocks in which a grid of chunks is handed out; default: each chunk alone.
 
         Returns:
             zyx, a multiple of the stride and of the inner chunk where such a multiple is at most the volume's side;
@@ -71,17 +101,51 @@ class Footprint:
             for shape in shapes
             if self.host(shape, blends=device is None) <= host and (device is None or self.device(shape) <= device)
         ]
-        return min(fits, key=lambda shape: (self.redundancy(shape), math.prod(shape)), default=None)
+
+        def cost(shape: Triple) -> tuple[float, int]:
+            return self.span(shape, workers, tasks(Grid(self.lattice.bounds, shape))), math.prod(shape)
+
+        return min(fits, key=cost, default=None)
+
+    def computed(self, chunk_shape: Triple) -> int:
+        """Patches that are computed for all chunks: one that meets several chunks counts in each."""
+        return math.prod(axis.patches for axis in self._axes(chunk_shape))
+
+    def patches(self, chunk_shape: Triple) -> Triple:
+        """Most patches of a chunk along each axis."""
+        return triple(axis.most for axis in self._axes(chunk_shape))
+
+    def span(self, chunk_shape: Triple, workers: int, tasks: int) -> float:
+        """Patches that the busiest of several processes computes at most; see `busiest`.
+
+        Args:
+            chunk_shape: shape of a chunk.
+            workers: processes that share the chunks.
+            tasks: number of blocks in which they are handed out.
+        """
+        computed = self.computed(chunk_shape)
+        largest = max(math.prod(self.patches(chunk_shape)), computed / tasks)
+        return busiest(computed, largest, workers)
+
+    def input_shape(self, chunk_shape: Triple) -> Triple:
+        """The largest box that is read for a chunk, zyx voxels."""
+        return triple(axis.reach for axis in self._axes(chunk_shape))
+
+    def halo(self, chunk_shape: Triple) -> Triple:
+        """Most voxels that are read beyond a chunk on one side, zyx."""
+        return triple(axis.halo for axis in self._axes(chunk_shape))
 
     def redundancy(self, chunk_shape: Triple) -> float:
         """Patches computed with this chunk shape, divided by those of the volume in one piece."""
-        grid, bounds = Grid(self.lattice.bounds, chunk_shape), self.lattice.bounds
-        per_axis = [
-            sum(self.lattice.count(_along(bounds, axis, chunk)) for chunk in map(grid.chunk, _indices(grid, axis)))
-            / self.lattice.count(_along(bounds, axis, bounds))
-            for axis in range(3)
-        ]
-        return math.prod(per_axis)
+        return self.computed(chunk_shape) / self.lattice.count(self.lattice.bounds)
+
+    def _axes(self, chunk_shape: Triple) -> list[_Axis]:
+        return [_axis(self.lattice, axis, side) for axis, side in enumerate(chunk_shape)]
+
+    @property
+    def working(self) -> int:
+        """Bytes that the net and four batches take."""
+        return self.net + 4 * self._batch
 
     @property
     def _batch(self) -> int:
@@ -99,12 +163,51 @@ class Footprint:
             * chunk_shape[2]
         )
 
-    def _reach(self, chunk_shape: Triple) -> int:
-        grid = Grid(self.lattice.bounds, chunk_shape)
-        return math.prod(
-            max(self.lattice.reach(grid.chunk(index)).shape[axis] for index in _indices(grid, axis))
-            for axis in range(3)
-        )
+
+def busiest(work: float, largest: float, workers: int) -> float:
+    """Work of the busiest of several processes at most, if each takes the next chunk when it is free.
+
+    This is Graham's bound for list scheduling: an equal share of all, and a part of the largest chunk.
+
+    Args:
+        work: of all chunks.
+        largest: of the largest chunk.
+        workers: processes that share the chunks.
+
+    >>> busiest(100, 10, 1), busiest(100, 10, 4)
+    (100.0, 32.5)
+    """
+    return work / workers + largest * (1 - 1 / workers)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """What chunks of one side need along one axis.
+
+    Args:
+        patches: patches that meet a chunk, of all chunks.
+        most: of one chunk.
+        reach: voxels that the patches of a chunk read, at most.
+        halo: voxels that are read beyond a chunk on one side, at most.
+    """
+
+    patches: int
+    most: int
+    reach: int
+    halo: int
+
+
+@functools.lru_cache(maxsize=1024)
+def _axis(lattice: Lattice, axis: int, side: int) -> _Axis:
+    bounds = lattice.bounds
+    grid = Grid(bounds, triple(side if a == axis else bounds.shape[a] for a in range(3)))
+    patches, most, reached, halo = 0, 0, 0, 0
+    for index in _indices(grid, axis):
+        chunk = _along(bounds, axis, grid.chunk(index))
+        count, reach = lattice.count(chunk), lattice.reach(chunk)
+        patches, most, reached = patches + count, max(most, count), max(reached, reach.shape[axis])
+        halo = max(halo, chunk.start[axis] - reach.start[axis], reach.stop[axis] - chunk.stop[axis])
+    return _Axis(patches, most, reached, halo)
 
 
 def _indices(grid: Grid, axis: int) -> list[Triple]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.regions import most_long_blocks
 from lchunk.operators.augmentation import AUGMENTATIONS
 from lchunk.operators.backends import AUTOCAST, FRAMEWORKS, NetFile, rehearse
 from lchunk.operators.blending import Selection
@@ -30,8 +31,6 @@ from lchunk.tasks.section_levels import SectionLevels, levels_of
 from lchunk.tasks.sources import LayerParameter, readable, refuse_other_layer, refuse_part, stage_of
 from lchunk.tasks.stage import IMAGE_LAYER, Stage
 from lchunk.volumes.volume import Volume
-
-CHUNKS_PER_BLOCK, FEW_BLOCKS = 8, 32
 
 
 @readable("affinities", "probability")
@@ -154,8 +153,7 @@ class Inference(Stage):
     @property
     def selection(self) -> Selection:
         """Which of the net's channels are written."""
-        threshold = self.myelin_threshold if self.myelin_threshold < 1 else None
-        return Selection(self.net_channels, self.keep, threshold)
+        return Selection(self.net_channels, self.keep, self.myelin_threshold if self.myelin_threshold < 1 else None)
 
     @property
     def external_kind(self) -> Kind:
@@ -167,8 +165,7 @@ class Inference(Stage):
 
     @property
     def most_blocks(self) -> int:
-        # blocks of several chunks, so that a device has the next chunk while the last one is written
-        return min(super().most_blocks, max(FEW_BLOCKS, len(self.grid) // CHUNKS_PER_BLOCK))
+        return most_long_blocks(len(self.grid), super().most_blocks)
 
     @property
     def computed_on(self) -> str:

@@ -109,16 +109,25 @@ def check(stage: Stage) -> None:
         ValueError, OSError: knobs, files or inputs cannot work.
     """
     stages = list(with_upstream(stage, set()))
-    for one in stages:
-        if not one.external:
-            _check_chunk_shapes(one)
-        one.validate()
-    _refuse_shared_folders([one for one in stages if not one.external])
+    check_knobs(stages)
     refuse([mismatch for one in stages for mismatch in mismatches(one)], stage.root)
     for one in stages:
         wiring.sample_external(one)
     for one in stages if rehearsing.get() else ():
         one.rehearse()
+
+
+def check_knobs(stages: list[Stage]) -> None:
+    """Raise an error if one of some stages cannot work, whatever their layers hold.
+
+    Raises:
+        ValueError, OSError: knobs, files or inputs cannot work.
+    """
+    for one in stages:
+        if not one.external:
+            _check_chunk_shapes(one)
+        one.validate()
+    _refuse_shared_folders([one for one in stages if not one.external])
 
 
 def _refuse_shared_folders(stages: list[Stage]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from luigi.configuration import LuigiConfigParser
 
-from lchunk.cli.plan import mip_factor, plan
+from lchunk.cli.planning.shapes import Budget, mip_factor, plan
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.blending import Selection
 from lchunk.operators.footprint import Footprint
@@ -198,13 +198,13 @@ def test_a_plan_fits_the_volume_the_memory_and_the_rules(
     sides: tuple[int, int, int], voxel_size: tuple[float, float, float], memory_bits: int
 ) -> None:
     bounds = Bbox.of((0, 0, 0), sides)
-    planned = plan(bounds, voxel_size, 1 << memory_bits)
+    planned = plan(bounds, voxel_size, Budget(1 << memory_bits))
     for chunk, inner, side, factor in zip(planned.chunk_shape, planned.inner_chunk, sides, planned.factor, strict=True):
         assert chunk % inner == 0
         assert chunk < 2 * max(side, 1) or chunk == inner  # no axis is doubled beyond the volume
         assert chunk % factor ** min(planned.mips, PASS_MIPS) == 0
     assert all(a % b == 0 for a, b in zip(planned.inference_chunk, planned.inner_chunk, strict=True))
-    lattice = Lattice(bounds, planned.patch, planned.patch, planned.overlap, "wu")
+    lattice = Lattice(bounds, planned.input_patch, planned.output_patch, planned.overlap, "wu")
     footprint = Footprint(lattice, Selection(3), "uint8", 1, 0)
     smallest = footprint.host(planned.inner_chunk)
     assert footprint.host(planned.inference_chunk) <= max(1 << memory_bits, smallest)

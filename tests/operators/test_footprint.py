@@ -21,7 +21,8 @@ def test_a_chunk_holds_its_arrays() -> None:
     written = 3 * math.prod(CHUNK)
     slab = 3 * 4 * 16 * 512 * 512
     batches = 4 * 2 * 4 * (1 + 3) * 20 * 256 * 256
-    assert FOOTPRINT.host(CHUNK) == 2 * largest + 4 * written + slab + batches + 10**8
+    moved = slab * 4 // 16
+    assert FOOTPRINT.host(CHUNK) == 3 * largest + 4 * written + slab + moved + batches + 10**8
     assert FOOTPRINT.device(CHUNK) == 2 * slab + batches + 10**8
 
 
@@ -43,6 +44,23 @@ def test_the_proposed_chunk_fits_in_whole_strides_and_costs_less_the_more_there_
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < costs[0]
     assert FOOTPRINT.fitting(int(1e8), None, inner) is None
+
+
+def test_many_workers_get_chunks_that_keep_all_of_them_busy() -> None:
+    alone = FOOTPRINT.fitting(int(4e9), None, (4, 64, 64))
+    shared = FOOTPRINT.fitting(int(4e9), None, (4, 64, 64), 16)
+    assert alone is not None
+    assert shared is not None
+
+    def longest(shape: tuple[int, int, int], tasks: int) -> float:
+        return FOOTPRINT.span(shape, 16, tasks)
+
+    chunks = len(Grid(LATTICE.bounds, alone)), len(Grid(LATTICE.bounds, shared))
+    assert longest(shared, chunks[1]) < longest(alone, chunks[0])
+    assert longest(shared, chunks[1]) < longest(shared, 16)  # chunks in pairs and more are handed out unevenly
+    by_eight = FOOTPRINT.fitting(int(4e9), None, (4, 64, 64), 16, lambda grid: -(-len(grid) // 8))
+    assert by_eight is not None
+    assert math.prod(by_eight) < math.prod(shared)
 
 
 def test_on_a_device_its_memory_counts_too() -> None:

@@ -1,0 +1,1 @@
+"""What `lchunk plan` foresees of a run, and what the run takes."""
