@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 
 from lchunk.scored import CLEFTS, CURVE, FILES, SEGMENTS
 from lchunk.tasks import dataset as dataset_module
-from lchunk.tasks import inference as inference_module
+from lchunk.tasks import loaded_nets
 from lchunk.volumes.documents import encode_document, encode_json
 
 settings.register_profile("lchunk", deadline=None, derandomize=True, max_examples=60)
@@ -43,8 +43,8 @@ def cfg(monkeypatch: pytest.MonkeyPatch) -> Iterator[LuigiConfigParser]:
     monkeypatch.setattr(LuigiConfigParser, "_instance", fresh)
     Register.clear_instance_cache()
     dataset_module._geometry.cache_clear()
-    inference_module._rehearse.cache_clear()
-    inference_module._net.cache_clear()
+    loaded_nets.memory_of.cache_clear()
+    loaded_nets.loaded.cache_clear()
     yield fresh
     Register.clear_instance_cache()
 

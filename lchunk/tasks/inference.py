@@ -13,17 +13,18 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.regions import most_long_blocks
 from lchunk.operators.augmentation import AUGMENTATIONS
-from lchunk.operators.backends import AUTOCAST, FRAMEWORKS, NetFile, rehearse
+from lchunk.operators.backends import AUTOCAST, FRAMEWORKS, NetFile
 from lchunk.operators.blending import Selection
 from lchunk.operators.contrast import Stretch, stretched
 from lchunk.operators.footprint import Footprint
-from lchunk.operators.inference import Net, infer
+from lchunk.operators.inference import infer
 from lchunk.operators.lattice import BUMPS, Lattice
 from lchunk.operators.net_files import NetFiles, net_files
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.jobs import Chunk
+from lchunk.tasks.loaded_nets import loaded, memory_of
 from lchunk.tasks.masks import Mask
-from lchunk.tasks.memory import free_memory, memory_taken
+from lchunk.tasks.memory import free_memory
 from lchunk.tasks.net_urls import model_on_disk, weights_on_disk
 from lchunk.tasks.parameters import CountParameter, RangeParameter, TextParameter, TupleParameter, WordsParameter
 from lchunk.tasks.reads import Reads
@@ -293,7 +294,7 @@ class Inference(Stage):
     @property
     def footprint(self) -> Footprint:
         """The memory that a chunk needs; the net is loaded and run once to measure it."""
-        taken = _rehearse(self.net_file, self.lattice, self.selection, self.batch, self.precision)
+        taken = memory_of(self.net_file, self.lattice, self.selection, self.batch, self.precision)
         return Footprint(self.lattice, self.selection, self.precision, self.batch, taken)
 
     @functools.cached_property
@@ -336,7 +337,7 @@ class Inference(Stage):
             seen,
             chunk.bbox,
             lattice=self.lattice,
-            net=_net(self.net_file, self.lattice, self.net_channels),
+            net=loaded(self.net_file, self.lattice, self.net_channels),
             channels=self.net_channels,
             keep=self.keep,
             myelin_threshold=self.selection.myelin_threshold,
@@ -346,24 +347,3 @@ class Inference(Stage):
         )
         voxels = predicted if self.channels else predicted[0]
         return voxels if after is None else after.applied(voxels, chunk.bbox)
-
-
-@functools.lru_cache(maxsize=2)
-def _net(file: NetFile, lattice: Lattice, channels: int) -> Net:
-    """The net, loaded once per process for each state of its files."""
-    return file.open(lattice, channels)
-
-
-@functools.lru_cache(maxsize=4)
-def _rehearse(file: NetFile, lattice: Lattice, selection: Selection, batch: int, dtype: str) -> int:
-    """Bytes that the net needs for a batch, in addition to its weights, on the device where it runs."""
-    net = _net(file, lattice, selection.returned)
-
-    def work() -> None:
-        rehearse(net, lattice, selection, batch, dtype=dtype)
-
-    if file.framework != "pytorch":
-        return memory_taken(work)
-    from lchunk.operators.nets import is_cpu, peak_memory  # noqa: PLC0415 - loaded by now
-
-    return memory_taken(work) if is_cpu(file.device) else peak_memory(file.device, work)
