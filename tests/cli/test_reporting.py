@@ -62,11 +62,17 @@ def test_a_curve_is_drawn_to_a_file_of_a_known_format_only(
         run(monkeypatch, "curve", str(tmp_path), "--plot", file)
 
 
-@pytest.mark.parametrize("command", ["status", "view"])
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("status", "a dataset's folder must hold a layer, got none"),
+        ("view", ".* must hold a layer that lchunk wrote, or be a volume; the folder .* must hold TIFF, PNG or JPEG"),
+    ],
+)
 def test_a_folder_without_layers_is_one_line_and_exit_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
 ) -> None:
-    with pytest.raises(SystemExit, match="lchunk: Error: a dataset's folder must hold a layer, got none"):
+    with pytest.raises(SystemExit, match=f"lchunk: Error: {message}"):
         run(monkeypatch, command, str(tmp_path))
 
 

@@ -141,7 +141,7 @@ def test_the_plain_command_finds_everything_made(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--Inference-overlap", "4,8,8"], "Inference-overlap is '8,16,16' there, '4,8,8' in this run"),
+        (["--Inference-overlap", "4,8,8"], "Inference-overlap is '16,24,24' there, '4,8,8' in this run"),
         (["--Dataset-image", "sample/fib25.h5:/volumes/raw#t=0"], "t must be left out"),
         (["--Dataset-image", "nothing.h5:/raw"], "image must exist, got nothing.h5:/raw, which does not"),
         (["--Segmentation-threshold", "1.5"], "threshold must be in [0, 1], got 1.5"),
@@ -163,7 +163,7 @@ def test_a_wrong_command_is_refused_with_the_reason(root: Path, arguments: list[
         (["--LocalFragments-low", "0.9", "--LocalFragments-high", "0.5"], "low must be less than high"),
         (["--Inference-weights", "sample/README.md"], "weights must be plain tensors"),
         (["--Inference-weights", "nothing.pt"], "weights must be a file, got nothing.pt, which does not exist"),
-        (["--Inference-overlap", "32,16,16"], "overlap must be at least 0 and less than output_patch, got 32 of 32"),
+        (["--Inference-overlap", "48,16,16"], "overlap must be at least 0 and less than output_patch, got 48 of 48"),
         (
             ["--Downsample-mips", "9", "--Mesh-mip", "9"],
             "mips must be at most 8, of which the last has one voxel, got 9",

@@ -158,7 +158,8 @@ def test_names_follow_the_nearest_stage_that_has_one(
     assert {what: stage.path for what, (stage, _) in made.items()} == {what: path for what, (_, path) in made.items()}
     configure("Agglomeration", layer_name="c")
     assert Segmentation().path == "segmentation-c"
-    assert Segmentation().upstream(Segmentation.reads[1]).path == "segmentation-c/names/0"
+    assert Segmentation().names.path == "segmentation-c/names/0"
+    assert Segmentation(min_voxels=9).names.path == "segmentation-c/absorbed/0"
     assert ThresholdCurve().path == "threshold_curve-b-c"
     configure("Segmentation", layer_name="d")
     assert (Evaluation().path, Mesh().path) == ("evaluation-d", "d/mesh")

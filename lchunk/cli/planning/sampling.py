@@ -93,7 +93,7 @@ def sampled(inference: Inference, seconds: float, *, readable: bool) -> Sample:
     found.working = int(median(memory_taken(lambda: _noise(inference, found)) for _ in range(times)))
     if not readable:
         return found
-    ingest = inference.upstream(inference.reads[0])
+    ingest = inference.upstream(inference.reading()[0])
     if not ingest.external:
         for box in _boxes(ingest.bounds, ingest.inner_chunk, IMAGE_BOXES):
             found.image.add(ingest.voxels, _image(ingest, box))
