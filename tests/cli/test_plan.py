@@ -102,6 +102,14 @@ def test_an_image_without_a_cfg_gets_one_like_that_of_new(tmp_path: Path) -> Non
     assert "time      not known, because no net is set" in said.out
 
 
+def test_a_net_that_sees_a_layer_made_from_the_image_is_planned_with_its_stages(tmp_path: Path) -> None:
+    new_dataset(tmp_path)
+    cfg = tmp_path / "luigi.cfg"
+    cfg.write_text(cfg.read_text().replace("[Inference]", "[Inference]\nof = median"))
+    plan = planned(lchunk(tmp_path, "plan", "--measure", "1", "--json"))
+    assert [row["stage"] for row in plan["stages"]][:3] == ["Ingest", "Median", "Inference"]
+
+
 def test_layers_that_a_run_would_refuse_are_named(tmp_path: Path) -> None:
     new_dataset(tmp_path)
     assert lchunk(tmp_path, "run", "Inference").code == 0

@@ -23,7 +23,9 @@ from tests.servers import free_port, luigid, sqs_server, start_lchunk
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DOCKER = REPOSITORY / "docker"
-TOLD = re.compile(r"(?:^|bin/|srun |-N0 |\"|`)lchunk ((?:run|enqueue|work|queue) (?:'[^'\n]*'|[^`|&\"\n])*)", re.MULTILINE)
+TOLD = re.compile(
+    r"(?:^|bin/|srun |-N0 |\"|`)lchunk ((?:run|enqueue|work|queue) (?:'[^'\n]*'|[^`|&\"\n])*)", re.MULTILINE
+)
 
 
 def compose() -> dict[str, Any]:

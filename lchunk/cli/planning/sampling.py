@@ -15,6 +15,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.tasks.inference import Inference
+from lchunk.tasks.ingest import Ingest
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.memory import memory_taken
 from lchunk.tasks.stage import Stage
@@ -93,7 +94,8 @@ def sampled(inference: Inference, seconds: float, *, readable: bool) -> Sample:
     found.working = int(median(memory_taken(lambda: _noise(inference, found)) for _ in range(times)))
     if not readable:
         return found
-    ingest = inference.upstream(inference.reading()[0])
+    # also where the net sees a layer that is made from the image, and may not exist yet
+    ingest = Ingest(root=inference.root)
     if not ingest.external:
         for box in _boxes(ingest.bounds, ingest.inner_chunk, IMAGE_BOXES):
             found.image.add(ingest.voxels, _image(ingest, box))
