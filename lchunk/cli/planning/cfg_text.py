@@ -44,6 +44,8 @@ device = auto
 [Segmentation]
 # merge fragments while 1 - their mean affinity is below this: a higher threshold merges more
 threshold = 0.5
+# segments of fewer voxels follow their strongest edge, in rounds; 0 leaves them
+min_voxels = 1000
 
 [Downsample]
 # voxels of a mip in one voxel of the next, z,y,x
