@@ -28,19 +28,26 @@ def run(arguments: argparse.Namespace) -> None:
 
     All shares are of the voxels of the volume. Label 0 is background. Orphans are segments that touch no face of the
     volume. Many orphans mean splits, and one segment with most of the volume means merges.
+
+    --doubts N also lists merges of the tree that Segmentation cut: of those whose score, 1 - mean affinity, is within
+    0.05 of the threshold, the N whose smaller side is largest. Look at these first: a wrong one costs most.
     """
     from lchunk.operators.segment_card import segment_card  # noqa: PLC0415 - imports numpy
 
-    if arguments.largest < 0:
-        raise ValueError(f"--largest must be at least 0, got {arguments.largest}; 0 lists none")
+    for name in ("largest", "doubts"):
+        if getattr(arguments, name) < 0:
+            raise ValueError(f"--{name} must be at least 0, got {getattr(arguments, name)}; 0 lists none")
     refuse_undrawn(arguments.plot)
     if arguments.plot:
         from lchunk.plot import draw_card, figure_class  # noqa: PLC0415
 
         figure_class()  # before the voxels are read
     named = bool(arguments.root) or not any(mark in arguments.layer for mark in URL_MARKS)
+    if arguments.doubts and not named:
+        raise ValueError(f"--doubts must be asked of a layer of the dataset, got {arguments.layer}; leave --doubts out")
+    doubts = _doubts(arguments) if arguments.doubts else []
     sums, bounds, size = (_of_layer if named else _of_volume)(arguments)
-    found = segment_card(sums, bounds, voxel_size=size, largest=arguments.largest)
+    found = segment_card(sums, bounds, voxel_size=size, largest=arguments.largest) | {"doubts": doubts}
     if arguments.json:
         box = {"start": bounds.start, "stop": bounds.stop}
         print(json.dumps({"volume": arguments.layer, **box, "voxel_size": size, **found}))
@@ -56,6 +63,13 @@ def _of_size(size: VoxelSize | None) -> str:
     if size is None:
         return " of unknown size; write it after the URL, as #voxel_size=40,4,4"
     return f" of {','.join(f'{side:.12g}' for side in size)} nm (z, y, x)"
+
+
+def _doubts(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    from lchunk.cli.doubts import doubts_of  # noqa: PLC0415 - imports numba
+    from lchunk.volumes.layer import open_layer  # noqa: PLC0415
+
+    return doubts_of(open_layer(store_of(arguments), arguments.layer), arguments.doubts)
 
 
 def _of_layer(arguments: argparse.Namespace) -> tuple[SegmentSums, Bbox, VoxelSize | None]:
@@ -98,7 +112,7 @@ def card_lines(card: dict[str, Any]) -> Iterator[str]:
     """The lines of a card for people.
 
     Args:
-        card: of `segment_card`.
+        card: of `segment_card`, with the `doubts`.
     """
     volume = card["volume_um3"]
     if volume is not None:
@@ -118,6 +132,18 @@ def card_lines(card: dict[str, Any]) -> Iterator[str]:
     for row in card["largest"]:
         size = "" if volume is None else f" {_short(row['volume_um3']):>10}"
         yield f"{row['label']:20} {row['voxels']:16,} {row['share']:7.1%}{size}   {Bbox(row['start'], row['stop'])}"
+    if card["doubts"]:
+        yield ""
+        yield from _doubt_lines(card["doubts"])
+
+
+def _doubt_lines(doubts: list[dict[str, Any]]) -> Iterator[str]:
+    yield f"{'merges in doubt':>15} {'score':>6} {'smaller side':>16} {'larger side':>16}   first voxels (zyx)"
+    for row in doubts:
+        pair = row["smaller"], row["larger"]
+        voxels = " ".join(f"{side['voxels']:16,}" for side in pair)
+        places = " and ".join(",".join(map(str, side["first_voxel"])) for side in pair)
+        yield f"{'joined' if row['joined'] else 'kept apart':>15} {row['score']:6.4f} {voxels}   {places}"
 
 
 def _short(volume: float) -> str:
@@ -138,6 +164,10 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--root", default="", metavar="FOLDER", help=ROOT_HELP)
     command.add_argument("--largest", type=int, default=20, metavar="N", help="segments to list; default: 20")
+    command.add_argument(
+        "--doubts", type=int, default=0, metavar="N",
+        help="merges to list whose score is near the threshold and whose smaller side is largest; default: 0",
+    )  # fmt: skip
     command.add_argument("--fill-missing", action="store_true", help="take missing chunks as background")
     command.add_argument("--json", action="store_true", help="print a JSON object")
     command.add_argument("--plot", metavar="FILE", help=PLOT_HELP)
