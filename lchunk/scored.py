@@ -57,7 +57,7 @@ def scored_layers(store: Store, stage: str, only: str = "") -> list[Scored]:
     found = []
     for folder in sorted(store.folders()):
         key = f"{folder}/{FILES[stage]}"
-        recipe = _recipe(store, folder)
+        recipe = recipe_of(store, folder)
         if only in ("", folder) and recipe.get("stage") == stage and store.exists(key):
             found.append(Scored(folder, _subject(store, recipe), read_document(store, key)))
     return found
@@ -184,7 +184,7 @@ def _subject(store: Store, recipe: dict[str, Any]) -> str:
         truth = _truth(recipe)
         if truth:
             subject = f"{_described(store, name, source)} against {truth}"
-        recipe = _recipe(store, name)
+        recipe = recipe_of(store, name)
     return subject
 
 
@@ -196,11 +196,12 @@ def _truth(recipe: dict[str, Any]) -> str:
 def _described(store: Store, layer: str, source: str) -> str:
     if is_external(source):
         return source.partition(": ")[0]
-    threshold = _recipe(store, layer).get("knobs", {}).get("threshold")
+    threshold = recipe_of(store, layer).get("knobs", {}).get("threshold")
     return f"{layer} (threshold {short(float(threshold))})" if threshold else layer
 
 
-def _recipe(store: Store, layer: str) -> dict[str, Any]:
+def recipe_of(store: Store, layer: str) -> dict[str, Any]:
+    """The recipe in a layer's folder, of voxels or of records; empty if there is none."""
     records: dict[str, Any] = read_json(store, f"{layer}/layer.json") or {}
     if not records and store.exists(f"{layer}/0/zarr.json"):
         return open_layer(store, layer).recipe() or {}

@@ -94,7 +94,7 @@ def _source(arguments: argparse.Namespace, target: Target) -> Source:
     if target.format.table:
         _refuse_no_labels(arguments, layer)
     if not arguments.fill_missing:
-        refuse_missing(layer, box, _making(arguments, layer))
+        refuse_missing(layer, box, making(arguments, layer))
     dtype = np.dtype(arguments.dtype or layer.dtype)
     return Source(layer, box, dtype, arguments.channel, arguments.fill_missing)
 
@@ -107,8 +107,8 @@ def _refuse_no_labels(arguments: argparse.Namespace, layer: Any) -> None:
         raise ValueError(f"a table of segments must be exported without --{idle[0]}, got it; leave it out")
 
 
-def _making(arguments: argparse.Namespace, layer: Any) -> str:
-    """The command that makes the missing chunks of a layer."""
+def making(arguments: argparse.Namespace, layer: Any) -> str:
+    """The command that makes the missing chunks of a layer of the dataset that a command was given."""
     stage = (layer.recipe() or {}).get("stage", "STAGE")
     words = ["lchunk", "run", stage, *(["--of", layer.name] if stage == "Downsample" else [])]
     return shlex.join([*words, *(["--root", arguments.root] if arguments.root else [])])

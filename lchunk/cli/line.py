@@ -30,6 +30,7 @@ COMMANDS = {
     "view": ("looking", "show a dataset, or volumes of any format, in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
     "evaluate": ("evaluating", "score a segmentation in any format against true labels"),
+    "card": ("card", "print the number and sizes of segments, without true labels"),
     "export": ("exporting", "write a layer, or a table of segments, for other programs"),
     "curve": ("reporting", "print and draw scores by threshold"),
     "enqueue": ("queues", "send what can be done now to a queue"),

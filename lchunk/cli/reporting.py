@@ -13,7 +13,8 @@ from lchunk.summary import course_lines, summary_lines, summed
 from lchunk.volumes.store import Store, open_store, scheme_of
 
 DRAWN = (".png", ".svg", ".pdf")
-"""Suffixes of files that a curve can be drawn to."""
+"""Suffixes of files that can be drawn to."""
+PLOT_HELP = "draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
 ROOT_HELP = "the dataset's folder; default: [Dataset] root of the cfg"
 
 
@@ -74,12 +75,21 @@ def scores(arguments: argparse.Namespace) -> None:
         print(line)
 
 
+def refuse_undrawn(plot: str | None) -> None:
+    """Raise an error if a drawing is asked for that cannot be written, before any work.
+
+    Raises:
+        ValueError: the suffix of the file is not one of `DRAWN`.
+    """
+    if plot is not None and not plot.endswith(DRAWN):
+        raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {plot!r}; name one, as curve.png")
+
+
 def curve(arguments: argparse.Namespace) -> None:
     """Print the scores at many thresholds, and draw them where a file is given."""
     from lchunk.scored import CURVE, curve_lines, required_scores  # noqa: PLC0415
 
-    if arguments.plot is not None and not arguments.plot.endswith(DRAWN):
-        raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {arguments.plot!r}; name one, as curve.png")
+    refuse_undrawn(arguments.plot)
     curves = required_scores(store_of(arguments), CURVE, arguments.layer)
     if arguments.plot and len(curves) > 1:
         raise ValueError(
@@ -142,6 +152,4 @@ def add_commands(commands: Any) -> None:
         command.set_defaults(run=run)
         if run is not status:
             command.add_argument("--layer", default="", metavar="NAME", help="scores of this layer; default: all")
-    command.add_argument(
-        "--plot", metavar="FILE", help="draw to a file, .png, .svg or .pdf (pip install 'lchunk[plot]')"
-    )
+    command.add_argument("--plot", metavar="FILE", help=PLOT_HELP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,22 @@ def export_segments(source: Source, target: Target, *, overwrite: bool = False) 
 
 
 def sums_of(source: Source) -> SegmentSums:
-    """The sums of each label of a box. Parts are merged whenever they have more rows than the result so far."""
+    """The sums of each label of a box."""
+
+    def pieces() -> Iterator[SegmentSums]:
+        for place, voxels in source.pieces():
+            z, y, x = (first + part.start for first, part in zip(source.box.start, place[1:], strict=True))
+            yield segment_sums(voxels, start=(z, y, x))
+
+    return merged_in_turn(pieces())
+
+
+def merged_in_turn(pieces: Iterable[SegmentSums]) -> SegmentSums:
+    """Add the sums of many pieces. They are merged whenever they have more rows than the result so far."""
     known = segment_sums(np.zeros((1, 1, 1), np.uint64), start=(0, 0, 0))
     parts: list[SegmentSums] = []
-    start = source.box.start
-    for place, voxels in source.pieces():
-        z, y, x = (first + part.start for first, part in zip(start, place[1:], strict=True))
-        parts.append(segment_sums(voxels, start=(z, y, x)))
+    for piece in pieces:
+        parts.append(piece)
         if sum(map(len, parts)) > max(FEW, len(known)):
             known, parts = merged([known, *parts]), []
     return merged([known, *parts])

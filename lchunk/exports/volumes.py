@@ -218,7 +218,7 @@ def refuse_missing(layer: Layer, box: Bbox, again: str) -> None:
         every = sum(1 for _ in layer.grid.meeting(box))
         raise FileNotFoundError(
             f"layer {layer.path} in {layer.store.url} must have every chunk of {box}, but {count} of {every} are "
-            f"missing, the first at {layer.grid.chunk(first)}; `{again}` makes them, and --fill-missing writes 0 there"
+            f"missing, the first at {layer.grid.chunk(first)}; `{again}` makes them, and --fill-missing takes 0 there"
         )
 
 

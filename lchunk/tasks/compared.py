@@ -1,4 +1,4 @@
-"""Compare two volumes of labels that no dataset holds, box by box."""
+"""Volumes of labels that no dataset holds, read box by box: one alone, or two that are compared."""
 
 from __future__ import annotations
 
@@ -17,6 +17,30 @@ from lchunk.volumes.volume import VoxelSize
 
 BOX = (64, 512, 512)
 """Voxels that are read at once: 270 MB of both volumes."""
+
+
+def boxes_of(bounds: Bbox) -> Grid:
+    """The boxes in which a volume is read."""
+    sides = zip(BOX, bounds.shape, strict=True)
+    return Grid(bounds, triple(max(1, min(side, whole)) for side, whole in sides))
+
+
+def open_labels(url: str, name: str) -> CheckedVolume:
+    """Open a volume of labels of any readable format; its voxels are checked when they are read.
+
+    Args:
+        url: its URL.
+        name: its name for the user.
+
+    Raises:
+        FileNotFoundError: it is absent.
+        ValueError: it cannot hold labels.
+    """
+    volume = open_volume(url, name)
+    size: VoxelSize = volume.voxel_size or (1.0, 1.0, 1.0)
+    found = checked_external(Expected(name, Kind.LABELS, volume.bounds, volume.bounds, size), url)
+    found.volume.inspect()
+    return found
 
 
 @dataclass(frozen=True)
@@ -64,8 +88,7 @@ class Compared:
         Args:
             report: called after each box.
         """
-        sides = zip(BOX, self.bounds.shape, strict=True)
-        grid = Grid(self.bounds, triple(max(1, min(side, whole)) for side, whole in sides))
+        grid = boxes_of(self.bounds)
 
         def tables() -> Iterator[Table]:
             for done, index in enumerate(grid, start=1):

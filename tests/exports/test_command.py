@@ -112,7 +112,7 @@ def test_missing_chunks_name_the_command_that_makes_them(
 ) -> None:
     Path(f"data/{layer}/{mip}/c/0/0/1").unlink()
     with pytest.raises(
-        SystemExit, match=f"but 1 of 18 are missing.*`{command}` makes them, and --fill-missing writes 0"
+        SystemExit, match=f"but 1 of 18 are missing.*`{command}` makes them, and --fill-missing takes 0 there"
     ):
         export(layer, "a.npy", "--mip", mip)
     assert not Path("a.npy").exists()
