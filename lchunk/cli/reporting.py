@@ -75,8 +75,8 @@ def scores(arguments: argparse.Namespace) -> None:
 
 
 def curve(arguments: argparse.Namespace) -> None:
-    """Print the scores at many thresholds, and draw them where a file is given."""
-    from lchunk.scored import CURVE, curve_lines, required_scores  # noqa: PLC0415
+    """Print the scores at many thresholds and values of min_voxels, and draw them where a file is given."""
+    from lchunk.scored import CURVE, by_min_voxels, curve_lines, required_scores  # noqa: PLC0415
 
     if arguments.plot is not None and not arguments.plot.endswith(DRAWN):
         raise ValueError(f"--plot must be a file of {', '.join(DRAWN)}, got {arguments.plot!r}; name one, as curve.png")
@@ -92,7 +92,7 @@ def curve(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         from lchunk.plot import draw_curve  # noqa: PLC0415
 
-        draw_curve(curves[0].content, arguments.plot)
+        draw_curve(by_min_voxels(curves[0].content), arguments.plot)
 
 
 COLUMNS = """\
