@@ -15,9 +15,9 @@ import numpy as np
 from lchunk.operators.absorb import absorb
 from lchunk.operators.agglomeration import MOST_EDGES, Merges
 from lchunk.operators.cut import above_threshold, roots_of
-from lchunk.operators.graph import COUNT, PAIR, Graph, Labels, ends_of, pairs_of, put_together
+from lchunk.operators.graph import PAIR, Graph, Labels, ends_of, put_together
 from lchunk.operators.labels import relabelled
-from lchunk.operators.merging import contracted
+from lchunk.operators.merging import added_between
 from lchunk.operators.waiting import Waiting
 
 BATCH_EDGES = 1 << 20
@@ -57,21 +57,22 @@ NOTHING = Graph(
 )  # fmt: skip
 
 
-def clustered(graph: Graph, roots: Labels) -> Graph:
+def clustered(graph: Graph, roots: Labels, *, overwrite: bool = False) -> Graph:
     """The graph between clusters: no edges inside a cluster, and one edge for each pair of clusters that touch.
 
     Args:
         graph: of a box, or of a volume.
         roots: the label of each node's cluster. A link joins nodes of one cluster, so that no link is left.
+        overwrite: reuse the memory of the graph's edges, which are invalid afterwards.
 
     Raises:
         ValueError: more than `MOST_EDGES` edges.
 
-    >>> edges = np.array([[pairs_of(u, v), 5, 1, u] for u, v in np.array([[0, 1], [0, 2], [1, 2]])])
+    >>> edges = np.array([[1, 5, 1, 0], [2, 5, 1, 3], [(1 << 32) + 2, 6, 2, 6]])  # 0 to 1, 0 to 2, 1 to 2
     >>> three = Graph(np.array([4, 6, 9], np.uint64), np.array([2, 3, 7]), np.zeros(3, np.uint8), edges, NOTHING.links)
     >>> two = clustered(three, np.array([4, 4, 9], np.uint64))
     >>> two.nodes.tolist(), two.sizes.tolist(), two.edges.tolist()
-    ([4, 9], [5, 7], [[1, 10, 2, 0]])
+    ([4, 9], [5, 7], [[1, 11, 3, 3]])
     """
     if len(graph.edges) > MOST_EDGES:
         raise ValueError(
@@ -81,10 +82,8 @@ def clustered(graph: Graph, roots: Labels) -> Graph:
     sizes, faces = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
     np.add.at(sizes, place, graph.sizes)
     np.bitwise_or.at(faces, place, graph.faces)
-    edges = graph.edges.copy()
-    edges[:, PAIR] = pairs_of(*(place[ends] for ends in ends_of(graph.edges[:, PAIR])))
-    contracted(edges, np.arange(len(nodes), dtype=np.int32))
-    return Graph(nodes, sizes, faces, edges[edges[:, COUNT] > 0], NOTHING.links)
+    edges = added_between(graph.edges if overwrite else graph.edges.copy(), place, len(nodes))
+    return Graph(nodes, sizes, faces, edges, NOTHING.links)
 
 
 def whole_graph(parts: Iterable[Graph]) -> Graph:
@@ -98,20 +97,21 @@ def whole_graph(parts: Iterable[Graph]) -> Graph:
     Returns:
         One edge for each pair; the sizes are those in the volume; no faces, as the volume has none.
     """
-    total, edges = NOTHING, 0
-    waiting: list[Graph] = []
+    held, edges, least = [NOTHING], 0, BATCH_EDGES
     for part in parts:
-        waiting.append(part)
+        held.append(part)
         edges += len(part.edges)
-        if edges >= max(BATCH_EDGES, len(total.edges)):
-            total = _sum([total, *waiting])
-            waiting, edges = [], 0
-    return _sum([total, *waiting])
+        if edges >= least:
+            held = [_sum(held)]
+            edges, least = 0, max(BATCH_EDGES, len(held[0].edges))
+    return _sum(held)
 
 
-def _sum(graphs: Sequence[Graph]) -> Graph:
+def _sum(graphs: list[Graph]) -> Graph:
+    """The sum of graphs; the list is emptied, so that they need no memory while edges of the same pair are added."""
     together = put_together(graphs, [0] * len(graphs))
-    return clustered(together, together.nodes)
+    graphs.clear()
+    return clustered(together, together.nodes, overwrite=True)
 
 
 def absorbed(labels: Labels, graph: Graph, min_voxels: int) -> Labels:

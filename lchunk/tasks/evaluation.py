@@ -200,7 +200,7 @@ class ThresholdCurve(Stage):
     Writes `threshold_curve/curve.json`: a list of pairs of threshold and min_voxels with the scores of each.
 
     `lchunk curve` prints and draws it. Holds the merges and the pairs of a body and a fragment, 24 bytes each; and the
-    edges between the segments of the lowest threshold, about 150 bytes each at the peak: for volumes that have a
+    edges between the segments of the lowest threshold, about 200 bytes each at the peak: for volumes that have a
     ground truth.
     """
 
@@ -258,12 +258,14 @@ class ThresholdCurve(Stage):
         trees = [_together([Merges.of_table(box) for box in level]) for level in levels]
         table = added_in_turn(chunks)
         lowest = Cut.at(trees, thresholds[0])
-        graph = whole_graph(clustered(part, lowest.segments(part.nodes)) for part in map(graph_of, edges))
+        graph = whole_graph(
+            clustered(part, lowest.segments(part.nodes), overwrite=True) for part in map(graph_of, edges)
+        )
         curve: list[dict[str, float]] = []
         for number, threshold in enumerate(thresholds, 1):
             cut = Cut.at(trees, threshold)
             table = added([table | {"segment": cut.segments(table["segment"])}])
-            graph = clustered(graph, cut.segments(graph.nodes))
+            graph = clustered(graph, cut.segments(graph.nodes), overwrite=True)
             for min_voxels in self.min_voxels:
                 segments = absorbed(table["segment"], graph, min_voxels)
                 point = {"threshold": threshold, "min_voxels": min_voxels}
