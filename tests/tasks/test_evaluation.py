@@ -204,6 +204,7 @@ def test_names_follow_the_nearest_stage_that_has_one(
     configure("Agglomeration", layer_name="c")
     assert Segmentation().path == "segmentation-c"
     assert Segmentation().names.path == "segmentation-c/names/0"
+    assert Segmentation(min_voxels=9).names.path == "segmentation-c/absorbed/0"
     assert ThresholdCurve().path == "threshold_curve-b-c"
     configure("Segmentation", layer_name="d")
     assert (Evaluation().path, Mesh().path) == ("evaluation-d", "d/mesh")
