@@ -21,29 +21,40 @@ def figure_class() -> type[Figure]:
     return Figure
 
 
-def draw_curve(points: list[dict[str, float]], path: str) -> None:
-    """Draw VOI by threshold, and split against merge.
+def draw_curve(curves: dict[int, list[dict[str, float]]], path: str) -> None:
+    """Draw VOI by threshold, and split against merge; with several values of min_voxels, a line for each.
 
     Args:
-        points: the scores of each threshold.
+        curves: for each min_voxels, the scores of each threshold.
         path: file to write; its suffix sets the format.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
     """
-    split, merge = ([point[name] for point in points] for name in ("voi_split", "voi_merge"))
-    thresholds, voi = [point["threshold"] for point in points], [a + b for a, b in zip(split, merge, strict=True)]
-    best = voi.index(min(voi))
     figure = figure_class()(figsize=(9, 4), layout="constrained")
     by_threshold, against = figure.subplots(1, 2)
-    for values, label in ((split, "split"), (merge, "merge"), (voi, "both")):
-        by_threshold.plot(thresholds, values, marker=".", label=label)
-    by_threshold.axvline(thresholds[best], color="0.8", zorder=0)
-    by_threshold.set(xlabel="threshold", ylabel="VOI (bits)", title="Variation of information")
+    several = len(curves) > 1
+    marked = []
+    for min_voxels, points in curves.items():
+        thresholds, split, merge = (
+            [point[name] for point in points] for name in ("threshold", "voi_split", "voi_merge")
+        )
+        voi = [a + b for a, b in zip(split, merge, strict=True)]
+        if several:
+            by_threshold.plot(thresholds, voi, marker=".", label=f"min_voxels {min_voxels}")
+        else:
+            for values, label in ((split, "split"), (merge, "merge"), (voi, "both")):
+                by_threshold.plot(thresholds, values, marker=".", label=label)
+        against.plot(merge, split, marker=".")
+        marked.append(min(zip(voi, thresholds, [min_voxels] * len(points), merge, split, strict=True)))
+    least, threshold, min_voxels, at_merge, at_split = min(marked)
+    by_threshold.axvline(threshold, color="0.8", zorder=0)
+    title = "Variation of information, split + merge" if several else "Variation of information"
+    by_threshold.set(xlabel="threshold", ylabel="VOI (bits)", title=title)
     by_threshold.legend()
-    against.plot(merge, split, marker=".")
-    against.plot(merge[best], split[best], "o", color="black")
-    against.annotate(f"  {thresholds[best]:.12g}: {voi[best]:.3f}", (merge[best], split[best]), va="bottom")
+    against.plot(at_merge, at_split, "o", color="black")
+    pair = f"{threshold:.12g}, {min_voxels} voxels" if several else f"{threshold:.12g}"
+    against.annotate(f"  {pair}: {least:.3f}", (at_merge, at_split), va="bottom")
     against.set(xlabel="VOI merge (bits)", ylabel="VOI split (bits)", title="Smallest sum marked")
     figure.savefig(path, dpi=150)
 

@@ -158,13 +158,34 @@ def _first_error(at: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def curve_lines(points: list[dict[str, float]]) -> Iterator[str]:
-    """A table of scores by threshold; the smallest VOI is marked."""
-    best = min(points, key=_voi)
-    yield f"{'threshold':>9} {'VOI split':>10} {'VOI merge':>10} {'VOI':>8} {'ARE':>8} {'CREMI':>8}"
+    """A table of scores by threshold for each min_voxels; the smallest VOI of all is marked, and told in the last line.
+
+    Args:
+        points: the scores of each pair of threshold and min_voxels; without min_voxels it is 0.
+    """
+    best, curves = min(points, key=_voi), by_min_voxels(points)
+    for number, (min_voxels, curve) in enumerate(curves.items()):
+        if number:
+            yield ""
+        if len(curves) > 1 or min_voxels:
+            yield f"min_voxels {min_voxels}"
+        yield f"{'threshold':>9} {'VOI split':>10} {'VOI merge':>10} {'VOI':>8} {'ARE':>8} {'CREMI':>8}"
+        for point in curve:
+            numbers = f"{point['voi_split']:10.4f} {point['voi_merge']:10.4f} {_voi(point):8.4f}"
+            errors = f"{point['adapted_rand_error']:8.4f} {point['cremi_score']:8.4f}"
+            yield f"{short(point['threshold']):>9} {numbers} {errors}{'  smallest VOI' if point is best else ''}"
+    if len(curves) > 1:
+        yield ""
+        pair = f"threshold {short(best['threshold'])}, min_voxels {best.get('min_voxels', 0)}"
+        yield f"smallest VOI: {_voi(best):.4f} at {pair}"
+
+
+def by_min_voxels(points: list[dict[str, float]]) -> dict[int, list[dict[str, float]]]:
+    """The points of a curve for each min_voxels, in their order; those without it belong to 0."""
+    curves: dict[int, list[dict[str, float]]] = {}
     for point in points:
-        numbers = f"{point['voi_split']:10.4f} {point['voi_merge']:10.4f} {_voi(point):8.4f}"
-        errors = f"{point['adapted_rand_error']:8.4f} {point['cremi_score']:8.4f}"
-        yield f"{short(point['threshold']):>9} {numbers} {errors}{'  smallest VOI' if point is best else ''}"
+        curves.setdefault(int(point.get("min_voxels", 0)), []).append(point)
+    return curves
 
 
 def short(number: float) -> str:

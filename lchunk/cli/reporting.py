@@ -86,8 +86,8 @@ def refuse_undrawn(plot: str | None) -> None:
 
 
 def curve(arguments: argparse.Namespace) -> None:
-    """Print the scores at many thresholds, and draw them where a file is given."""
-    from lchunk.scored import CURVE, curve_lines, required_scores  # noqa: PLC0415
+    """Print the scores at many thresholds and values of min_voxels, and draw them where a file is given."""
+    from lchunk.scored import CURVE, by_min_voxels, curve_lines, required_scores  # noqa: PLC0415
 
     refuse_undrawn(arguments.plot)
     curves = required_scores(store_of(arguments), CURVE, arguments.layer)
@@ -102,7 +102,7 @@ def curve(arguments: argparse.Namespace) -> None:
     if arguments.plot:
         from lchunk.plot import draw_curve  # noqa: PLC0415
 
-        draw_curve(curves[0].content, arguments.plot)
+        draw_curve(by_min_voxels(curves[0].content), arguments.plot)
 
 
 COLUMNS = """\

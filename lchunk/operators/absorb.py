@@ -15,11 +15,14 @@ the next box gets its edges, and what it and its neighbours have become round by
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.compiled import njit
 from lchunk.operators.graph import COUNT, FIRST, PAIR, SUM, Labels, Numbers, ends_of, pairs_of
+from lchunk.operators.merging import added_between
 from lchunk.operators.waiting import FOREVER, Decided, Waiting
 
 Flags = npt.NDArray[np.bool_]
@@ -107,20 +110,9 @@ class _Box:
 
     def _picks(self, place: Places, count: int, picking: Flags) -> Numbers:
         """The cluster that each cluster picks; -1 if it picks none."""
-        low, high = place[self.u], place[self.v]
-        between = low != high
-        pairs, row = np.unique(pairs_of(low[between], high[between]), return_inverse=True)
-        own = self.waiting.edges[between]
-        first = np.full(len(pairs), np.iinfo(np.int64).max)
-        np.minimum.at(first, row, own[:, FIRST])
-        mean = _sums(row, own[:, SUM], len(pairs)) / _sums(row, own[:, COUNT], len(pairs))
-        self.ends = ends_of(pairs)
-        ends, others = np.concatenate(self.ends), np.concatenate(self.ends[::-1])
-        rows = np.flatnonzero(picking[ends])
-        order = rows[np.lexsort((np.tile(first, 2)[rows], -np.tile(mean, 2)[rows], ends[rows]))]
-        pickers, at = np.unique(ends[order], return_index=True)
-        pick = np.full(count, -1, np.int64)
-        pick[pickers] = others[order][at]
+        edges = added_between(self.waiting.edges.copy(), place, count)
+        self.ends = ends_of(edges[:, PAIR])
+        pick: Numbers = _strongest(edges, picking)
         return pick
 
     def _beside(self, clusters: Flags) -> Flags:
@@ -168,6 +160,20 @@ class _Box:
         large = (w.nodes[at] == gaining) & (w.sizes[at] >= self.min_voxels)
         own[large] = w.sizes[at[large]]
         return gaining, own, gained
+
+
+@njit
+def _strongest(edges: Any, picking: Any) -> Any:
+    """The other end of the strongest edge of each cluster that picks; -1 for those that do not, or have no edge."""
+    pick, means, firsts = np.full(len(picking), -1, np.int64), np.zeros(len(picking)), np.zeros(len(picking), np.int64)
+    for row in range(len(edges)):
+        mean, first = edges[row, SUM] / edges[row, COUNT], edges[row, FIRST]
+        u, v = edges[row, PAIR] >> 32, edges[row, PAIR] & 0xFFFFFFFF
+        for end, other in ((u, v), (v, u)):
+            stronger = mean > means[end] or (mean == means[end] and first < firsts[end])
+            if picking[end] and (pick[end] < 0 or stronger):
+                pick[end], means[end], firsts[end] = other, mean, first
+    return pick
 
 
 def _followed(pick: Numbers) -> tuple[Numbers, Flags]:

@@ -67,7 +67,8 @@ def agglomerate_graph(
     Args:
         graph: of a box.
         outside: whether each node is a label outside the box; default: none is.
-        threshold: merge pairs whose score, 1 - mean affinity, is below it; in [0, 1].
+        threshold: merge pairs whose score, 1 - mean affinity, is below it, in [0, 1]; a score that is equal to it but
+            for the rounding of float32 may be below, so that `above_threshold` keeps the same of a larger tree.
         overwrite: reuse the memory of the graph's edges, which are invalid afterwards.
 
     Returns:
@@ -86,10 +87,16 @@ def agglomerate_graph(
     edges = graph.edges if overwrite else graph.edges.copy()
     follow_links(forest, graph.links, away)
     between = contracted(edges, forest.tops)
-    least = (1 - threshold) * ONE
+    least = _least_mean(threshold) * ONE
     merge_strongest(forest, edges, between, _rising(edges, least), least)
     names = forest.smallest[shortened(forest.tops)].astype(np.int64)
     return _merges(forest, graph.nodes), _left(graph, forest, edges, names, away)
+
+
+def _least_mean(threshold: float) -> float:
+    """The mean that a pair must exceed: 1 - threshold, rounded down to float32, as means in the tree are float32."""
+    least = np.float32(1 - threshold)
+    return float(np.nextafter(least, np.float32(0)) if float(least) > 1 - threshold else least)
 
 
 def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:

@@ -99,6 +99,25 @@ def contracted(edges: Any, tops: Any) -> Any:
     return between
 
 
+def added_between(edges: Numbers, place: npt.NDArray[np.intp], count: int) -> Numbers:
+    """The edges between clusters, one for each pair that touches, in the order of the first row of each.
+
+    Args:
+        edges: rows as in `Graph`; they are overwritten.
+        place: the number of each node's cluster.
+        count: number of clusters.
+    """
+    _rename(edges, place)
+    contracted(edges, np.arange(count, dtype=np.int32))
+    return edges[edges[:, COUNT] > 0]
+
+
+@njit
+def _rename(edges: Any, place: Any) -> None:
+    for row in range(len(edges)):
+        edges[row, PAIR] = _pair(place[edges[row, PAIR] >> 32], place[edges[row, PAIR] & 0xFFFFFFFF])
+
+
 @njit(inline=True)
 def _pair(a: Any, b: Any) -> Any:
     return np.int64(min(a, b)) << 32 | np.int64(max(a, b))

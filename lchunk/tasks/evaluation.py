@@ -15,12 +15,12 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.agglomeration import Merges
 from lchunk.operators.clefts import cleft_points, cleft_scores
-from lchunk.operators.contingency import added_in_turn, contingency
+from lchunk.operators.contingency import added, added_in_turn, contingency
 from lchunk.operators.contingency_sums import MOST_LISTED, NEVER, PairSums, never_closed, open_segments
-from lchunk.operators.cut import above_threshold, roots_of
+from lchunk.operators.contraction import Cut, absorbed, clustered, whole_graph
 from lchunk.operators.evaluation import scores, worst
 from lchunk.operators.graph import Table
-from lchunk.operators.labels import relabelled
+from lchunk.operators.graph_table import graph_of
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph
 from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.external_values import Kind
@@ -194,13 +194,14 @@ class CleftEvaluation(Stage):
 
 
 class ThresholdCurve(Stage):
-    """Score the segmentation at many thresholds, from one tree of merges: no voxel is looked at again.
+    """Score the segmentation at many thresholds and values of min_voxels, from one tree: no voxel is looked at again.
 
-    Reads  `fragment_contingency`; every level of `agglomeration`.
-    Writes `threshold_curve/curve.json`: a list of thresholds with the scores of each.
+    Reads  `fragment_contingency`; every level of `agglomeration`; `region_graph`, unless min_voxels is 0 alone.
+    Writes `threshold_curve/curve.json`: a list of pairs of threshold and min_voxels with the scores of each.
 
-    `lchunk curve` prints and draws it. Holds the merges and the pairs of a body and a fragment, 24 bytes each: for
-    volumes that have a ground truth.
+    `lchunk curve` prints and draws it. Holds the merges and the pairs of a body and a fragment, 24 bytes each; and the
+    edges between the segments of the lowest threshold, about 200 bytes each at the peak: for volumes that have a
+    ground truth.
     """
 
     layer = "threshold_curve"
@@ -216,10 +217,19 @@ class ThresholdCurve(Stage):
         default=(),
         description="to score at, separated by commas; nothing is each 0.05 up to Agglomeration-highest-threshold",
     )
+    min_voxels: tuple[int, ...] = TupleParameter(
+        rule="whole numbers of at least 0, separated by commas",
+        valid=lambda numbers: bool(numbers) and min(numbers) >= 0,
+        distinct=True,
+        form="N,N,…",
+        default=(0, 300, 1000, 3000),
+        description="of Segmentation, to score each threshold with; 0 alone is faster, and reads no region graph",
+    )
 
     def reading(self) -> tuple[Reads, ...]:
         levels = range(top_level(self.upstream(Reads(RegionGraph)).grid) + 1)
-        return (Reads(FragmentContingency), *(Reads(Agglomeration, level=level) for level in levels))
+        edges = (Reads(RegionGraph),) if any(self.min_voxels) else ()
+        return (Reads(FragmentContingency), *(Reads(Agglomeration, level=level) for level in levels), *edges)
 
     def named_after(self) -> tuple[Reads, ...]:
         return (Reads(FragmentContingency), Reads(Agglomeration, level=LAST))
@@ -241,21 +251,31 @@ class ThresholdCurve(Stage):
     def _highest(self) -> float:
         return Agglomeration(root=self.root).highest_threshold
 
-    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *levels: Iterator[Table]) -> list[dict[str, float]]:
-        table = added_in_turn(chunks)
-        merges = [_together([Merges.of_table(box) for box in level]) for level in levels]
-        curve: list[dict[str, float]] = []
+    def compute_chunk(self, chunk: Chunk, chunks: Iterator[Table], *others: Iterator[Table]) -> list[dict[str, float]]:
+        levels, edges = (others[:-1], others[-1]) if any(self.min_voxels) else (others, iter(()))
         steps = [n / 20 for n in range(1, 21) if n / 20 <= self._highest]
         thresholds = sorted(self.thresholds) or steps or [self._highest]
-        for threshold in thresholds:
-            segments = table["segment"]
-            for level in merges:
-                cut = above_threshold(level, threshold)
-                segments = relabelled(segments, cut.merged, roots_of(cut))
-            curve.append({"threshold": threshold} | scores(table | {"segment": segments}))
-            chunk.report(len(curve), len(thresholds), "thresholds")
+        trees = [_together([Merges.of_table(box) for box in level]) for level in levels]
+        table = added_in_turn(chunks)
+        lowest = Cut.at(trees, thresholds[0])
+        graph = whole_graph(
+            clustered(part, lowest.segments(part.nodes), overwrite=True) for part in map(graph_of, edges)
+        )
+        curve: list[dict[str, float]] = []
+        for number, threshold in enumerate(thresholds, 1):
+            cut = Cut.at(trees, threshold)
+            table = added([table | {"segment": cut.segments(table["segment"])}])
+            graph = clustered(graph, cut.segments(graph.nodes), overwrite=True)
+            for min_voxels in self.min_voxels:
+                segments = absorbed(table["segment"], graph, min_voxels)
+                point = {"threshold": threshold, "min_voxels": min_voxels}
+                curve.append(point | scores(table | {"segment": segments}))
+            chunk.report(number, len(thresholds), "thresholds")
         best = min(curve, key=lambda point: point["voi_split"] + point["voi_merge"])
-        logger.info("smallest VOI at threshold %s: %.6f", best["threshold"], best["voi_split"] + best["voi_merge"])
+        logger.info(
+            "smallest VOI at threshold %s, min_voxels %s: %.6f",
+            best["threshold"], best["min_voxels"], best["voi_split"] + best["voi_merge"],
+        )  # fmt: skip
         return curve
 
 

@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "choice": ("nonsense", "", "none of these", "7", "UINT8 ", "a,b", "-1"),
     "labels": ("0", "-3", "1.5", "a,b", "5;7", "nan", "1-5", "5,,0", "all", "0x5"),
     "fractions": ("1.5", "0.3,-1", "nan", "a", "0.3;0.5", "0.3,1e400", "0.3-0.5", "0.1:0.9:0.1", "0.3,50%%"),
+    "counts": ("", "-1", "0,-300", "1.5", "300;1000", "nan", "a", "0,inf", "1e3", "300-1000", "300 voxels"),
     "two": ("5", "5,5", "1,2,3", "a,b", "nan,5", "0,inf", "0;255", "black,white", "0-255"),
     "channels": ("-1", "a", "1.5", "nan", "0-2", "0,1,9999", "0;1;2"),
     "words": ("w", "z;y", "zy", "z,xyz", "Z", "yes", "1"),
@@ -120,7 +121,7 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
     },
     "MeshManifest": {"prefix": ("prefix", None)},
     "Evaluation": {"worst": ("count", "10")},
-    "ThresholdCurve": {"thresholds": ("fractions", "0.3,0.5")},
+    "ThresholdCurve": {"thresholds": ("fractions", "0.3,0.5"), "min_voxels": ("counts", "0,50")},
 }
 """Kind and valid value of each knob, by section; None if the good cfg leaves it out."""
 

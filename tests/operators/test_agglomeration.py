@@ -171,6 +171,16 @@ def test_thresholds_nest() -> None:
     assert counts[-1] == 1
 
 
+def test_a_tree_that_ends_at_a_threshold_has_what_a_cut_there_keeps() -> None:
+    """The mean is below 0.4, and as float32, as the tree has it, above."""
+    edges = np.array([[1, 53_687_091, 8, 0]])
+    graph = Graph(np.array([3, 5], np.uint64), np.array([1, 1]), np.zeros(2, np.uint8), edges, NO_LINKS)
+    for end in (1, 0.6):
+        merges, _ = agglomerate_graph(graph, threshold=end)
+        assert above_threshold(merges, 0.6).merged.tolist() == [5]
+    assert not len(agglomerate_graph(graph, threshold=0.59)[0].merged)
+
+
 def test_the_graph_is_left_as_it_was() -> None:
     _, graph = whole_graph(smooth_affinities((8, 10, 10), 3))
     before = graph.edges.copy()

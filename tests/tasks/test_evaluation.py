@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ import waterz
 import zarr
 from scipy.ndimage import distance_transform_edt
 
+import lchunk
 from lchunk.operators.single_chunk import silence
 from lchunk.scored import score_lines
 from lchunk.tasks import (
@@ -62,6 +65,13 @@ def volume(tmp_path: Path, configure: Callable[..., None]) -> Callable[..., Path
     return make
 
 
+def points(**knobs: Any) -> list[dict[str, float]]:
+    """The curve that was made."""
+    stage = ThresholdCurve(**knobs)
+    (curve,) = stage.files().records(stage.bounds)
+    return curve
+
+
 def test_scores_of_every_grid_are_those_of_others_on_the_whole_volume(volume: Callable[..., Path]) -> None:
     affinities, truth = smooth_affinities(SHAPE, 7), bodies()
     found = []
@@ -83,7 +93,7 @@ def test_the_curve_is_what_each_threshold_s_segmentation_scores(
     curves = []
     for grid in GRIDS:
         root = volume(affinities, truth, grid)
-        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)))
+        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)), min_voxels=0)
         assert build(ThresholdCurve())
         curves.append((root / "threshold_curve/curve.json").read_bytes())
     assert len(set(curves)) == 1
@@ -96,6 +106,42 @@ def test_the_curve_is_what_each_threshold_s_segmentation_scores(
         assert {name: point[name] for name in expected} == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_curve_with_min_voxels_is_what_each_pair_s_segmentation_scores(
+    volume: Callable[..., Path], configure: Callable[..., None], tied: bool
+) -> None:
+    affinities, truth = smooth_affinities(SHAPE, 8), bodies()
+    if tied:
+        affinities = np.rint(affinities * 10).astype(np.uint8) * 25
+    expected = [
+        {"threshold": threshold, "min_voxels": least}
+        | lchunk.scores(lchunk.contingency(truth, lchunk.segment(affinities, threshold, min_voxels=least)))
+        for threshold in (0.3, 0.5, 0.55)
+        for least in (0, 20, 90, 400)
+    ]
+    assert len({point["voi_split"] for point in expected}) == 12
+    for grid in GRIDS[1:]:
+        volume(affinities, truth, grid)
+        configure("ThresholdCurve", thresholds="0.5,0.3,0.55", min_voxels="400,90,0,20")
+        assert build(ThresholdCurve())
+        assert points() == expected, grid
+
+
+def test_only_min_voxels_above_0_need_the_region_graph(
+    volume: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    root = volume(smooth_affinities(SHAPE, 8), bodies(), GRIDS[1])
+    configure("Agglomeration", highest_threshold=0.5)
+    assert build(ThresholdCurve(thresholds=(0.4,)))
+    curve = points(thresholds=(0.4,))
+    assert [point["min_voxels"] for point in curve] == [0, 300, 1000, 3000]
+    shutil.rmtree(root / "region_graph")
+    without = {"thresholds": (0.4,), "min_voxels": (0,), "layer_name": "without"}
+    assert build(ThresholdCurve(**without))
+    assert points(**without) == curve[:1]
+    assert not (root / "region_graph").exists()
+
+
 def test_a_curve_past_the_end_of_the_tree_is_refused(
     volume: Callable[..., Path], configure: Callable[..., None]
 ) -> None:
@@ -104,10 +150,9 @@ def test_a_curve_past_the_end_of_the_tree_is_refused(
     configure("ThresholdCurve", thresholds="0.3,0.65")
     with pytest.raises(ValueError, match=r"at most Agglomeration-highest-threshold, 0\.61, got 0\.65"):
         ThresholdCurve().complete()
-    configure("ThresholdCurve", thresholds="")
+    configure("ThresholdCurve", thresholds="", min_voxels="0")
     assert build(ThresholdCurve())
-    (curve,) = ThresholdCurve().files().records(ThresholdCurve().bounds)
-    assert [point["threshold"] for point in curve] == pytest.approx([0.05 * n for n in range(1, 13)])
+    assert [point["threshold"] for point in points()] == pytest.approx([0.05 * n for n in range(1, 13)])
 
 
 def test_layers_made_from_a_renamed_layer_are_named_after_it(
@@ -197,7 +242,7 @@ def test_real_em_is_segmented_the_same_by_every_grid_and_as_well_as_by_waterz(
     thresholds = (0.3, 0.5, 0.7)
     for grid in (f"{z},{y},{x}", f"{z // 2},{y // 2},{x // 2}", f"{z},{y // 3},{x}", f"13,{y - 7},{x // 2 + 5}"):
         root = volume(affinities, truth, grid, threshold=0.5)
-        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)))
+        configure("ThresholdCurve", thresholds=",".join(map(str, thresholds)), min_voxels=0)
         assert build(Segmentation(), ThresholdCurve())
         segmentations.append(zarr.open_array(root / "segmentation/0", mode="r")[:])
         curves.append(json.loads((root / "threshold_curve/curve.json").read_bytes()))
