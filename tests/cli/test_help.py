@@ -56,6 +56,12 @@ def test_a_run_with_nothing_to_do_imports_no_net_cloud_or_viewer(tmp_path: Path)
     assert not imported(tmp_path, "run", "Ingest") & {"torch", "boto3", "rich"}
 
 
+def test_the_stages_import_no_part_of_scipy_that_takes_long() -> None:
+    program = "import sys, lchunk.tasks; print(*{'scipy.sparse', 'scipy.ndimage', 'scipy.spatial'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_importing_the_library_imports_no_operator() -> None:
     program = "import sys, lchunk; print(*(name for name in sys.modules if 'operators' in name or name == 'numba'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

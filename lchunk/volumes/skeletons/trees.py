@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from lchunk.volumes.volume import VoxelSize
 
@@ -119,6 +117,10 @@ class Gathered:
         return np.ascontiguousarray(found.T)
 
     def _refuse_cycles(self, nodes: Numbers, links: Numbers, ends: Numbers) -> None:
+        # scipy takes a third of a second, in every process
+        from scipy.sparse import coo_array  # noqa: PLC0415
+        from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
         graph = coo_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), (len(nodes), len(nodes)))
         pieces, _ = connected_components(graph, directed=False) if len(nodes) else (0, None)
         if len(ends) == len(nodes) - pieces:
