@@ -21,7 +21,7 @@ from lchunk.tasks.components import ConnectedComponents
 from lchunk.tasks.derived import Derived
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.masks import Mask as VolumeMask
-from lchunk.tasks.parameters import CountParameter, TextParameter, TupleParameter
+from lchunk.tasks.parameters import CountParameter, TextParameter, labels_parameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.sources import LayerParameter, stage_of
@@ -129,14 +129,7 @@ class MaskOutObjects(Derived):
 
     of: str = LayerParameter(default="segmentation", description="layer of labels to read")
     dust_threshold: int = CountParameter(default=0, description="objects of fewer voxels become background")
-    ids: tuple[int, ...] = TupleParameter(
-        rule="whole numbers above 0 and below 2^64, separated by commas",
-        valid=lambda labels: all(0 < label < 1 << 64 for label in labels),
-        distinct=True,
-        form="N,N,…",
-        default=(),
-        description="keep these labels only: 5,7,12; default: all",
-    )
+    ids: tuple[int, ...] = labels_parameter(description="keep these labels only: 5,7,12; default: all")
 
     def reading(self) -> tuple[Reads, ...]:
         (labels,) = super().reading()

@@ -15,7 +15,7 @@ from lchunk.operators.graph import Table
 from lchunk.operators.meshing import Surface, mesh_labels
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.jobs import Chunk
-from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, TupleParameter
+from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, labels_parameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
@@ -45,14 +45,7 @@ class Mesh(Stage):
         least=0, most=1e9, default=40.0, description="most that a vertex may move, nanometres"
     )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
-    ids: tuple[int, ...] = TupleParameter(
-        rule="whole numbers above 0 and below 2^64, separated by commas",
-        valid=lambda labels: all(0 < label < 1 << 64 for label in labels),
-        distinct=True,
-        form="N,N,…",
-        default=(),
-        description="mesh these labels only: 5,7,12",
-    )
+    ids: tuple[int, ...] = labels_parameter(description="mesh these labels only: 5,7,12")
 
     def reading(self) -> tuple[Reads, ...]:
         segmentation = Reads(Downsample if self.mip else Segmentation)
@@ -107,7 +100,7 @@ class Mesh(Stage):
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
         low = [int(start == first) for start, first in zip(bbox.start, self.bounds.start, strict=True)]
         seen = bbox.grown(low, (1, 1, 1))
-        return self._at_mip_0(seen) if reads.stage is type(self._names) else seen
+        return seen if reads.stage in (Segmentation, Downsample) else self._at_mip_0(seen)
 
     def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
         stage, seen = self.upstream(reads), self.reach(reads, bbox)

@@ -123,6 +123,18 @@ def size_parameter(**kwargs: Any) -> Any:
     )
 
 
+def labels_parameter(**kwargs: Any) -> Any:
+    """Labels of objects, each once, ascending; or none."""
+    return TupleParameter(
+        rule="whole numbers above 0 and below 2^64, separated by commas",
+        valid=lambda labels: all(0 < label < 1 << 64 for label in labels),
+        distinct=True,
+        form="N,N,…",
+        default=(),
+        **kwargs,
+    )
+
+
 class BboxParameter(Knob[Bbox | None]):
     """A box of voxels, `z0-z1_y0-y1_x0-x1`, or nothing: everything there is."""
 
