@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import triple
-from lchunk.operators.absorb import absorb
 from lchunk.operators.agglomeration import agglomerate_graph
-from lchunk.operators.cut import above_threshold, roots_of
-from lchunk.operators.labels import canonical_ids, relabelled
+from lchunk.operators.contraction import Cut, absorbed, clustered
+from lchunk.operators.labels import canonical_ids
 from lchunk.operators.region_graph import region_graph
-from lchunk.operators.waiting import Waiting
 from lchunk.operators.watershed import RINGS, label_links, watershed_links
 
 
@@ -51,12 +49,8 @@ def segment(
     ids = canonical_ids(labels, (0, 0, 0), shape)
     graph = region_graph(labels, ids, affinities)
     merges, _ = agglomerate_graph(graph, threshold=threshold, overwrite=not min_voxels)
-    kept = above_threshold(merges, threshold)
-    names = relabelled(ids, kept.merged, roots_of(kept))
+    cut = Cut.at([merges], threshold)
+    names = cut.segments(ids)
     if min_voxels:
-        roots = relabelled(graph.nodes, kept.merged, roots_of(kept))
-        _, at = np.unique(roots, return_inverse=True)
-        sizes = np.bincount(at, graph.sizes).astype(np.int64)[at]
-        decided, _ = absorb(Waiting.of_cut(graph, roots, sizes, min_voxels), min_voxels)
-        names = relabelled(names, decided.labels, decided.roots)
+        names = absorbed(names, clustered(graph, cut.segments(graph.nodes), overwrite=True), min_voxels)
     return np.asarray(names[labels])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.cut import Names
-from lchunk.operators.graph import EDGE, PAIR, SUM, Graph, Labels, Numbers, Table, ends_of, pairs_of
+from lchunk.operators.graph import EDGE, PAIR, SUM, Labels, Numbers, Table, ends_of, pairs_of
 
 FOREVER = 1 << 20
 """Rounds known of a label that is in a large segment or has no edge: it becomes nothing else."""
@@ -52,28 +52,6 @@ class Waiting:
         return cls(
             nodes, sizes, faces, known, np.empty((len(nodes), 0), np.uint64), edges, none.astype(np.uint64), none, none
         )
-
-    @classmethod
-    def of_cut(
-        cls, graph: Graph, roots: Labels, sizes: Numbers, min_voxels: int, faces: npt.NDArray[np.uint8] | None = None
-    ) -> Self:
-        """The segments of a box, and the edges between them.
-
-        Args:
-            graph: of fragments.
-            roots: the segment of each fragment.
-            sizes: voxels of each fragment's segment, in the volume.
-            min_voxels: segments of fewer voxels are small.
-            faces: bits of each fragment; default: those of the graph.
-        """
-        nodes, place = np.unique(roots, return_inverse=True)
-        voxels, touched = np.zeros(len(nodes), np.int64), np.zeros(len(nodes), np.uint8)
-        voxels[place] = sizes
-        np.bitwise_or.at(touched, place, graph.faces if faces is None else faces)
-        u, v = (place[ends] for ends in ends_of(graph.edges[:, PAIR]))
-        between = u != v
-        edges = np.concatenate([pairs_of(u, v)[between, None], graph.edges[between, SUM:]], axis=1)
-        return cls.before(nodes, voxels, touched, edges, min_voxels)
 
     @classmethod
     def of_table(cls, table: Table) -> Self:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lchunk.operators.absorb import absorb
+from lchunk.operators.contraction import clustered
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import LOW_FACES, Graph, Labels, Table
 from lchunk.operators.graph_table import graph_of
@@ -89,7 +91,10 @@ class Absorb(Absorbing):
         at = order[np.searchsorted(labels, graph.nodes, sorter=order)]
         roots, sizes = (np.concatenate([getattr(one, name) for one in names])[at] for name in ("roots", "sizes"))
         faces = graph.faces | _before(graph.nodes, chunk)
-        return Waiting.of_cut(graph, roots, sizes, self.min_voxels, faces)
+        own = clustered(replace(graph, faces=faces), roots, overwrite=True)
+        voxels = np.empty(len(own.nodes), np.int64)
+        voxels[np.searchsorted(own.nodes, roots)] = sizes
+        return Waiting.before(own.nodes, voxels, own.faces, own.edges, self.min_voxels)
 
 
 class AbsorbedNames(Absorbing):
