@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numba
 import pytest
-from numba.core.registry import CPUDispatcher
 
 from lchunk import operators
 from lchunk.operators import compiled
@@ -70,7 +69,7 @@ def test_two_processes_may_fill_one_cache(package: Path, tmp_path: Path) -> None
 
 
 def test_the_users_own_cache_folder_is_the_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.config, "CACHE_DIR", str(tmp_path / "base"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "base"))
     folder = compiled.cache_folder.__wrapped__()
     assert folder is not None
     assert folder.parent == tmp_path / "base"
@@ -84,7 +83,7 @@ def test_the_next_place_is_taken_where_one_cannot_be_written(tmp_path: Path, mon
     (sources / "__pycache__").touch()
     (tmp_path / "file").touch()
     monkeypatch.setattr(compiled, "SOURCES", (sources,))
-    monkeypatch.setattr(compiled.config, "CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "file"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     folder = compiled.cache_folder.__wrapped__()
     assert folder is not None
@@ -113,7 +112,7 @@ def test_folders_of_older_sources_go_once_nobody_uses_them(tmp_path: Path, monke
         os.utime(folder, (old + number, old + number))
     os.utime(tmp_path / f"{compiled.FOLDER}0")  # a process has just begun to use it
     (tmp_path / "numba_of_others").mkdir()
-    monkeypatch.setattr(compiled.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     folder = compiled.cache_folder.__wrapped__()
     assert folder is not None
     left = {path.name.removeprefix(compiled.FOLDER) for path in tmp_path.iterdir()}
@@ -121,7 +120,7 @@ def test_folders_of_older_sources_go_once_nobody_uses_them(tmp_path: Path, monke
 
 
 def test_other_packages_keep_their_own_cache() -> None:
-    before = compiled.config.CACHE_DIR
+    before = numba.config.CACHE_DIR
 
     @compiled.njit
     def ours(n: int) -> int:
@@ -131,14 +130,14 @@ def test_other_packages_keep_their_own_cache() -> None:
     def theirs(n: int) -> int:
         return n
 
-    assert before == compiled.config.CACHE_DIR
+    assert before == numba.config.CACHE_DIR
     assert compiled.FOLDER in ours.stats.cache_path
     assert compiled.FOLDER not in theirs.stats.cache_path
 
 
 def test_every_compiled_function_is_kept_in_the_folder() -> None:
     modules = [importlib.import_module(f"lchunk.operators.{m.name}") for m in pkgutil.iter_modules(operators.__path__)]
-    functions = {f for module in modules for f in vars(module).values() if isinstance(f, CPUDispatcher)}
+    functions = {f for module in modules for f in vars(module).values() if isinstance(f, compiled.Compiled)}
     assert len(functions) > 20
     folder = str(compiled.cache_folder())
     assert [f for f in functions if not f.stats.cache_path.startswith(folder)] == []
