@@ -195,12 +195,13 @@ class PairSums:
         )  # fmt: skip
 
 
-def open_segments(segmentation: npt.NDArray[np.uint64], faces: int) -> Table:
+def open_segments(segmentation: npt.NDArray[np.uint64], faces: int, anywhere: Labels | None = None) -> Table:
     """The segments of a box that may be in other boxes too.
 
     Args:
         segmentation: (z, y, x) labels, each connected over the faces of voxels; 0 is not connected.
         faces: bits of the faces of the box beyond which the volume continues.
+        anywhere: labels that need not be connected; default: none besides 0.
 
     Returns:
         Columns labels, ascending, and faces, their bits. A voxel counts whether it has a true label or not.
@@ -209,6 +210,8 @@ def open_segments(segmentation: npt.NDArray[np.uint64], faces: int) -> Table:
     {'labels': [0, 5], 'faces': [64, 32]}
     """
     found = {NEVER: np.zeros(1, np.uint64)}
+    if anywhere is not None and len(anywhere):
+        found[NEVER] = distinct(np.append(anywhere[np.isin(anywhere, segmentation)], found[NEVER]))
     for axis in range(3):
         for bit, place in ((LOW_FACES[axis], 0), (HIGH_FACES[axis], -1)):
             if faces & bit:

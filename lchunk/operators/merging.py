@@ -18,6 +18,7 @@ class Forest(NamedTuple):
     tops: Any
     smallest: Any
     waiting: Any  # clusters that the box does not see whole
+    sides: Any  # clusters of different sides, above 0, are never joined
     sizes: Any
     merged: Any
     into: Any
@@ -26,17 +27,19 @@ class Forest(NamedTuple):
     made: Any
 
 
-def new_forest(waiting: npt.NDArray[np.bool_], sizes: Numbers) -> Forest:
+def new_forest(waiting: npt.NDArray[np.bool_], sizes: Numbers, sides: npt.NDArray[np.int32] | None = None) -> Forest:
     """A forest in which every node is a cluster of its own.
 
     Args:
         waiting: nodes that the box does not see whole.
         sizes: voxels of each node.
+        sides: nodes with different numbers above 0 stay in different clusters; default: 0, any may be joined.
     """
     count = len(sizes)
+    apart = np.zeros(count, np.int32) if sides is None else sides.astype(np.int32)
     ends = np.arange(count, dtype=np.int32)
     return Forest(
-        ends, ends.copy(), waiting, sizes.astype(np.int64), np.empty_like(ends), np.empty_like(ends),
+        ends, ends.copy(), waiting, apart, sizes.astype(np.int64), np.empty_like(ends), np.empty_like(ends),
         np.empty(count, np.float32), np.empty(count, np.int64), np.zeros(1, np.int64),
     )  # fmt: skip
 
@@ -57,6 +60,7 @@ def _join(forest: Any, keep: Any, lose: Any, mean: float) -> None:
     forest.tops[lose] = keep
     forest.sizes[keep] += forest.sizes[lose]
     forest.waiting[keep] |= forest.waiting[lose]
+    forest.sides[keep] = max(forest.sides[keep], forest.sides[lose])
     forest.smallest[keep] = min(one, other)
     forest.merged[made], forest.into[made] = max(one, other), min(one, other)
     forest.mean[made], forest.grown[made] = mean, forest.sizes[keep]
@@ -177,6 +181,8 @@ def merge_strongest(forest: Any, edges: Any, between: Any, rising: Any, least: f
         keep, lose = edges[edge, PAIR] >> 32, edges[edge, PAIR] & 0xFFFFFFFF
         if forest.waiting[keep] or forest.waiting[lose]:
             forest.waiting[keep] = forest.waiting[lose] = True
+            continue
+        if forest.sides[keep] != forest.sides[lose] and min(forest.sides[keep], forest.sides[lose]) > 0:
             continue
         if chains[keep, 2] < chains[lose, 2]:
             keep, lose = lose, keep

@@ -15,6 +15,7 @@ from lchunk.tasks.components import (
 from lchunk.tasks.contrast_stage import Contrast
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.edited import EditedNames, SegmentEdits
 from lchunk.tasks.evaluation import (
     CleftDifferences,
     CleftEvaluation,
@@ -76,6 +77,7 @@ __all__ = [
     "Crop",
     "Dataset",
     "Downsample",
+    "EditedNames",
     "Evaluation",
     "Export",
     "FragmentContingency",
@@ -99,6 +101,7 @@ __all__ = [
     "Quantize",
     "RegionGraph",
     "SectionLevels",
+    "SegmentEdits",
     "SegmentNames",
     "Segmentation",
     "SkeletonEvaluation",

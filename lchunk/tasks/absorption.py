@@ -137,6 +137,18 @@ class AbsorbedNames(Absorbing):
         return Names(cut.labels, final.roots[at], final.sizes[at]).table()
 
 
+def naming(min_voxels: int) -> type[Leveled]:
+    """The kind of stage that knows the labels of each chunk, and their voxels in the whole volume."""
+    return AbsorbedNames if min_voxels else SegmentNames
+
+
+def names_of(root: str, threshold: float, min_voxels: int, layer_name: str) -> Stage:
+    """The stage that knows the labels of each chunk for a cut of the tree."""
+    if min_voxels:
+        return AbsorbedNames(root=root, threshold=threshold, min_voxels=min_voxels, layer_name=layer_name)
+    return SegmentNames(root=root, threshold=threshold, layer_name=layer_name)
+
+
 def _before(labels: Labels, chunk: Chunk) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """Bits of the low faces beyond which labels are that a chunk's edges reach."""
     faces = np.zeros(len(labels), np.uint8)

@@ -18,11 +18,13 @@ from lchunk.operators.clefts import cleft_points, cleft_scores
 from lchunk.operators.contingency import added, added_in_turn, contingency
 from lchunk.operators.contingency_sums import MOST_LISTED, NEVER, PairSums, never_closed, open_segments
 from lchunk.operators.contraction import Cut, absorbed, clustered, whole_graph
+from lchunk.operators.edits import Edited
 from lchunk.operators.evaluation import scores, worst
 from lchunk.operators.graph import Table
 from lchunk.operators.graph_table import graph_of
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph
 from lchunk.tasks.components import ConnectedComponents
+from lchunk.tasks.edited import SegmentEdits
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume, Expected, checked_external
 from lchunk.tasks.fragments import LocalFragments
@@ -68,12 +70,13 @@ class AgainstTruth(Stage):
 class Contingency(AgainstTruth):
     """Count the voxels that each true body and each segment share.
 
-    Reads  the layer named by `of`, `segmentation` or `components` (z, y, x); `[Dataset] ground_truth` (z, y, x) labels,
-           0 is not labelled.
+    Reads  the layer named by `of`, `segmentation` or `components` (z, y, x); `segmentation/edits` if there are edits;
+           `[Dataset] ground_truth` (z, y, x) labels, 0 is not labelled.
     Writes `contingency`, a table for each chunk: truth, segment, voxels; and labels, the segments on the chunk's faces,
            with the bits of these faces.
 
-    A segment of an external volume need not be connected: labels are then all segments, with a bit for "anywhere".
+    A segment of an external volume need not be connected, and one that edits have made neither: labels have these,
+    too, with a bit for "anywhere".
     """
 
     layer = "contingency"
@@ -81,13 +84,26 @@ class Contingency(AgainstTruth):
     of: str = luigi.ChoiceParameter(choices=tuple(SEGMENTS), default="segmentation", description="layer to compare")
 
     def reading(self) -> tuple[Reads, ...]:
+        compared = Reads(SEGMENTS[self.of])
+        edited = self.of == Segmentation.layer and Segmentation(root=self.root).edits
+        return (compared, Reads(SegmentEdits)) if edited else (compared,)
+
+    def named_after(self) -> tuple[Reads, ...]:
         return (Reads(SEGMENTS[self.of]),)
 
-    def compute_chunk(self, chunk: Chunk, segmentation: npt.NDArray[np.uint64]) -> Table:
+    def connect(self, reads: Reads) -> Stage:
+        if reads.stage is SegmentEdits:
+            return Segmentation(root=self.root).names.upstream(reads)
+        return super().connect(reads)
+
+    def compute_chunk(
+        self, chunk: Chunk, segmentation: npt.NDArray[np.uint64], edits: Iterator[Table] | None = None
+    ) -> Table:
         pairs = contingency(self.truth.read(chunk.bbox), segmentation)
         if self.upstream(self.reading()[0]).external:
             return pairs | never_closed(pairs["segment"])
-        return pairs | open_segments(segmentation, inner_faces(chunk.bbox, chunk.bounds))
+        joined = np.empty(0, np.uint64) if edits is None else Edited.of_table(next(edits)).labels
+        return pairs | open_segments(segmentation, inner_faces(chunk.bbox, chunk.bounds), anywhere=joined)
 
 
 class ContingencySums(Summed):

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.graph import Table
-from lchunk.tasks.absorption import AbsorbedNames
-from lchunk.tasks.agglomeration import Agglomeration, SegmentNames
+from lchunk.tasks.absorption import names_of, naming
+from lchunk.tasks.agglomeration import Agglomeration
+from lchunk.tasks.edited import EditedNames, EditsParameter
 from lchunk.tasks.fragments import LocalFragments
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.local_labels import named_voxels
@@ -23,7 +24,8 @@ from lchunk.tasks.stage import Stage
 class Segmentation(Stage):
     """Label every voxel with its segment: fragments merged while their mean affinity is high enough.
 
-    Reads  `local_fragments`, `segmentation/names`; with `--Segmentation-min-voxels` instead `segmentation/absorbed`.
+    Reads  `local_fragments`, `segmentation/names`; instead of these, with `--Segmentation-min-voxels`
+           `segmentation/absorbed`, and with `--Segmentation-edits` `segmentation/edited`.
     Writes `segmentation` (z, y, x) uint64, 0 for background.
 
     One segmentation of the whole volume, without seams, the same voxels for every grid. Another threshold is another
@@ -42,12 +44,13 @@ class Segmentation(Stage):
         default=0,
         description="segments of fewer voxels, in the whole volume, follow their strongest edge, in rounds; 0: none do",
     )
+    edits: str = EditsParameter()
     dust_threshold: int = CountParameter(
         default=0, description="segments of fewer voxels, in the whole volume, are background"
     )
 
     def reading(self) -> tuple[Reads, ...]:
-        return (Reads(LocalFragments), Reads(AbsorbedNames if self.min_voxels else SegmentNames))
+        return (Reads(LocalFragments), Reads(EditedNames if self.edits else naming(self.min_voxels)))
 
     def named_after(self) -> tuple[Reads, ...]:
         return self.reading()[1:]
@@ -58,15 +61,20 @@ class Segmentation(Stage):
         return self.upstream(self.reading()[1])
 
     def connect(self, reads: Reads) -> Stage:
-        if reads.stage is SegmentNames:
-            return SegmentNames(root=self.root, threshold=self.threshold, layer_name=self.layer_name)
-        if reads.stage is AbsorbedNames:
-            return AbsorbedNames(
-                root=self.root, threshold=self.threshold, min_voxels=self.min_voxels, layer_name=self.layer_name
-            )
-        return super().connect(reads)
+        if reads.stage is LocalFragments:
+            return super().connect(reads)
+        if reads.stage is EditedNames:
+            return EditedNames(
+                root=self.root, threshold=self.threshold, min_voxels=self.min_voxels, edits=self.edits,
+                layer_name=self.layer_name,
+            )  # fmt: skip
+        return names_of(self.root, self.threshold, self.min_voxels, self.layer_name)
 
     def validate(self) -> None:
+        if self.edits and self.external:
+            raise ValueError(
+                f"edits must be empty for an external segmentation, because its fragments are unknown, got {self.edits}"
+            )
         highest = Agglomeration(root=self.root).highest_threshold
         if self.threshold > highest:
             raise ValueError(
