@@ -11,6 +11,8 @@ from lchunk.volumes.chunk_files import Recipe, is_external
 
 MADE_OF = "made_of"
 """Part of a recipe: fingerprints of files that affect voxel values, by their names for users."""
+EDITED = "/edited"
+"""The end of the layer of names that a segmentation with edits reads."""
 FILES = "files"
 """Part of a recipe: how a layer is divided into files. It must match, but does not affect voxel values."""
 
@@ -22,7 +24,7 @@ class RecipeMismatchError(ValueError):
 @dataclass(frozen=True)
 class Mismatch:
     """A layer whose recipe differs. `differences` is empty if only the layers that it reads differ; `named_by` is the
-    stage whose `layer_name` names it.
+    stage whose `layer_name` names it; `by_edits` tells whether edits of the segmentation do.
     """
 
     layer: str
@@ -30,6 +32,7 @@ class Mismatch:
     folders: tuple[str, ...]
     differences: tuple[str, ...]
     named_by: str
+    by_edits: bool = False
 
 
 def digest(recipe: Recipe) -> str:
@@ -51,6 +54,9 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
         one, other = read.get(name, "nothing"), reads.get(name, "nothing")
         if one != other and (is_external(one) or is_external(other)):
             differences.append(f"{name} was read from {_source(one)}, and is now read from {_source(other)}")
+    edited = [any(name.endswith(EDITED) for name in names) for names in (read, reads)]
+    if edited[0] != edited[1]:
+        differences.append(f"it was made {'with' if edited[0] else 'without'} edits")
     made_of, now = stored.get(MADE_OF, {}), wanted.get(MADE_OF, {})
     for name in sorted({*made_of, *now}):
         if made_of.get(name) != now.get(name):
@@ -61,7 +67,8 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
             if there.get(knob) != here.get(knob):
                 option = f"{prefix}-{knob}".replace("_", "-")
                 differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
-    return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage)
+    by_edits = edited[0] != edited[1] or made_of.get("edits") != now.get("edits")
+    return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage, by_edits)
 
 
 def _source(source: str) -> str:
@@ -90,7 +97,10 @@ def refuse(mismatches: list[Mismatch], root: str) -> None:
         lines.append(f"  {mismatch.layer} ({mismatch.stage}): {why}")
     folders = list(dict.fromkeys(folder for mismatch in mismatches for folder in mismatch.folders))
     outermost = [folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)]
-    lines.append("set the knobs back, or take one of two ways out:")
+    by_edits = any(mismatch.by_edits for mismatch in mismatches)
+    lines.append(f"set the knobs back, or take one of {'three' if by_edits else 'two'} ways out:")
+    if by_edits:
+        lines.append("  change the edits of the segmentation, and only the chunk files that differ: lchunk edit")
     # layers that only read the others are named after them
     stages = dict.fromkeys(mismatch.named_by for mismatch in mismatches if mismatch.differences)
     stages = stages or dict.fromkeys(mismatch.named_by for mismatch in mismatches)

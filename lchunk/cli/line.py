@@ -27,6 +27,7 @@ COMMANDS = {
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
+    "edit": ("editing", "change the edits of a segmentation: merges and splits"),
     "view": ("looking", "show a dataset, or volumes of any format, in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
     "evaluate": ("evaluating", "score a segmentation in any format against true labels"),
@@ -42,7 +43,7 @@ COMMANDS = {
 """For each command, the module that adds it, and its line of help."""
 NO_DATASET = ("", "create", "new", "intensity", "new-stage", "completion")
 """Commands that do not read a cfg."""
-WITH_A_STAGE = ("run", "enqueue")
+WITH_A_STAGE = ("run", "enqueue", "edit")
 """Commands that accept Luigi's options after their own."""
 DEBUG = "LCHUNK_DEBUG"
 

@@ -102,7 +102,8 @@ class AbsorbedNames(Absorbing):
 
     Reads  level 0: `segmentation/names` of a chunk; level n: `segmentation/absorb` of the level below; then
            `segmentation/absorb` of the same level, and the names of the level above.
-    Writes `segmentation/absorbed/n`, as `segmentation/names/n`.
+    Writes `segmentation/absorbed/n`, a table for each box: labels, their roots, and the sizes of these, as
+           `segmentation/names/n`.
 
     A segment that was large keeps its label; one of small segments has their smallest.
     """

@@ -66,7 +66,8 @@ class SegmentEdits(OfEdits):
 
     Reads  `segmentation/names` or `segmentation/absorbed`; `local_fragments`; `region_graph`: only the chunks of the
            segments that edits name; the file of edits.
-    Writes `segmentation/edits`, one table, see `Edited`.
+    Writes `segmentation/edits`, one table: labels of fragments in divided segments, and their pieces; those of joined
+           segments, and what they become; and the voxels of what comes out (see `Edited`).
 
     Holds the fragments and edges of one divided segment at a time, about 200 bytes per edge.
     """
@@ -110,7 +111,8 @@ class EditedNames(OfEdits):
     """Find the segment that each fragment of a chunk belongs to after edits.
 
     Reads  `segmentation/names` or `segmentation/absorbed`; `segmentation/edits`.
-    Writes `segmentation/edited`, as `segmentation/names/0`.
+    Writes `segmentation/edited`, a table for each chunk: its labels, their roots, and
+           the sizes of these, as `segmentation/names/0`.
     """
 
     same_grid = True

@@ -24,8 +24,8 @@ from lchunk.tasks.stage import Stage
 class Segmentation(Stage):
     """Label every voxel with its segment: fragments merged while their mean affinity is high enough.
 
-    Reads  `local_fragments`, `segmentation/names`; instead of these, with `--Segmentation-min-voxels`
-           `segmentation/absorbed`, and with `--Segmentation-edits` `segmentation/edited`.
+    Reads  `local_fragments`; `segmentation/names`, `segmentation/absorbed` with min_voxels, `segmentation/edited` with
+           edits.
     Writes `segmentation` (z, y, x) uint64, 0 for background.
 
     One segmentation of the whole volume, without seams, the same voxels for every grid. Another threshold is another

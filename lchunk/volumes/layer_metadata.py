@@ -65,7 +65,7 @@ def own_attributes(layer: Layer) -> dict[str, Any]:
 
 
 def list_in_image(layer: Layer, recipe: Recipe) -> None:
-    """Write the image's metadata unless it lists the mip already; mips whose array was removed are left out.
+    """Write the image's metadata unless it has the mip already; mips whose array was removed are left out.
 
     The image repeats the recipe of the finest mip for other programs; lchunk reads the recipe from the array.
     """
@@ -73,10 +73,12 @@ def list_in_image(layer: Layer, recipe: Recipe) -> None:
     while True:
         group = read_json(layer.store, key)
         datasets = [] if group is None else group["attributes"]["ome"]["multiscales"][0]["datasets"]
-        if str(layer.mip) in [dataset["path"] for dataset in datasets]:
+        repeated = group is None or layer.mip or group["attributes"]["lchunk"]["recipe"] == recipe
+        if repeated and str(layer.mip) in [dataset["path"] for dataset in datasets]:
             return
         there = [d for d in datasets if layer.store.exists(f"{layer.name}/{d['path']}/zarr.json")]
-        listed = sorted([*there, dataset_of(layer)], key=lambda dataset: int(dataset["path"]))
+        others = [dataset for dataset in there if dataset["path"] != str(layer.mip)]
+        listed = sorted([*others, dataset_of(layer)], key=lambda dataset: int(dataset["path"]))
         finest = group["attributes"]["lchunk"]["recipe"] if group is not None and layer.mip else recipe
         body = encode_json(_image(layer, finest, listed))
         if group is None:

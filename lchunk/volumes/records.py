@@ -11,7 +11,7 @@ from typing import Any
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
-from lchunk.volumes.documents import create_document, read_json
+from lchunk.volumes.documents import create_document, encode_json, read_json
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import Format, torn
@@ -51,6 +51,10 @@ class RecordLayer:
     def create(self, recipe: Recipe) -> Recipe:
         stored: Recipe = create_document(self.store, f"{self.path}/layer.json", {"recipe": recipe})["recipe"]
         return stored
+
+    def replace_recipe(self, recipe: Recipe) -> None:
+        """Let another recipe stand for the files that are there: only where they are what it would make."""
+        self.store.put(f"{self.path}/layer.json", encode_json({"recipe": recipe}))
 
     def write(self, bbox: Bbox, content: Any) -> None:
         self.store.put(self.keys(self.grid.index_of(bbox))[0], self.format.encode(content))

@@ -92,7 +92,8 @@ def test_stages_are_listed_with_what_they_read_and_write(tmp_path: Path) -> None
     out = command(tmp_path, "stages").out
     listed = re.findall(r"^(\w+) ", out, re.MULTILINE)
     assert set(listed) == set(names) - {"Dataset"}
-    assert "local_fragments, segmentation/names, segmentation/absorbed → segmentation" in out
+    read = "local_fragments, segmentation/names, segmentation/absorbed, segmentation/edited"
+    assert f"{read} → segmentation" in out
     assert "Leveled" not in out
 
 

@@ -43,6 +43,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "root": ("", "a.h5", "a.h5/out", "/proc/out", "s3://bucket/out", "gs://bucket/out", "http://host/out", '"out"',
              "'out'",
              "notes.txt", "ou\x00t", "/dev/null", "x" * 300),
+    "edits": ("absent.csv", "folder", "notes.txt", "a.h5", "fake.h5", "s3://bucket/e.csv", "http://127.0.0.1:9/e.csv",
+              ".", "merge,1,2", "e.csv extra", "'edits.csv'", "~/absent.csv", "ftp://host/e.csv"),
     "layer": ("../out", "/tmp/layer", ".", "..", "a/../..", "a//b", '"image"', "x" * 300, "a\x07b"),
 }  # fmt: skip
 """Wrong values by kind; `%` is written as `%%`, as in a cfg."""
@@ -97,6 +99,8 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
     "Agglomeration": {"highest_threshold": ("fraction", "0.7")},
     "Segmentation": {
         "threshold": ("fraction", "0.5"),
+        "min_voxels": ("count", "0"),
+        "edits": ("edits", ""),
         "dust_threshold": ("count", "0"),
         "layer_name": ("layer", None),
         "inner_chunk": ("shape", "8,8,8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from luigi.task_register import Register
 
 import lchunk
 from lchunk.operators.cut import Names
+from lchunk.recipe import RecipeMismatchError
 from lchunk.tasks import Evaluation, Segmentation
 from lchunk.tasks.jobs import Chunk
+from lchunk.tasks.reediting import Reediting
 from lchunk.verify import verify
 from lchunk.volumes.documents import read_document
 from lchunk.volumes.layer import open_layer
@@ -21,6 +25,8 @@ from lchunk.volumes.store import FileStore
 from tests.conftest import build, smooth_affinities, write_hdf5
 
 GRIDS = ("4,8,8", "5,21,7", "40,40,40")
+FEW = "5,21,13"
+"""A grid of few chunks."""
 START, SIZE = (-3, 5, 7), (40, 8, 8)
 SHAPE = (9, 21, 26)
 THRESHOLD = 0.5
@@ -42,9 +48,9 @@ def dataset(tmp_path: Path, configure: Callable[..., None]) -> Callable[..., Pat
             "Dataset", root=tmp_path / grid, image=f"{tmp_path}/a.h5:/raw", chunk_shape=grid, inner_chunk=inner, **truth
         )
         configure("Inference", external=f"{tmp_path}/a.h5:/a")
-        if edits is not None:
+        knobs["edits"] = tmp_path / "edits.csv" if edits else ""
+        if edits:
             (tmp_path / "edits.csv").write_text(edits)
-            knobs["edits"] = tmp_path / "edits.csv"
         configure("Segmentation", threshold=THRESHOLD, **knobs)
         return tmp_path / grid
 
@@ -57,7 +63,7 @@ def voxels_of(root: Path, layer: str = "segmentation") -> Voxels:
 
 
 def built(root: Path) -> Voxels:
-    assert build(Segmentation())
+    assert build(Segmentation(), Segmentation().names)
     return voxels_of(root)
 
 
@@ -241,3 +247,108 @@ def test_edits_that_cannot_be_made_name_their_line(dataset: Callable[..., Path])
         assert build(*map(stage.upstream, stage.reading()))
         with pytest.raises(ValueError, match=message):
             stage.edited(Chunk(stage.bounds, stage.bounds))
+
+
+def bytes_of(root: Path) -> dict[str, bytes]:
+    """The files of the segmentation and of its names."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in (root / "segmentation").rglob("*.*")} | {
+        str(path): path.read_bytes() for path in (root / "segmentation").rglob("c/*/*/*")
+    }
+
+
+def numbers_of(root: Path) -> dict[str, int]:
+    """A number for each chunk file of voxels, which is another one if the file is written again."""
+    return {str(path.relative_to(root)): path.stat().st_ino for path in (root / "segmentation/0").rglob("c/*/*/*")}
+
+
+def different_edits() -> list[str]:
+    """No edit, a merge, a split and a merge of one piece, another merge, no edit."""
+    segments, fragments = cut(), lchunk.segment(smooth_affinities(SHAPE, 5), 0.0)
+    a, b, c = largest(segments, 3)
+    inside = np.unique(fragments[segments == a]).tolist()
+    split = f"split,{inside[0]},{inside[-1]}"
+    return ["", f"merge,{b},{c}", f"{split}\nmerge,{inside[-1]},{c}", "# none", f"{split}\nmerge,{b},{c}", ""]
+
+
+def changed() -> Reediting:
+    Register.clear_instance_cache()
+    editing = Reediting(Segmentation())
+    editing.apply()
+    return editing
+
+
+def test_other_edits_remake_the_chunk_files_that_differ_and_no_others(dataset: Callable[..., Path]) -> None:
+    root = dataset("4,8,8")
+    before = built(root)
+    for edits in different_edits()[1:]:
+        dataset("4,8,8", edits)
+        with pytest.raises(RecipeMismatchError, match="lchunk edit"):
+            Segmentation().check()
+        files = numbers_of(root)
+        chunks = changed().changes.voxels
+        assert set(files) - set(numbers_of(root)) == {f"segmentation/0/c/{z}/{y}/{x}" for z, y, x in chunks}
+        after = built(root)
+        different = {tuple(voxel // (4, 8, 8)) for voxel in np.argwhere(before != after)}
+        assert different == set(chunks)
+        assert 0 < len(chunks) < len(files)
+        shutil.rmtree(root / "segmentation", ignore_errors=True)
+        assert np.array_equal(built(root), after)
+        before = after
+    assert not (root / "segmentation/edits").exists()
+
+
+class Killed(BaseException):
+    """A kill before some change of a file."""
+
+
+def killed_before(change: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process die before a change of a file, counted from 0."""
+    left = iter(range(change, -1, -1))
+    for name in ("put", "create", "remove"):
+        method = getattr(FileStore, name)
+
+        def dying(*args: Any, method: Any = method, **kwargs: Any) -> Any:
+            if next(left, 0) == 0:
+                raise Killed
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(FileStore, name, dying)
+
+
+@pytest.mark.parametrize(("one", "other", "back"), [(1, 2, False), (1, 2, True), (0, 1, True), (2, 0, False)])
+def test_a_kill_leaves_a_segmentation_that_either_edits_continue_from(
+    dataset: Callable[..., Path], tmp_path: Path, one: int, other: int, back: bool
+) -> None:
+    choices = different_edits()
+    root = dataset(FEW, choices[other])
+    built(root)
+    wanted = bytes_of(root)
+    shutil.rmtree(root / "segmentation")
+    dataset(FEW, choices[one])
+    built(root)
+    wanted, last = (bytes_of(root), choices[one]) if back else (wanted, choices[other])
+    shutil.copytree(root, tmp_path / "kept")
+    for change in range(1000):
+        shutil.rmtree(root)
+        shutil.copytree(tmp_path / "kept", root)
+        dataset(FEW, choices[other])
+        with pytest.MonkeyPatch.context() as patched:
+            killed_before(change, patched)
+            try:
+                changed()
+            except Killed:
+                pass
+            else:
+                assert change > 5
+                return
+        dataset(FEW, last)
+        Register.clear_instance_cache()
+        try:
+            Segmentation().check()
+        except RecipeMismatchError:
+            changed()
+        built(root)
+        there = bytes_of(root)
+        if not last:  # what is left of edits that are not used is in nobody's way
+            there = {name: body for name, body in there.items() if "/edit" not in name}
+        assert there == wanted, change
