@@ -20,6 +20,7 @@ external = {folder}/a.h5:/affinities
 highest_threshold = 0.5
 [Segmentation]
 threshold = 0.5
+min_voxels = {min_voxels}
 [worker]
 wait_interval = 0.2
 wait_jitter = 0.1
@@ -38,9 +39,12 @@ def main() -> None:
     chunk, inner = f"{z // 2},{y // 2},{x // 2}", f"{z // 2},{y // 4},{x // 4}"
     here, peers = Path(__file__).parent, Path(__file__).parent / ".venv/bin/python"
 
-    one = lchunk(
-        "lchunk, 8 chunks, one worker", "Segmentation", folder, CFG.format(folder=folder, chunk=chunk, inner=inner)
-    )
+    def absorbing(min_voxels: int) -> str:
+        return CFG.format(folder=folder, chunk=chunk, inner=inner, min_voxels=min_voxels)
+
+    (folder / "absorbing").mkdir()
+    one = lchunk("lchunk, 8 chunks, one worker", "Segmentation", folder, absorbing(0))
+    absorbed = lchunk("lchunk, small segments absorbed", "Segmentation", folder / "absorbing", absorbing(1000))
     both = [sys.executable, str(here / "two_workers.py"), *one.command[1:-1]]  # without --local-scheduler
     two = Contestant("lchunk, two workers", both, one.prepare, one.environment)
     source, made = str(folder / "a.h5"), str(folder / "w.h5")
@@ -49,9 +53,11 @@ def main() -> None:
     bars = [
         Bar("CPU against waterz", "cpu", one.name, waterz.name, 1.0),
         Bar("peak memory against waterz", "memory", one.name, waterz.name, 0.25),
+        Bar("CPU with absorption against without", "cpu", absorbed.name, one.name, 1.15),
+        Bar("peak memory with absorption against without", "memory", absorbed.name, one.name, 1.1),
         Bar("wall of two workers against one", "wall", two.name, one.name, 0.7),
     ]
-    held = hold(bars, race([one, two, chunks, waterz], arguments.rounds))
+    held = hold(bars, race([one, absorbed, two, chunks, waterz], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
 
