@@ -57,9 +57,9 @@ def chunk_edges(
 
     Returns:
         For in_chunk, cross_chunk and between_chunk a row per pair, in the order of the ids, as columns: node_ids1, the
-        smaller id, or the one inside the chunk; node_ids2; affinities, the sum over the faces of voxels that they
-        share, infinite for cross_chunk; areas, the number of these faces. A supervoxel that touches no other one has an
-        edge to itself, in_chunk, infinite, of no area.
+        smaller id, or the one inside the chunk; node_ids2; areas, the number of pairs of voxels in which they touch;
+        affinities, the sum over these pairs, infinite for cross_chunk. A supervoxel that touches no other one has an
+        edge to itself, in_chunk, of infinite affinity and no area.
         For each segment of the chunk: the number of its supervoxels, and their ids, ascending; the segments are in the
         order of their first ids.
 
@@ -90,7 +90,7 @@ def _touching(graph: Graph, known: CutFragments, inside: npt.NDArray[np.bool_]) 
         Rows of the place of that end, the place of the other end, whether the two are linked, sum, and count.
     """
     places = known.places(graph.nodes)
-    own = (places >= 0) & inside[places]
+    own = np.append(inside, False)[places]
     u, v = ends_of(graph.edges[:, PAIR])
     kept = own[u] | own[v]
     u, v, edges = u[kept], v[kept], graph.edges[kept]

@@ -94,14 +94,15 @@ class Supervoxels(Stage):
 class ChunkedGraph(Stage):
     """Write the edges between supervoxels, and which of them are one segment, as PyChunkedGraph ingests them.
 
-    Reads  `region_graph` of the chunk and of those after it; `segmentation/names`, or `segmentation/absorbed` with
-           `--Segmentation-min-voxels`, of the chunk and of the six around it.
-    Writes `chunkedgraph`: per chunk `edges_<x>_<y>_<z>.proto.zst` (in chunk, across chunks, between chunks) and
-           `components_<x>_<y>_<z>.proto`, the segments at `--Segmentation-threshold`; last, a file of their checksums.
+    Reads  `region_graph`, `segmentation/names`, or `segmentation/absorbed` with `--Segmentation-min-voxels`: of the
+           chunk and of the six around it.
+    Writes `chunkedgraph`: two files per chunk, whose names hold its x, y and z; last, a file of their checksums.
 
-    Cross-chunk edges join what the chunk faces cut, so that they alone give the fragments of the whole volume. With the
-    edges inside components they give its segments. Every other edge is there for proofreaders to merge by. An affinity
-    is the sum, an area the number, of the faces of voxels that two supervoxels share.
+    `edges_0_0_0.proto.zst` has the edges in the chunk, and those from it to other chunks: cross-chunk edges join what
+    the faces of the chunk cut, and between-chunk edges are all others. An area is the number of pairs of voxels in
+    which two supervoxels touch, an affinity the sum over these pairs; it is infinite for cross-chunk edges.
+    `components_0_0_0.proto` lists which supervoxels are one segment at `--Segmentation-threshold`. Segments below
+    `--Segmentation-dust-threshold` stay. `Supervoxels` has the knobs of the ids.
     """
 
     layer = "chunkedgraph"

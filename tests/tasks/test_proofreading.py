@@ -198,20 +198,23 @@ def test_edges_add_up_to_the_region_graph_of_the_whole_volume(made: Run) -> None
             assert affinity == pytest.approx(totals[0][pair][0], rel=1e-5)
 
 
-def test_a_supervoxel_that_touches_no_other_is_in_a_file_and_so_is_a_chunk_of_background(dataset: Run) -> None:
+def test_a_supervoxel_that_touches_no_other_has_an_edge_to_itself_and_background_has_none(dataset: Run) -> None:
+    """The only supervoxel lies at a face of its chunk, so that the graph of a chunk after it names it too."""
     affinities = np.zeros((3, *SHAPE), np.float32)
-    affinities[:, 2:4, 2:5, 2:6] = 0.9
-    root = dataset(affinities, "10,36,40")
+    affinities[:, 12:14, 15:18, 2:6] = 0.9
+    root = dataset(affinities, "10,18,40")
     assert build(Supervoxels(), ChunkedGraph())
-    alone = 1 << 56
+    alone = (1 << 3 | 1) << 53  # z is 1
     assert np.unique(voxels(root, "supervoxels")).tolist() == [0, alone]
-    first, second = read_folder(root / "chunkedgraph")
-    assert (first.place, second.place) == ((0, 0, 0), (0, 0, 1))
-    pairs, affinity, area = first.edges["in_chunk"]
+    chunks = {chunk.place: chunk for chunk in read_folder(root / "chunkedgraph")}
+    assert len(chunks) == 4
+    own = chunks.pop((0, 0, 1))
+    pairs, affinity, area = own.edges["in_chunk"]
     assert (pairs.tolist(), affinity.tolist(), area.tolist()) == ([[alone, alone]], [np.inf], [0])
-    assert first.components == [[alone]]
-    assert all(len(pairs) == 0 for pairs, _, _ in second.edges.values())
-    assert second.components == []
+    assert own.components == [[alone]]
+    for chunk in chunks.values():
+        assert all(len(pairs) == 0 for pairs, _, _ in chunk.edges.values())
+        assert chunk.components == []
     assert not list(verify(FileStore(root)))
 
 
