@@ -215,6 +215,7 @@ def test_a_supervoxel_that_touches_no_other_has_an_edge_to_itself_and_background
     for chunk in chunks.values():
         assert all(len(pairs) == 0 for pairs, _, _ in chunk.edges.values())
         assert chunk.components == []
+    assert [file.name for file in root.glob("chunkedgraph/components_*")] == ["components_0_0_1.proto"]
     assert not list(verify(FileStore(root)))
 
 
