@@ -119,12 +119,13 @@ class ChunkedGraph(Stage):
         return super().connect(reads) if reads.stage is RegionGraph else Segmentation(root=self.root).names
 
     def validate(self) -> None:
-        external = Segmentation(root=self.root).external
-        if external:
+        segmentation = Segmentation(root=self.root)
+        if segmentation.external:
             raise ValueError(
                 "Segmentation-external must be empty for ChunkedGraph, which needs the fragments that segments are "
-                f"made of, got {external}; remove it"
+                f"made of, got {segmentation.external}; remove it"
             )
+        segmentation.validate()
         self._supervoxels.validate()
 
     def ingredients(self) -> dict[str, str]:

@@ -319,6 +319,12 @@ def test_what_cannot_work_is_refused_before_work(
         Supervoxels(spatial_bits=19)
 
 
+def test_a_threshold_above_the_tree_is_refused(dataset: Run) -> None:
+    dataset(VOLUMES["float"], "8,12,16", 0.8)
+    with pytest.raises(ValueError, match=r"threshold must be at most Agglomeration-highest-threshold, 0\.7, got 0\.8"):
+        ChunkedGraph().complete()
+
+
 def test_a_segmentation_from_outside_is_refused(dataset: Run, configure: Callable[..., None], tmp_path: Path) -> None:
     dataset(VOLUMES["float"], "8,12,16")
     url = write_hdf5(tmp_path / "s.h5", "seg", np.ones(SHAPE, np.uint64), (40, 4, 4), START)
