@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.geometry.bbox import Triple
+from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.chunk_edges import CutFragments, chunk_edges
 from lchunk.operators.cut import Names
@@ -91,11 +92,15 @@ class Supervoxels(Stage):
         return voxels
 
 
+NAMED_ALIKE = Reads(Supervoxels)
+"""No voxel is read, but the ids of the edges are those of this layer: its recipe is checked, and is part of theirs."""
+
+
 class ChunkedGraph(Stage):
     """Write the edges between supervoxels, and which of them are one segment, as PyChunkedGraph ingests them.
 
     Reads  `region_graph`, `segmentation/names`, or `segmentation/absorbed` with `--Segmentation-min-voxels`: of the
-           chunk and of the six around it.
+           chunk and of the six around it. `supervoxels` are made first, so that the ids are the same.
     Writes `chunkedgraph`: two files per chunk, whose names hold its x, y and z; last, a file of their checksums.
 
     `edges_0_0_0.proto.zst` has the edges in the chunk, and those from it to other chunks: cross-chunk edges join what
@@ -113,10 +118,18 @@ class ChunkedGraph(Stage):
         return (
             *(Reads(RegionGraph, high=side, clip=True) for side in ALONG),
             *(Reads(named, low=side, high=side, clip=True) for side in ALONG),
+            NAMED_ALIKE,
         )
 
+    def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
+        return Bbox(bbox.start, bbox.start) if reads == NAMED_ALIKE else super().reach(reads, bbox)
+
+    def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
+        return bbox if reads == NAMED_ALIKE else super().awaits(reads, bbox)
+
     def connect(self, reads: Reads) -> Stage:
-        return super().connect(reads) if reads.stage is RegionGraph else Segmentation(root=self.root).names
+        named = reads.stage not in (RegionGraph, Supervoxels)
+        return Segmentation(root=self.root).names if named else super().connect(reads)
 
     def validate(self) -> None:
         segmentation = Segmentation(root=self.root)
@@ -126,32 +139,28 @@ class ChunkedGraph(Stage):
                 f"made of, got {segmentation.external}; remove it"
             )
         segmentation.validate()
-        self._supervoxels.validate()
-
-    def ingredients(self) -> dict[str, str]:
-        return self._supervoxels.ingredients()
 
     @property
     def external_kind(self) -> Kind | None:
         return None
 
     @property
-    def _supervoxels(self) -> Supervoxels:
-        return Supervoxels(root=self.root)
+    def _bits(self) -> int:
+        return cast(Supervoxels, self.upstream(NAMED_ALIKE)).bits
 
     def files(self) -> ChunkedGraphFolder:
-        return ChunkedGraphFolder(self.store, self.path, self.grid, LAYER_BITS, self._supervoxels.bits)
+        return ChunkedGraphFolder(self.store, self.path, self.grid, LAYER_BITS, self._bits)
 
     def compute_chunk(self, chunk: Chunk, *inputs: Iterator[Table]) -> tuple[dict[str, Table], Labels]:
         graphs: dict[Triple, Graph] = {}
         around: dict[Triple, CutFragments] = {}
-        bits = self._supervoxels.bits
-        for reads, tables in zip(self.reading(), inputs, strict=True):
+        of_tables = (reads for reads in self.reading() if reads != NAMED_ALIKE)
+        for reads, tables in zip(of_tables, inputs[:-1], strict=True):
             for index, table in zip(self.grid.meeting(self.reach(reads, chunk.bbox)), tables, strict=True):
                 if reads.stage is RegionGraph:
                     graphs[index] = graphs.get(index) or graph_of(table)
                 else:
-                    around[index] = around.get(index) or _named(index, table, bits)
+                    around[index] = around.get(index) or _named(index, table, self._bits)
         own = around.pop(self.grid.index_of(chunk.bbox))
         return chunk_edges(own, list(around.values()), list(graphs.values()))
 

@@ -294,6 +294,19 @@ def test_more_bits_move_the_chunk_and_are_recorded(dataset: Run, configure: Call
                 stage.complete()
 
 
+def test_edges_have_the_ids_of_the_supervoxels_that_are_there(dataset: Run, configure: Callable[..., None]) -> None:
+    root = dataset(VOLUMES["float"], "20,18,20")
+    configure("Supervoxels", spatial_bits=4)
+    assert build(Supervoxels())
+    configure("Supervoxels", spatial_bits=5)
+    with pytest.raises(RecipeMismatchError, match="the bits of an id for each axis"):
+        ChunkedGraph().complete()
+    configure("Supervoxels", layer_name="wide")
+    assert build(ChunkedGraph())
+    named = [n for chunk in read_folder(root / "chunkedgraph-wide") for one in chunk.components for n in one]
+    assert set(named) == set(np.unique(voxels(root, "wide")).tolist()) - {0}
+
+
 def test_other_chunks_are_another_graph(dataset: Run, configure: Callable[..., None]) -> None:
     """Unlike elsewhere, the chunks decide the result, so that the layer remembers them."""
     dataset(VOLUMES["float"], "8,12,16")
