@@ -14,6 +14,7 @@ from lchunk.recipe import FILES
 from lchunk.volumes import complete_rows
 from lchunk.volumes.checksum import refuse_damaged
 from lchunk.volumes.chunk_files import Recipe
+from lchunk.volumes.chunked_graph import METADATA
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.info_folder import index_key, recipe_in
 from lchunk.volumes.layer import open_layer
@@ -79,8 +80,12 @@ def parts_of(store: Store, keys: list[str]) -> Iterator[Part]:
             yield _records(store, key.removesuffix("/layer.json"))
         elif key.endswith("/info"):
             info = read_json(store, key) or {}
-            described = _exported if info.get("@type") == VOLUME else _meshes
-            yield from described(store, key.removesuffix("/info"), info, keys)
+            if info.get("@type") == VOLUME:
+                yield from _checksummed(store, key, info)
+            else:
+                yield from _meshes(store, key.removesuffix("/info"), info, keys)
+        elif key.endswith(f"/{METADATA}"):
+            yield from _checksummed(store, key, read_json(store, key) or {})
 
 
 def _voxels(store: Store, name: str, mip: int) -> Part:
@@ -138,7 +143,15 @@ def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
         raise FileNotFoundError(f"{len(absent)} files that it lists do not exist, the first {absent[0]}")
 
 
-def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:
+def _checksummed(store: Store, own: str, info: Mapping[str, Any]) -> Iterator[Part]:
+    """A folder for other programs, in which a last file of each chunk has the checksums of its files.
+
+    Args:
+        store: the dataset's folder.
+        own: the file that describes the folder.
+        info: its content, with the recipe.
+    """
+    path = own.rpartition("/")[0]
     recipe = recipe_in(info)
     grid = _grid(recipe)
     if grid is None:
@@ -153,7 +166,6 @@ def _exported(store: Store, path: str, info: Mapping[str, Any], keys: list[str])
     def lists(index: Triple) -> list[str]:
         return [index_key(path, index)]
 
-    own = f"{path}/info"
     yield Part(path, recipe, grid, lists, read, frozenset({own}), own)
 
 

@@ -45,6 +45,7 @@ from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.masking_stages import BlackOutSections, Mask, MaskOutObjects
 from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
+from lchunk.tasks.proofreading import ChunkedGraph, Supervoxels
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
 from lchunk.tasks.segmentation import Segmentation
@@ -65,6 +66,7 @@ __all__ = [
     "Apply",
     "BlackOutSections",
     "ChannelVoting",
+    "ChunkedGraph",
     "CleftDifferences",
     "CleftEvaluation",
     "ComponentNames",
@@ -105,6 +107,7 @@ __all__ = [
     "SegmentNames",
     "Segmentation",
     "SkeletonEvaluation",
+    "Supervoxels",
     "Threshold",
     "ThresholdCurve",
     "Thumbnail",
