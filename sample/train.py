@@ -91,8 +91,8 @@ def spoil(
 def shapes(labels: npt.NDArray[np.int64], sigma: float = 5.0) -> npt.NDArray[np.float32]:
     """Local shape descriptors (10, z, y, x) at every second voxel.
 
-    Sheridan et al. 2023, doi:10.1038/s41592-022-01711-z. Of a voxel's body within a Gaussian window: the share of the window, the mean offset, the variances, and the
-    correlations of the axes, all moved to about [0, 1].
+    Sheridan et al. 2023, doi:10.1038/s41592-022-01711-z. Of a voxel's body within a Gaussian window: the share of the
+    window, the mean offset, the variances, and the correlations of the axes, all moved to about [0, 1].
     """
     half = labels[::2, ::2, ::2]
     places = np.stack(np.meshgrid(*map(np.arange, half.shape), indexing="ij")).astype(np.float32)
