@@ -15,6 +15,7 @@ from lchunk.tasks.components import (
 from lchunk.tasks.contrast_stage import Contrast
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.error_places import ErrorPlaces
 from lchunk.tasks.evaluation import (
     CleftDifferences,
     CleftEvaluation,
@@ -76,6 +77,7 @@ __all__ = [
     "Crop",
     "Dataset",
     "Downsample",
+    "ErrorPlaces",
     "Evaluation",
     "Export",
     "FragmentContingency",
