@@ -30,9 +30,9 @@ columns:
   voxels     voxels of the two bodies on their sides (merge), or of the body in the two segments (split)
   bodies     true labels on both sides, and segments: one for a merge, two for a split
 
-A merge that the watershed made, inside of one fragment, has no place in this list. `lchunk scores` lists the segments.
-Small segments that follow their strongest edge (Segmentation-min-voxels) are not listed either: they never join two
-large segments.
+What the watershed has merged, inside of one fragment, has no place in this list; the second line says how much it
+costs. `lchunk scores` lists the segments. What small segments merge when they follow their strongest edge
+(Segmentation-min-voxels) is not listed either: they never join two large segments.
 
 examples:
   lchunk run ErrorPlaces                     find the places; needs ground_truth in [Dataset]
@@ -98,7 +98,9 @@ def error_lines(content: dict[str, Any], kind: str, most: int) -> Iterator[str]:
     split, merge, mean = content["voi_split"], content["voi_merge"], 1 - content["threshold"]
     knobs = f"threshold {short(content['threshold'])}, min_voxels {content['min_voxels']}"
     yield f"{content['segmentation']} ({knobs}) against {content['ground_truth']}"
-    yield f"VOI {split + merge:.6f}: split {split:.6f}, merge {merge:.6f}; merged where the mean is above {short(mean)}"
+    inside = content["fragments_voi_merge"]
+    yield f"VOI {split + merge:.6f}: split {split:.6f}, merge {merge:.6f}, of which {inside:.6f} is inside fragments"
+    yield f"merged where the mean affinity is above {short(mean)}"
     rows = list(rows_of(content, kind, VIEWER))[:most]
     if not rows:
         yield f"no wrong {kind or 'merge or split'} is listed"

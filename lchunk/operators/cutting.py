@@ -104,17 +104,18 @@ def shares(pieces: Any, order: Any) -> Any:
 
 
 @njit
-def best_cut(pieces: Any, start: int, most: int) -> Any:
+def best_cut(pieces: Any, start: int, most: int, least: float) -> Any:
     """The contact of a piece whose cut lowers VOI the most.
 
     Args:
         pieces: see `Pieces`.
         start: a fragment of the piece.
         most: number of fragments that the piece has at most.
+        least: what a cut must lower VOI by, in bits · labelled voxels.
 
     Returns:
-        What it lowers VOI by, in bits · labelled voxels, and the number of the contact; -1 if every cut raises it. Of
-        equal ones the smallest number.
+        What it lowers VOI by, in the same unit, and the number of the contact; -1 if no cut does. Of equal ones the
+        smallest number.
     """
     order, up, through = walked(pieces, start, most)
     keys, voxels = shares(pieces, order)
@@ -124,7 +125,7 @@ def best_cut(pieces: Any, start: int, most: int) -> Any:
     for place in range(len(order) - 1, 0, -1):
         labelled[up[place]] += labelled[place]
     shared = _shared(keys, voxels, up)
-    best, link = 0.0, -1
+    best, link = least, -1
     for place in range(1, len(order)):
         if pieces.merged[through[place]]:
             below = labelled[place]

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from lchunk.operators.graph import Graph, Labels, Numbers
 
 MERGE, SPLIT = "merge", "split"
+LEAST = 1e-9
+"""Bits of VOI that an error costs at least: less may be rounding."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Compared:
         truth, fragments, voxels = (pairs[name][known] for name in ("truth", "segment", "voxels"))
         places = np.searchsorted(graph.nodes, fragments)
         return cls(graph, segments, places, truth, voxels, int(pairs["voxels"].sum()))
+
+    @property
+    def least(self) -> float:
+        """Bits, times the labelled voxels, that an error costs at least."""
+        return LEAST * self.labelled
 
 
 @dataclass(frozen=True)

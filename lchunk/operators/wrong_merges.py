@@ -34,7 +34,7 @@ def wrong_merges(compared: Compared, merges: Merges) -> Iterator[ErrorPlace]:
     waiting: list[tuple[float, int, int]] = []
 
     def look_for_cut(start: int, most: int) -> None:
-        bits, link = best_cut(pieces, start, most)
+        bits, link = best_cut(pieces, start, most, compared.least)
         if link >= 0:
             heapq.heappush(waiting, (-bits, link, most))
 

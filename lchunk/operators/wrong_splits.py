@@ -31,7 +31,7 @@ def wrong_splits(compared: Compared) -> list[ErrorPlace]:
     firsts = graph.edges[widest, FIRST].tolist()
     found = [joins.joined(*join) for join in zip(one, other, means, firsts, strict=True)]
     found += joins.without_contact()
-    return sorted((error for error in found if error.bits > 0), key=lambda error: (-error.bits, error.at))
+    return sorted((error for error in found if error.bits > compared.least), key=lambda error: (-error.bits, error.at))
 
 
 def joined_bits(one: dict[int, int], other: dict[int, int]) -> float:

@@ -107,12 +107,14 @@ class ErrorPlaces(Stage):
         compared = Compared.of(graph, segments, pairs)
         found = error_places(compared, merges, self.most)
         places = [described(error, chunk.bounds, compared.labelled) for error in found]
+        inside = scores(pairs)["voi_merge"]
         result = dict(scores(pairs | {"segment": relabelled(pairs["segment"], graph.nodes, segments)}))
         logger.info("%d places; the worst costs %.6f bits of VOI", len(places), places[0]["voi"] if places else 0)
         return {
             "segmentation": self.segmentation.path, "ground_truth": self.dataset.ground_truth,
             "threshold": self.segmentation.threshold, "min_voxels": self.segmentation.min_voxels,
-            "voxel_size": list(self.geometry.voxel_size), **result, "places": places,
+            "voxel_size": list(self.geometry.voxel_size), **result,
+            "fragments_voi_merge": inside, "places": places,
         }  # fmt: skip
 
 
