@@ -24,7 +24,7 @@ columns:
              errors in one segment, what it takes after those that are listed above it; of several contacts between the
              segments of one body, what it takes after the stronger ones.
   affinity   merge: mean affinity of the merge. split: mean affinity of the contact between the two segments; none if
-             they do not touch, and then there is a place in each.
+             they do not touch in the body, and then there is a place in each.
   margin     how far it is above (+) or below (-) the mean that a merge needs, 1 - threshold
   place      z,y,x: the first voxel of the contact, where it is widest
   voxels     voxels of the two bodies on their sides (merge), or of the body in the two segments (split)

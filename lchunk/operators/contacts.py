@@ -73,16 +73,19 @@ def contacts_within(graph: Graph, merges: Merges, segments: Labels) -> Contacts:
     return Contacts(u[rows], v[rows], edges[rows, FIRST], mean[joined])
 
 
-def strongest_contacts(graph: Graph, clusters: Labels) -> tuple[Graph, npt.NDArray[np.intp]]:
+def strongest_contacts(
+    graph: Graph, clusters: Labels, inside: npt.NDArray[np.bool_] | None = None
+) -> tuple[Graph, npt.NDArray[np.intp]]:
     """A maximum spanning forest of clusters; of equal means, the first voxel decides.
 
     Args:
         graph: between fragments, with edges between different clusters only.
         clusters: the label of each node's cluster.
+        inside: edges that stand for the contact of two clusters before others do, however wide; default: none.
 
     Returns:
         The graph between clusters with the edges of the forest, the strongest first; and for each of them the row of
-        the widest edge of `graph` between both clusters.
+        the edge of `graph` that stands for it: the widest.
     """
     between = clustered(graph, clusters)
     means = between.edges[:, SUM] / between.edges[:, COUNT]
@@ -91,13 +94,14 @@ def strongest_contacts(graph: Graph, clusters: Labels) -> tuple[Graph, npt.NDArr
     place = np.searchsorted(between.nodes, clusters)
     u, v = ends_of(graph.edges[:, PAIR])
     pairs = pairs_of(place[u], place[v])
-    widest = _widest(graph.edges, pairs)
+    widest = _widest(graph.edges, pairs, inside)
     return replace(between, edges=edges), widest[np.searchsorted(pairs[widest], edges[:, PAIR])]
 
 
-def _widest(edges: Numbers, groups: Numbers) -> npt.NDArray[np.intp]:
+def _widest(edges: Numbers, groups: Numbers, inside: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.intp]:
     """The row of the edge with most voxels of each group, of equal ones the first; groups ascend."""
-    order = np.lexsort((edges[:, FIRST], -edges[:, COUNT], groups))
+    later = np.zeros(len(edges), np.bool_) if inside is None else ~inside
+    order = np.lexsort((edges[:, FIRST], -edges[:, COUNT], later, groups))
     _, first = np.unique(groups[order], return_index=True)
     rows: npt.NDArray[np.intp] = order[first]
     return rows

@@ -80,8 +80,9 @@ class ErrorPlace:
     Args:
         kind: `MERGE` or `SPLIT`.
         bits: what mending it takes from VOI split + merge, times the labelled voxels.
-        affinity: the mean between both sides, in [0, 1]; None if they do not touch.
-        at: linear index, in the volume, of the first voxel of the contact; without a contact, of a voxel of each side.
+        affinity: the mean between both sides, in [0, 1]; None if they do not touch in the body.
+        at: linear index, in the volume, of the first voxel of the contact where it is widest; without a contact, of a
+            voxel of each side.
         sides: the larger one first; of a split, that with more voxels of the body.
     """
 

@@ -8,22 +8,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lchunk.operators.contacts import strongest_contacts
 from lchunk.operators.error_place import SPLIT, Compared, ErrorPlace, Side
-from lchunk.operators.graph import COUNT, FIRST, ONE, PAIR, SUM, Graph, Labels, Table, ends_of
+from lchunk.operators.graph import COUNT, FIRST, ONE, PAIR, SUM, Graph, Labels, Numbers, Table, ends_of, pairs_of
 
 
 def wrong_splits(compared: Compared) -> list[ErrorPlace]:
     """The joins of segments that lower VOI, those that lower it most first.
 
     A segment belongs to the body that it shares most voxels with; of equal ones, to that with the smallest label. The
-    segments of a body are joined along their strongest contacts, the strongest first. Parts of a body that do not touch
-    are then joined with the one that has most of it, the largest first.
+    segments of a body are joined along their strongest contacts, the strongest first. Two segments touch in the body if
+    two of their fragments do that belong to it as well. Parts of a body that do not touch in it are then joined with
+    the one that has most of it, the largest first.
     """
     shared = _shared(compared)
-    labels, bodies = _owners(shared)
-    between, widest = strongest_contacts(graph := _within_bodies(compared, labels, bodies), compared.segments)
+    labels, bodies = _owners(shared["segment"], shared["truth"], shared["voxels"])
+    graph, inside = _within_bodies(compared, labels, bodies)
+    between, widest = strongest_contacts(graph, compared.segments, inside)
     sizes = dict(zip(between.nodes.tolist(), between.sizes.tolist(), strict=True))
     joins = _Joins(shared, dict(zip(labels.tolist(), bodies.tolist(), strict=True)), sizes)
     one, other = (between.nodes[ends].tolist() for ends in ends_of(between.edges[:, PAIR]))
@@ -66,24 +69,35 @@ def _shared(compared: Compared) -> Table:
     return {"segment": segment[first], "truth": truth[first], "voxels": total, "fragment": fragment}
 
 
-def _owners(shared: Table) -> tuple[Labels, Labels]:
-    """The segments that share voxels with a body, ascending, without background, and the body of each."""
-    order = np.lexsort((shared["truth"], -shared["voxels"], shared["segment"]))
-    labels, first = np.unique(shared["segment"][order], return_index=True)
-    kept = labels != 0
-    return labels[kept], shared["truth"][order][first[kept]]
+def _owners(labels: Labels, truth: Labels, voxels: Numbers) -> tuple[Labels, Labels]:
+    """The labels that share voxels with a body, ascending, without background, and the body of each."""
+    order = np.lexsort((truth, -voxels, labels))
+    owned, first = np.unique(labels[order], return_index=True)
+    kept = owned != 0
+    return owned[kept], truth[order][first[kept]]
 
 
-def _within_bodies(compared: Compared, labels: Labels, bodies: Labels) -> Graph:
-    """The graph, with edges between different segments of one body only."""
+def _within_bodies(compared: Compared, labels: Labels, bodies: Labels) -> tuple[Graph, npt.NDArray[np.bool_]]:
+    """The graph with the edges between segments of one body that touch in it, and which edges are in the body."""
     graph, segments = compared.graph, compared.segments
-    owner = np.zeros(len(segments), np.uint64)  # no body has label 0
-    if len(labels):
-        at = np.minimum(np.searchsorted(labels, segments), len(labels) - 1)
-        owner = np.where(labels[at] == segments, bodies[at], owner)
+    owner = _body_of(segments, labels, bodies)
+    own = _body_of(graph.nodes, *_owners(graph.nodes[compared.places], compared.truth, compared.voxels))
     u, v = ends_of(graph.edges[:, PAIR])
-    kept = (segments[u] != segments[v]) & (owner[u] == owner[v]) & (owner[u] != 0)
-    return replace(graph, edges=graph.edges[kept])
+    kept = np.flatnonzero((segments[u] != segments[v]) & (owner[u] == owner[v]) & (owner[u] != 0))
+    u, v = u[kept], v[kept]
+    inside = (own[u] == owner[u]) & (own[v] == owner[v])
+    _, place = np.unique(segments, return_inverse=True)
+    pairs = pairs_of(place[u], place[v])
+    touching = np.isin(pairs, pairs[inside])
+    return replace(graph, edges=graph.edges[kept[touching]]), inside[touching]
+
+
+def _body_of(labels: Labels, owned: Labels, bodies: Labels) -> Labels:
+    """The body of each label; 0, which no body has, where it has none."""
+    if not len(owned):
+        return np.zeros(len(labels), np.uint64)
+    at = np.minimum(np.searchsorted(owned, labels), len(owned) - 1)
+    return np.where(owned[at] == labels, bodies[at], np.uint64(0))
 
 
 class _Joins:
@@ -113,7 +127,7 @@ class _Joins:
         Args:
             one: label of a segment,
             other: and that of the other segment, of the same body.
-            mean: affinity between the two; None if they do not touch.
+            mean: affinity between the two; None if they do not touch in the body.
             first: of their contact, as in `Graph`.
         """
         large, small = sorted((self._top(one), self._top(other)), key=lambda top: -len(self.shares[top]))

@@ -198,10 +198,18 @@ def joins(
     body = {
         segment: min(own, key=lambda body: (-own[body], body)) for segment, own in in_segment.items() if segment and own
     }
+    own_body = {f: min(own, key=lambda body: (-own[body], body)) for f, own in shares.items() if own}
+    inside = {
+        pair: contact
+        for pair, contact in contacts.items()
+        if own_body.get(pair[0]) == own_body.get(pair[1]) == body.get(segment_of[pair[0]], -1)
+        and body.get(segment_of[pair[1]], -2) == body[segment_of[pair[0]]]
+    }
+    widest_inside = {pair: widest for pair, (_, widest) in between(inside, segment_of).items()}
     touching = {
-        pair: entry
-        for pair, entry in between(contacts, segment_of).items()
-        if pair[0] in body and pair[1] in body and body[pair[0]] == body[pair[1]]
+        pair: (contact, widest_inside[pair])
+        for pair, (contact, _) in between(contacts, segment_of).items()
+        if pair in widest_inside
     }
     group = {segment: {segment} for segment in body}
     made = []
