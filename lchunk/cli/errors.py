@@ -11,7 +11,7 @@ from typing import Any
 from lchunk.cli.reporting import ROOT_HELP, store_of
 
 VIEWER = "http://127.0.0.1:8080/"
-"""The address of `lchunk view`, if its options do not change it."""
+"""The address of `lchunk view`, if neither its options nor the cfg change it."""
 COLUMNS = (
     "rank", "kind", "voi", "affinity", "margin", "z", "y", "x", "other_z", "other_y", "other_x",
     "voxels", "other_voxels", "body", "other_body", "body_voxels", "other_body_voxels", "segment", "other_segment",
@@ -57,10 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
     if len(layers) > 1 and (arguments.csv or arguments.json):
         names = ", ".join(layer.layer for layer in layers)
         raise ValueError(f"one layer must be chosen to write, got {names}; add --layer NAME")
+    viewer = arguments.viewer or (_viewer() if arguments.csv or arguments.json else VIEWER)
     if arguments.csv:
-        _write_csv(arguments.csv, layers[0].content, arguments.kind, arguments.viewer)
+        _write_csv(arguments.csv, layers[0].content, arguments.kind, viewer)
     if arguments.json:
-        rows = [dict(row) for row in rows_of(layers[0].content, arguments.kind, arguments.viewer)]
+        rows = [dict(row) for row in rows_of(layers[0].content, arguments.kind, viewer)]
         print(json.dumps({"layer": layers[0].layer, **layers[0].content, "places": rows}, indent=1))
         return
     for number, layer in enumerate(layers):
@@ -68,6 +69,12 @@ def run(arguments: argparse.Namespace) -> None:
             print()
         for line in error_lines(layer.content, arguments.kind, arguments.worst):
             print(line)
+
+
+def _viewer() -> str:
+    from lchunk.tasks.dataset import Dataset  # noqa: PLC0415 - takes time
+
+    return Dataset().viewer or VIEWER
 
 
 def rows_of(content: dict[str, Any], kind: str, viewer: str) -> Iterator[dict[str, Any]]:
@@ -148,5 +155,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--worst", type=int, default=20, metavar="N", help="places to print; default: 20")
     command.add_argument("--csv", default="", metavar="FILE", help="also write all of them to a CSV file")
     command.add_argument("--json", action="store_true", help="print all of them as a JSON object")
-    command.add_argument("--viewer", default=VIEWER, metavar="URL", help=f"where `lchunk view` is; default: {VIEWER}")
+    command.add_argument(
+        "--viewer", default="", metavar="URL", help=f"of `lchunk view`; default: [Dataset] viewer, or {VIEWER}"
+    )
     command.set_defaults(run=run)

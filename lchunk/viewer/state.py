@@ -77,6 +77,10 @@ def state_of(
         scale = min(scale, CLOSE)
     labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
     looks = [_layer(store, layer, base) for layer in layers]
+    errors = list(error_layers(store))
+    selected = {"layer": (labels or [first.name])[-1], "visible": False}
+    if errors and place is not None:
+        selected = {"layer": errors[0]["name"], "visible": True}  # lists the places beside the view
     title = Path(store.url).resolve().name if store else ", ".join(layer.name for layer in layers)
     return {
         "title": f"lchunk: {title}",
@@ -88,8 +92,8 @@ def state_of(
         # sections would hide the meshes behind them
         "showSlices": not any(look["visible"] and look.get("segments") for look in looks),
         "layout": "4panel",
-        "layers": [*looks, *error_layers(store)],
-        "selectedLayer": {"layer": (labels or [first.name])[-1], "visible": False},
+        "layers": [*looks, *errors],
+        "selectedLayer": selected,
     }
 
 
