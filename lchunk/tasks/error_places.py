@@ -45,8 +45,8 @@ class ErrorPlaces(Stage):
 
     `lchunk errors` lists them, and `lchunk view` shows them. The segments are those of `Segmentation`, the same places
     for every grid. Merges of small segments (min_voxels) and those inside a fragment of the watershed are not listed.
-    Holds the edges between fragments, 32 bytes each and twice that at the peak, the merges, and the pairs of a body and
-    a fragment, 24 bytes each, and about 200 bytes per pair of a body and a segment: for volumes with a ground truth.
+    Holds the edges between fragments, about 150 bytes each at the peak, the merges, and the pairs of a body and a
+    fragment, 24 bytes each, and about 200 bytes per pair of a body and a segment: for volumes with a ground truth.
     """
 
     layer = "error_places"
