@@ -20,9 +20,9 @@ COLUMNS = (
 
 TEXT = """\
 columns:
-  VOI        what mending the error alone takes from VOI split + merge, in bits, and its share of both. Of several
-             errors in one segment, what it takes after those that are listed above it; of several contacts between the
-             segments of one body, what it takes after the stronger ones.
+  VOI        what mending the error takes from VOI split + merge, in bits, and its share of both. Of several merges in
+             one segment, what it takes after those that are listed above it; of several contacts between the segments
+             of one body, what it takes after the stronger ones.
   affinity   merge: mean affinity of the merge. split: mean affinity of the contact between the two segments; none if
              they do not touch in the body, and then there is a place in each.
   margin     how far it is above (+) or below (-) the mean that a merge needs, 1 - threshold

@@ -33,6 +33,16 @@ def ordered(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(places, key=lambda place: (place["kind"], -round(place["voi"], 9), place["at"]))
 
 
+def merged_by_cost(places: list[dict[str, Any]]) -> list[float]:
+    """Costs in the order in which the larger one of the next merge and the next split comes first."""
+    waiting = [[place["voi"] for place in places if place["kind"] == kind] for kind in ("merge", "split")]
+    costs = []
+    while any(waiting):
+        largest = max((own for own in waiting if own), key=lambda own: own[0])
+        costs.append(largest.pop(0))
+    return costs
+
+
 def small_bodies() -> np.ndarray:
     """True labels: blocks, some of which are the same body far away; one plane is not labelled."""
     blocks = np.random.default_rng(0).integers(1, 30, (2, 4, 3))
@@ -63,6 +73,7 @@ def test_places_of_every_grid_are_those_of_plain_loops_over_the_whole_volume(
     for one, other in zip(ordered(found[0]), ordered(expected), strict=True):
         assert one["voi"] == pytest.approx(other["voi"], abs=1e-9)
         assert one | {"voi": 0} == other | {"voi": 0}
+    assert [place["voi"] for place in found[0]] == pytest.approx(merged_by_cost(found[0]))
     merges, splits = ([p for p in found[0] if p["kind"] == kind] for kind in ("merge", "split"))
     configure("ErrorPlaces", most=2, layer_name="few")
     assert build(ErrorPlaces())
