@@ -167,8 +167,8 @@ def _shared(keys: Any, voxels: Any, up: Any) -> Any:
 
 @njit(inline=True)
 def _joined_bits(one: Any, other: Any) -> Any:
-    """N log2 n of the sum of two counts, less that of each."""
-    return _bits(one + other) - _bits(one) - _bits(other)
+    """N log2 n of the sum of two counts, less that of each; the same bits for either order."""
+    return _bits(one + other) - (_bits(one) + _bits(other))
 
 
 @njit(inline=True)

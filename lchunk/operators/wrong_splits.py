@@ -53,7 +53,7 @@ def joined_bits(one: dict[int, int], other: dict[int, int]) -> float:
 
 def _bits(one: int, other: int) -> float:
     """N log2 n of the sum of two counts, less that of each."""
-    return (one + other) * math.log2(one + other) - one * math.log2(one) - other * math.log2(other)
+    return (one + other) * math.log2(one + other) - (one * math.log2(one) + other * math.log2(other))
 
 
 def _shared(compared: Compared) -> Table:

@@ -69,6 +69,14 @@ def test_a_merge_of_parts_is_cut_where_the_bodies_touch_and_not_where_the_last_m
     assert [side["voxels"] for side in found["sides"]] == [20, 14]
 
 
+def test_of_equal_cuts_the_first_one_is_made_first() -> None:
+    found = places(*row([(7, 10), (8, 10), (9, 10)], {10: 0.6, 20: 0.7}), threshold=0.5)
+    assert [place["at"] for place in found] == [[[5, 0, 110]], [[5, 0, 120]]]
+    assert [place["voi"] for place in found] == pytest.approx(
+        [(30 * math.log2(30) - 20 * math.log2(20) - 10 * math.log2(10)) / 30, 20 / 30]
+    )
+
+
 def test_parts_that_do_not_touch_have_a_place_each() -> None:
     (found,) = places(*row([(7, 8), (8, 10), (7, 4)], {8: 0.1, 18: 0.2}), threshold=0.5)
     assert (found["kind"], found["affinity"]) == ("split", None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
+import lchunk
 from lchunk.tasks import ErrorPlaces, Evaluation, Segmentation
 from tests.conftest import build, smooth_affinities
 from tests.operators.plain_errors import plain_places
@@ -82,11 +83,16 @@ def test_places_of_every_grid_are_those_of_plain_loops_over_the_whole_volume(
     assert [place for place in few if place["kind"] == "split"] == splits[:2]
 
 
-@pytest.mark.parametrize("knobs", [{}, {"min_voxels": 90}, {"min_voxels": 90, "dust_threshold": 200}])
+@pytest.mark.parametrize(("min_voxels", "dust"), [(0, False), (90, False), (90, True)])
 def test_the_segments_are_those_of_segmentation(
-    volume: Callable[..., Path], configure: Callable[..., None], knobs: dict[str, int]
+    volume: Callable[..., Path], configure: Callable[..., None], min_voxels: int, dust: bool
 ) -> None:
     affinities, truth = smooth_affinities(SHAPE, 7), bodies()
+    knobs = {"min_voxels": min_voxels}
+    if dust:  # as many as a segment has, which is kept
+        whole = lchunk.segment(affinities, 0.55, min_voxels=min_voxels)
+        voxels = np.sort(np.unique(whole[whole > 0], return_counts=True)[1])
+        knobs["dust_threshold"] = int(voxels[len(voxels) // 2])
     configure("ErrorPlaces", most=1000)
     root = volume(affinities, truth, GRIDS[1], threshold=0.55, layer_name="trial/a", **knobs)
     assert build(ErrorPlaces(), Evaluation())
@@ -97,7 +103,7 @@ def test_the_segments_are_those_of_segmentation(
     assert {name: found[name] for name in SCORES} == {name: scores[name] for name in SCORES}
     assert 0 < found["fragments_voi_merge"] < found["voi_merge"]
     assert (found["segmentation"], found["threshold"]) == ("trial/a", 0.55)
-    assert found["min_voxels"] == knobs.get("min_voxels", 0)
+    assert found["min_voxels"] == min_voxels
     labels = zarr.open_array(root / "trial/a/0", mode="r")[:]
     sizes = dict(zip(*(column.tolist() for column in np.unique(labels, return_counts=True)), strict=True))
     for place in found["places"]:
