@@ -13,8 +13,12 @@ from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import Store
 
 SEGMENTS, CLEFTS, CURVE, SKELETONS = "Evaluation", "CleftEvaluation", "ThresholdCurve", "SkeletonEvaluation"
+ERRORS = "ErrorPlaces"
 """Stages that write scores."""
-FILES = {SEGMENTS: "scores.json", CLEFTS: "scores.json", CURVE: "curve.json", SKELETONS: "scores.json"}
+FILES = {
+    SEGMENTS: "scores.json", CLEFTS: "scores.json", CURVE: "curve.json", SKELETONS: "scores.json",
+    ERRORS: "places.json",
+}  # fmt: skip
 TRUTHS = ("ground_truth", "skeletons")
 """What a layer was compared with, as its recipe names it."""
 LENGTHS = ("correct", "split", "merged", "omitted")

@@ -30,6 +30,7 @@ COMMANDS = {
     "edit": ("editing", "change the edits of a segmentation: merges and splits"),
     "view": ("looking", "show a dataset, or volumes of any format, in Neuroglancer"),
     "scores": ("reporting", "print scores and the worst segments"),
+    "errors": ("errors", "list the places where a segmentation is wrong"),
     "evaluate": ("evaluating", "score a segmentation in any format against true labels"),
     "card": ("card", "print the number and sizes of segments, without true labels"),
     "export": ("exporting", "write a layer, or a table of segments, for other programs"),

@@ -8,6 +8,7 @@ graph. The clusters that it does not see whole wait for a larger part. Links are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -53,6 +54,15 @@ class Merges:
     def of_table(cls, table: Table) -> Self:
         """The merges in a file's columns."""
         return cls(**{name: table[name] for name in cls.__dataclass_fields__})
+
+    @classmethod
+    def together(cls, boxes: Sequence[Self]) -> Self:
+        """The merges of all boxes of a level, which merge different labels."""
+        merged, into, mean, size = (
+            np.concatenate([getattr(box, name) for box in boxes]) for name in cls.__dataclass_fields__
+        )
+        order = np.argsort(merged)
+        return cls(merged[order], into[order], mean[order], size[order])
 
     def table(self) -> Table:
         """The merges as columns."""

@@ -285,3 +285,21 @@ def shortened(tops: Any) -> Any:
     for node in range(len(tops)):
         tops[node] = _top(tops, node)
     return tops
+
+
+@njit
+def joining(one: Any, other: Any, count: int) -> Any:
+    """Which of the pairs, taken in turn, join two clusters that those before them have not joined.
+
+    Args:
+        one: a node of each pair,
+        other: and the other node.
+        count: number of nodes.
+    """
+    tops, joins = np.arange(count).astype(np.int32), np.zeros(len(one), np.bool_)
+    for row in range(len(one)):
+        a, b = _top(tops, np.int32(one[row])), _top(tops, np.int32(other[row]))
+        if a != b:
+            tops[max(a, b)] = min(a, b)
+            joins[row] = True
+    return joins

@@ -16,6 +16,7 @@ from lchunk.tasks.contrast_stage import Contrast
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.edited import EditedNames, SegmentEdits
+from lchunk.tasks.error_places import ErrorPlaces
 from lchunk.tasks.evaluation import (
     CleftDifferences,
     CleftEvaluation,
@@ -80,6 +81,7 @@ __all__ = [
     "Dataset",
     "Downsample",
     "EditedNames",
+    "ErrorPlaces",
     "Evaluation",
     "Export",
     "FragmentContingency",

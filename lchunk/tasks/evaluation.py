@@ -271,7 +271,7 @@ class ThresholdCurve(Stage):
         levels, edges = (others[:-1], others[-1]) if any(self.min_voxels) else (others, iter(()))
         steps = [n / 20 for n in range(1, 21) if n / 20 <= self._highest]
         thresholds = sorted(self.thresholds) or steps or [self._highest]
-        trees = [_together([Merges.of_table(box) for box in level]) for level in levels]
+        trees = [Merges.together([Merges.of_table(box) for box in level]) for level in levels]
         table = added_in_turn(chunks)
         lowest = Cut.at(trees, thresholds[0])
         graph = whole_graph(
@@ -293,11 +293,3 @@ class ThresholdCurve(Stage):
             best["threshold"], best["min_voxels"], best["voi_split"] + best["voi_merge"],
         )  # fmt: skip
         return curve
-
-
-def _together(boxes: list[Merges]) -> Merges:
-    """The merges of all boxes of a level."""
-    columns = [np.concatenate([getattr(box, name) for box in boxes]) for name in ("merged", "into", "mean", "size")]
-    order = np.argsort(columns[0])
-    merged, into, mean, size = (column[order] for column in columns)
-    return Merges(merged, into, mean, size)

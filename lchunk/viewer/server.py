@@ -127,18 +127,30 @@ class Accepted(tornado.web.RequestHandler):
 
 
 class Start(tornado.web.RequestHandler):
-    """Redirects the bare address to the client with the dataset's state; `?at=0.5,0.5,0.5` is the volume's middle."""
+    """Redirects the bare address to the client with the dataset's state.
+
+    `?at=0.5,0.5,0.5` is the volume's middle, and `?place=4000,52,88` a point in nanometres, to be seen closely.
+    """
 
     def initialize(self, state: Callable[..., dict[str, Any]]) -> None:
         self.state = state
 
     def get(self) -> None:
         base = f"{self.request.protocol}://{self.request.host}"
+        at = self._numbers("at", "three shares of the volume")
+        state = self.state(base, at or MIDDLE, self._numbers("place", "three numbers of nanometres"))
+        self.redirect(f"/v/lchunk/#!{quote(json.dumps(state, separators=(',', ':')))}")
+
+    def _numbers(self, name: str, rule: str) -> tuple[float, float, float] | None:
+        """The three numbers of an argument; None where it is absent."""
+        text = self.get_query_argument(name, "")
+        if not text:
+            return None
         try:
-            z, y, x = map(float, self.get_query_argument("at", "0.5,0.5,0.5").split(","))
+            z, y, x = map(float, text.split(","))
         except ValueError as error:
-            raise tornado.web.HTTPError(400, "at must be three shares of the volume, z,y,x") from error
-        self.redirect(f"/v/lchunk/#!{quote(json.dumps(self.state(base, (z, y, x)), separators=(',', ':')))}")
+            raise tornado.web.HTTPError(400, f"{name} must be {rule}, z,y,x") from error
+        return z, y, x
 
 
 class NoIcon(tornado.web.RequestHandler):
@@ -202,8 +214,10 @@ def application(
     views = {shown.name: view for shown, view in opened}
     layers_shown(store, others)
 
-    def state(base: str, at: tuple[float, float, float] = MIDDLE) -> dict[str, Any]:
-        return viewer_state(store, base, at, others)
+    def state(
+        base: str, at: tuple[float, float, float] = MIDDLE, place: tuple[float, float, float] | None = None
+    ) -> dict[str, Any]:
+        return viewer_state(store, base, at, others, place)
 
     files = str(Path(client.__file__).parent / "client")
     readers = ThreadPoolExecutor(READERS, "view")

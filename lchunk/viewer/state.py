@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lchunk.viewer.error_layer import METRES, error_layers
 from lchunk.viewer.selection import segments_with_meshes
 from lchunk.viewer.shown import Shown, layers_shown
 from lchunk.volumes.store import Store
 
-METRES = 1e-9
 MIDDLE = (0.5, 0.5, 0.5)
 PANEL = (470, 960)
 """Height and width, in pixels, of one of four panels on a full-HD screen; the volume fills it."""
 COARSEST = 4
 """Most voxels of the coarsest mip per pixel. Without this limit, a large volume without mips would be loaded whole."""
+CLOSE = 0.5
+"""Units per pixel, at most, where the view begins at a place."""
 OBLIQUE = [-0.3, 0.3, 0.1, 0.9]
 """Orientation of the volume in the 3-D panel, a quaternion."""
 OPACITY = 0.35
@@ -28,7 +30,11 @@ GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
 
 
 def viewer_state(
-    store: Store | None, base: str, at: tuple[float, float, float] = MIDDLE, others: Sequence[Shown] = ()
+    store: Store | None,
+    base: str,
+    at: tuple[float, float, float] = MIDDLE,
+    others: Sequence[Shown] = (),
+    place: tuple[float, float, float] | None = None,
 ) -> dict[str, Any]:
     """A state for Neuroglancer 2 with the layers that a store holds now, and others.
 
@@ -37,15 +43,20 @@ def viewer_state(
         base: URL of the server.
         at: the point in the middle of the view, in fractions of the volume, zyx.
         others: volumes outside the dataset's folder.
+        place: nanometres zyx, the point to show closely, instead of `at`.
 
     Raises:
         FileNotFoundError: there is nothing to show.
     """
-    return state_of(layers_shown(store, others), store, base, at)
+    return state_of(layers_shown(store, others), store, base, at, place)
 
 
 def state_of(
-    layers: Sequence[Shown], store: Store | None, base: str, at: tuple[float, float, float] = MIDDLE
+    layers: Sequence[Shown],
+    store: Store | None,
+    base: str,
+    at: tuple[float, float, float] = MIDDLE,
+    place: tuple[float, float, float] | None = None,
 ) -> dict[str, Any]:
     """A state for Neuroglancer 2.
 
@@ -54,26 +65,35 @@ def state_of(
         store: the dataset's folder; None without a dataset.
         base: URL of the server.
         at: the point in the middle of the view, in fractions of the volume, zyx.
+        place: nanometres zyx, the point to show closely, instead of `at`.
     """
     first = layers[0]
     sizes = dict(zip("zyx", first.voxel_size, strict=True))
     sides = zip(first.bounds.start, first.bounds.shape, at, strict=True)
     middle = [start + size * share for start, size, share in sides]
+    scale = _section_scale(layers)
+    if place is not None:
+        middle = [nanometres / size for nanometres, size in zip(place, first.voxel_size, strict=True)]
+        scale = min(scale, CLOSE)
     labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
     looks = [_layer(store, layer, base) for layer in layers]
+    errors = list(error_layers(store))
+    selected = {"layer": (labels or [first.name])[-1], "visible": False}
+    if errors and place is not None:
+        selected = {"layer": errors[0]["name"], "visible": True}  # lists the places beside the view
     title = Path(store.url).resolve().name if store else ", ".join(layer.name for layer in layers)
     return {
         "title": f"lchunk: {title}",
         "dimensions": {axis: [sizes[axis] * METRES, "m"] for axis in "xyz"},
         "position": middle[::-1],
-        "crossSectionScale": _section_scale(layers),
+        "crossSectionScale": scale,
         "projectionScale": 1.1 * math.hypot(*_extent(first)),
         "projectionOrientation": OBLIQUE,
         # sections would hide the meshes behind them
         "showSlices": not any(look["visible"] and look.get("segments") for look in looks),
         "layout": "4panel",
-        "layers": looks,
-        "selectedLayer": {"layer": (labels or [first.name])[-1], "visible": False},
+        "layers": [*looks, *errors],
+        "selectedLayer": selected,
     }
 
 

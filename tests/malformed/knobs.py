@@ -125,6 +125,7 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
     },
     "MeshManifest": {"prefix": ("prefix", None)},
     "Evaluation": {"worst": ("count", "10")},
+    "ErrorPlaces": {"most": ("count", "20")},
     "ThresholdCurve": {"thresholds": ("fractions", "0.3,0.5"), "min_voxels": ("counts", "0,50")},
 }
 """Kind and valid value of each knob, by section; None if the good cfg leaves it out."""
