@@ -42,7 +42,7 @@ class Mesh(Stage):
     mip: int = CountParameter(default=0, description="mip of the segmentation to mesh: coarser is faster, and smaller")
     simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
     max_error: float = RangeParameter(
-        least=0, most=1e9, default=40.0, description="most that a vertex may move, nanometres"
+        least=0, most=1e9, default=40.0, description="largest distance from the whole surface, nanometres"
     )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
     ids: tuple[int, ...] = labels_parameter(description="mesh these labels only: 5,7,12")
