@@ -10,9 +10,7 @@ import zmesh
 
 from lchunk.operators.compiled import njit
 from lchunk.operators.simplification import simplify
-
-Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
-"""Vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from outside."""
+from lchunk.operators.welding import Surface
 
 
 def mesh_labels(
@@ -42,7 +40,8 @@ def mesh_labels(
         max_error: largest distance between a vertex of the whole surface and the simplified one, nanometres.
 
     Returns:
-        Surfaces by label, ascending. Labels without a surface in this array are left out.
+        Surfaces by label, ascending: vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from
+        outside. Labels without a surface in this array are left out.
 
     >>> surfaces = mesh_labels(np.pad([[[5]]], 1), start=(9, 0, -1), voxel_size=(40, 4, 4), wanted=np.array([5]))
     >>> vertices, triangles = surfaces[5]

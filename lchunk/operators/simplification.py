@@ -10,8 +10,9 @@ import numpy.typing as npt
 from lchunk.operators.compiled import njit
 from lchunk.operators.surface_distance import far_vertices
 
-PART = 0.25
-"""Part of the largest error that meshoptimizer is asked for, because its own measure is a mean over planes."""
+PART = 0.125
+"""Part of the largest error that meshoptimizer is asked for: its own measure is a mean over planes, and a surface whose
+vertices all lie on a curved one encloses less than that."""
 ROUNDS = 4
 """How often a surface is simplified before it keeps all its triangles."""
 RESOLVED = 1e-6

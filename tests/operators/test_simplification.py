@@ -9,8 +9,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from lchunk.operators import simplification
-from lchunk.operators.meshing import Surface, mesh_labels
+from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.simplification import simplify
+from lchunk.operators.welding import Surface
 from tests.operators.test_meshing import volume_of
 from tests.operators.test_surface_distance import sampled
 
