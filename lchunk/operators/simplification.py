@@ -59,12 +59,17 @@ def _collapsed(
 ) -> npt.NDArray[np.uint32]:
     import meshoptimizer  # noqa: PLC0415 - a stage without meshes does not need it
 
+    if not len(triangles):
+        return triangles
     into = np.empty(triangles.size, np.uint32)
     count = meshoptimizer.simplify(
-        into, triangles.reshape(-1), places, target_index_count=3 * max(1, len(triangles) // factor),
+        into,
+        np.ascontiguousarray(triangles).reshape(-1),
+        np.ascontiguousarray(places),
+        target_index_count=3 * max(1, len(triangles) // factor),
         target_error=PART * max_error,
         options=meshoptimizer.SIMPLIFY_LOCK_BORDER | meshoptimizer.SIMPLIFY_ERROR_ABSOLUTE,
-    )  # fmt: skip
+    )
     return into[:count].reshape(-1, 3)
 
 

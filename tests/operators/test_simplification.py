@@ -102,3 +102,10 @@ def test_equal_surfaces_become_equal() -> None:
     vertices, triangles = surface(body_with_threads())
     one, other = (simplify(vertices.copy(), triangles.copy(), factor=100, max_error=40.0) for _ in range(2))
     assert one.tobytes() == other.tobytes()
+
+
+def test_the_order_of_arrays_in_memory_does_not_matter() -> None:
+    vertices, triangles = surface(foam(4))
+    one = simplify(vertices, triangles, factor=100, max_error=40.0)
+    other = simplify(np.asfortranarray(vertices), np.asfortranarray(triangles), factor=100, max_error=40.0)
+    assert np.array_equal(one, other)
