@@ -17,6 +17,7 @@ def surfaces(draw: st.DrawFn) -> list[Surface]:
     pieces = []
     for _ in range(draw(st.integers(1, 5))):
         own = random.permutation(np.unique(places, axis=0))[: random.integers(1, 9)]
+        own = np.where(own == 0, random.choice(np.array([-0.0, 0.0], np.float32), own.shape), own)
         pieces.append((own, random.integers(0, len(own), (draw(st.integers(0, 9)), 3)).astype(np.uint32)))
     return pieces
 
