@@ -12,12 +12,14 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.recipe import FILES
 from lchunk.volumes import complete_rows
-from lchunk.volumes.checksum import refuse_damaged
+from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.chunked_graph import METADATA
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.info_folder import index_key, recipe_in
+from lchunk.volumes.label_ranges import labels_with_prefix
 from lchunk.volumes.layer import open_layer
+from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.precomputed import VOLUME, read_checksums
 from lchunk.volumes.store import Store
@@ -123,24 +125,26 @@ def _records(store: Store, path: str) -> Part:
 
 
 def _manifests(store: Store, path: str, content: Any) -> Iterator[str]:
-    """The manifests that a document of MeshManifest lists: each must exist, and name fragments that exist.
+    """The meshes and manifests of the labels that a document of MeshManifest lists.
 
     Raises:
-        FileNotFoundError: a file does not exist; it is raised after the last manifest.
+        FileNotFoundError: a file does not exist.
+        ValueError: a mesh is damaged. Both are raised after the last label.
     """
     if not path.endswith("/manifest") or "labels" not in content:
         return
-    folder, absent = path.rsplit("/", 1)[0], []
-    for label in content["labels"]:
+    folder, absent, damaged = path.rsplit("/", 1)[0], [], []
+    for label, written in zip(content["labels"], content["checksums"], strict=True):
         key = f"{folder}/{label}:0"
-        yield key
         manifest = read_json(store, key)
-        if manifest is None:
-            absent.append(key)
-            continue
-        absent += [name for name in manifest["fragments"] if not store.exists(f"{folder}/{name}")]
+        meshes = [f"{folder}/{name}" for name in manifest["fragments"]] if manifest else []
+        yield from (key, *meshes)
+        absent += [name for name in (key, *meshes) if not store.exists(name)]
+        damaged += [name for name in meshes if name not in absent and checksum(store.get(name)) != written]
     if absent:
         raise FileNotFoundError(f"{len(absent)} files that it lists do not exist, the first {absent[0]}")
+    if damaged:
+        raise ValueError(f"{len(damaged)} meshes that it lists are not those that were written, the first {damaged[0]}")
 
 
 def _checksummed(store: Store, own: str, info: Mapping[str, Any]) -> Iterator[Part]:
@@ -177,12 +181,10 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
     folder = MeshFolder(store, path, grid, (1.0, 1.0, 1.0), info.get("mip", 0))  # no voxel size is needed to read
     spatial = frozenset(key for key in keys if key.startswith(f"{path}/") and key.endswith(".spatial"))
 
-    def read(index: Triple | None, key: str) -> Iterator[str]:
-        bbox = grid.chunk(index or (0, 0, 0))
-        (listed,) = folder.records(bbox)
-        yield from (folder.fragment_key(label, bbox) for label in listed["labels"])
-        for label, written in zip(listed["labels"], listed["checksums"], strict=True):
-            folder.check_fragment(label, bbox, written)
+    def read(index: Triple | None, key: str) -> None:
+        container = Container(store, key)
+        for _ in container.surfaces(container.entries(labels_with_prefix(""))):
+            pass
 
     own = f"{path}/info"
     yield Part(path, recipe, grid, folder.keys, read, spatial | {own}, own)

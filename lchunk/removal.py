@@ -22,7 +22,7 @@ class Removal:
     Args:
         path: the folder of the layer, mip, level or meshes.
         groups: the files, group after group, so that the rest can be made again after a kill: first those by which a
-            chunk is complete; then what they stand for, as fragments of meshes, and other metadata; last the recipe.
+            chunk is complete; then what was made with them, as meshes of segments, and other metadata; last the recipe.
         whole: whether the part goes; False if some of its chunks do.
         left: for a coarser mip, the mips that its image has afterwards.
     """

@@ -20,8 +20,8 @@ from tests.conftest import build, files_of
 from tests.test_verify import EverythingForTest, faults, root, whole  # noqa: F401 - fixtures
 from tests.volumes.test_bucket_store import MemoryBucket
 
-FRAGMENT = re.compile(r"segmentation/mesh/\d+:0(:.+)?")
-"""Fragments and manifests, which a killed removal leaves without their list, as a killed run does."""
+MESH = re.compile(r"segmentation/mesh/\d+:0(:.+)?")
+"""Meshes and manifests, which a killed removal leaves without their list, as a killed run does."""
 UPSTREAM = ("affinities", "local_fragments", "region_graph")
 
 
@@ -123,7 +123,7 @@ def test_a_killed_removal_is_mended_by_the_next_run_and_ended_by_the_next_remova
     for files in {1, *range(3, total, max(1, total // 9)), total - 1}:
         with pytest.raises(Killed):
             remove(store, removals(store, layer, downstream=downstream), kill_after(files))
-        found = [(fault, key) for fault, key in faults(root) if not FRAGMENT.fullmatch(key)]
+        found = [(fault, key) for fault, key in faults(root) if not MESH.fullmatch(key)]
         assert {fault for fault, _ in found} <= {Fault.MISSING, Fault.DAMAGED}, "no chunk without its recipe"
         if again:
             remove(store, removals(store, layer, downstream=downstream))

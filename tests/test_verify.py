@@ -92,13 +92,22 @@ def test_a_flipped_bit_in_any_file_is_found_removed_and_made_again(root: Path) -
             body[dice.randrange(len(body))] ^= 1 << dice.randrange(8)
             path.write_bytes(body)
             found = [finding for finding in findings(root) if finding.fault is not Fault.FOREIGN]
-            assert len(found) == 1, (name, found)
-            assert found[0].fault is Fault.DAMAGED
-            assert name in (found[0].key, *found[0].remove) or ":0:" in name
-            for key in found[0].remove:
+            label = name.rpartition("/")[2].partition(":0:")[0] if ":0:" in name else ""
+            # of a mesh, each document that lists its label
+            documents = [
+                f"segmentation/mesh/manifest/{n}.json" for n in ("1", "all") if label.startswith(n) or n == "all"
+            ]
+            assert [finding.fault for finding in found] == [Fault.DAMAGED] * (len(documents) if label else 1), (
+                name,
+                found,
+            )
+            assert [finding.key for finding in found] == (documents if label else [found[0].key])
+            removed = [key for finding in found for key in finding.remove]
+            assert label or name in (found[0].key, *removed)
+            for key in removed:
                 (root / key).unlink()
             path.write_bytes(before[name])
-            for key in found[0].remove:
+            for key in removed:
                 (root / key).write_bytes(before[key])
     assert files_of(root) == before
 
@@ -109,13 +118,18 @@ def test_damaged_chunks_are_removed_and_the_next_run_makes_the_same_bytes(
     before = files_of(root)
     chunk = root / "affinities/0/c/0/0/0/1"
     chunk.write_bytes(chunk.read_bytes()[:-9])
-    fragment = next(path for path in (root / "segmentation/mesh").iterdir() if path.name.count(":") == 2)
-    fragment.write_bytes(fragment.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
+    fragments = root / "segmentation/mesh/c/1/0/1.fragments"
+    fragments.write_bytes(fragments.read_bytes()[:-4] + b"\xff\xff\xff\x7f")
+    mesh = next(path for path in (root / "segmentation/mesh").iterdir() if path.name.count(":") == 2)
+    mesh.unlink()
     arguments = parser().parse_args(["verify", str(root), "--remove"])
     assert arguments.run(arguments) == 30
     printed = capsys.readouterr().out
     assert "removed: affinities/0/c/0/0/0/1" in printed
-    assert printed.splitlines()[-1].startswith("0 missing, 2 damaged, 0 foreign, 0 mixed")
+    assert "removed: segmentation/mesh/c/1/0/1.fragments" in printed
+    assert "removed: segmentation/mesh/manifest/all.json" in printed
+    damaged = 4 if mesh.name.startswith("1") else 3
+    assert printed.splitlines()[-1].startswith(f"0 missing, {damaged} damaged, 0 foreign, 0 mixed")
     assert not chunk.exists()
     assert build(EverythingForTest())
     from lchunk.tasks import Inference, Mesh  # noqa: PLC0415 - complete roots hide what is missing behind them
@@ -168,7 +182,7 @@ def test_foreign_files_are_named(root: Path) -> None:
     assert faults(root) == [(Fault.FOREIGN, "image/0/c/9/9/9"), (Fault.FOREIGN, "notes.txt")]
 
 
-def test_a_manifest_names_fragments_that_exist(root: Path) -> None:
+def test_a_manifest_that_is_gone_is_found(root: Path) -> None:
     folder = root / "segmentation/mesh"
     manifest = next(path for path in folder.iterdir() if path.name.endswith(":0"))
     manifest.unlink()

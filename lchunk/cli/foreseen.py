@@ -62,7 +62,7 @@ def foreseen_lines(task: luigi.Task) -> Iterator[str]:
         yield f"{each.stage:20} {each.chunks:>9,} chunks{text}"
     if total.number:
         yield (
-            f"requests: about {billed_text(total)}; and a PUT for each mesh fragment and manifest, and what it takes "
+            f"requests: about {billed_text(total)}; and two PUT for each segment's mesh, and what it takes "
             "to read volumes of other programs"
         )
 

@@ -12,7 +12,7 @@ from lchunk.cli.reporting import ROOT_HELP, store_of
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read every file of a dataset's layers: chunks, tables, meshes, and the fragments of each manifest.
+    """Read every file of a dataset's layers: chunks, tables, and meshes.
 
     It reports files that are missing, damaged (truncated, or with a wrong checksum), foreign (nothing reads them), or
     mixed (made from a layer with another recipe than the present one). It changes nothing, unless --remove is given:

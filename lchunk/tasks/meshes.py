@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
@@ -12,16 +13,21 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table
-from lchunk.operators.meshing import Surface, mesh_labels
+from lchunk.operators.meshing import mesh_labels
+from lchunk.operators.welding import Surface
 from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.gathering import find, gather
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, labels_parameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
+from lchunk.volumes.label_ranges import labels_of, labels_with_prefix
 from lchunk.volumes.layer import Layer
+from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.tables import DOCUMENT
 from lchunk.volumes.volume import Volume
 
@@ -32,7 +38,7 @@ class Mesh(Stage):
     Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
            in `segmentation/names` or
            `segmentation/absorbed`.
-    Writes `segmentation/mesh`: a fragment file per label and chunk, in nanometres; last, the chunk's list of labels.
+    Writes `segmentation/mesh`: a file per chunk with the fragments of all its labels, in nanometres.
 
     Fragments of neighbouring chunks fit without a gap. A segment counts as dust by its size in the whole volume.
     """
@@ -42,7 +48,7 @@ class Mesh(Stage):
     mip: int = CountParameter(default=0, description="mip of the segmentation to mesh: coarser is faster, and smaller")
     simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
     max_error: float = RangeParameter(
-        least=0, most=1e9, default=40.0, description="most that a vertex may move, nanometres"
+        least=0, most=1e9, default=40.0, description="largest distance from the whole surface, nanometres"
     )
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
     ids: tuple[int, ...] = labels_parameter(description="mesh these labels only: 5,7,12")
@@ -91,10 +97,7 @@ class Mesh(Stage):
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""
-        segmentation = Segmentation(root=self.root)
-        if segmentation.external:
-            return
-        _refuse_unknown_labels(self.ids, segmentation.names, segmentation.dust_threshold)
+        _refuse_unknown_labels("Mesh", self.ids, Segmentation(root=self.root))
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
@@ -151,24 +154,25 @@ class Mesh(Stage):
 
 
 class MeshManifest(Stage):
-    """Gather each segment's mesh fragments, so that a viewer finds them.
+    """Join each segment's mesh fragments to one mesh, and write the manifest by which a viewer finds it.
 
-    Reads  `segmentation/mesh`: the chunks' lists of labels, never a listing of the fragments.
-    Writes `segmentation/mesh/<label>:0` for every label that starts with the prefix; last, `manifest/<prefix>.json`,
-           which lists the labels done.
+    Reads  `segmentation/mesh`: of each chunk's file the part of its table, and the fragments, that have these labels.
+    Writes `segmentation/mesh/<label>:0` and the mesh that it names, for every label that starts with the prefix; last,
+           `manifest/<prefix>.json`, which lists the labels done, and the checksums of their meshes.
 
-    Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99.
+    Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99. Vertices at chunk faces that are equal become one.
     """
 
     reads = (Reads(Mesh, waits_for_all=True),)
     layer = "manifest"
     format = DOCUMENT
     single_chunk = True
-    selects = ("prefix",)
+    selects = ("prefix", "ids")
 
     prefix: str = PrefixParameter(
         default="", description="first digits of the labels; 7: is label 7 alone; nothing: all"
     )
+    ids: tuple[int, ...] = labels_parameter(description="these labels only: 5,7,12; not together with prefix")
 
     @property
     def path(self) -> str:
@@ -176,37 +180,62 @@ class MeshManifest(Stage):
 
     @property
     def file(self) -> str:  # type: ignore[override]
+        if self.ids:
+            return "ids-" + hashlib.sha256(",".join(map(str, self.ids)).encode()).hexdigest()[:16]
         return self.prefix.replace(":", "-whole") or "all"
 
     @property
     def bounds(self) -> Bbox:
         return Mesh(root=self.root).bounds
 
-    def compute_chunk(self, chunk: Chunk, meshed: Iterator[dict[str, list[int]]]) -> dict[str, Any]:
-        folder = Mesh(root=self.root).files()
-        fragments: dict[int, list[str]] = defaultdict(list)
-        for index, own in zip(folder.grid, meshed, strict=True):
-            for label in own["labels"]:
-                if f"{label}:".startswith(self.prefix):
-                    fragments[label].append(folder.fragment_name(label, folder.grid.chunk(index)))
-        mesh = Mesh(root=self.root)
-        absent = [n for n in mesh.ids if f"{n}:".startswith(self.prefix) and n not in fragments]
-        if absent:
+    def validate(self) -> None:
+        if self.ids and self.prefix:
             raise ValueError(
-                f"Mesh-ids must be labels of the segmentation, got {absent[0]}, of which no chunk has a mesh; take "
-                "labels that `lchunk view` shows"
+                f"prefix must be empty where ids are given, got {self.prefix} and {len(self.ids)} ids; leave one out"
             )
-        for done, _ in enumerate(folder.write_manifests(fragments), start=1):
-            chunk.report(done, len(fragments), "labels")
-        return {"prefix": self.prefix, "labels": sorted(fragments)}
+
+    def rehearse(self) -> None:
+        """Look for the labels that were asked for, where the names of their chunks are known already."""
+        _refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
+
+    def compute_chunk(self, chunk: Chunk, meshed: Iterator[Container]) -> dict[str, Any]:
+        mesh = Mesh(root=self.root)
+        folder = mesh.files()
+        wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
+        found = find(folder, meshed, wanted)
+        labels = found.labels
+        _refuse_without_mesh("MeshManifest", self.ids, labels)
+        _refuse_without_mesh("Mesh", [n for n in mesh.ids if wanted.holds(np.array([n], np.uint64))[0]], labels)
+        checksums = []
+        written = parallel(
+            lambda one: folder.write_mesh(*one), gather(folder, found), folder.store.connections, "manifests"
+        )
+        for done, checksum in enumerate(written, start=1):
+            checksums.append(checksum)
+            chunk.report(done, len(labels), "labels")
+        folder.store.settle()
+        return {"prefix": self.prefix, "labels": labels, "checksums": checksums}
 
 
-def _refuse_unknown_labels(labels: Iterable[int], names: Stage, least_voxels: int) -> None:
+def _refuse_without_mesh(stage: str, ids: Iterable[int], labels: Iterable[int]) -> None:
+    """Raise an error if a label that was asked for is in no chunk."""
+    absent = sorted({*ids}.difference(labels))
+    if absent:
+        raise ValueError(
+            f"{stage}-ids must be labels of the segmentation, got {absent[0]}, of which no chunk has a mesh; take "
+            "labels that `lchunk view` shows"
+        )
+
+
+def _refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segmentation) -> None:
     """Raise an error if a label is unknown. A segment is named by its first voxel, so one table of names decides."""
+    if segmentation.external:
+        return
+    names, least_voxels = segmentation.names, segmentation.dust_threshold
     chunks: dict[Bbox, list[int]] = defaultdict(list)
     for label in labels:
         if label > names.bounds.size:
-            raise _unknown_label(label)
+            raise _unknown_label(stage, label)
         place = np.unravel_index(label - 1, names.bounds.shape)
         first = triple(int(n) + start for n, start in zip(place, names.bounds.start, strict=True))
         (index,) = names.grid.meeting(Bbox(first, triple(n + 1 for n in first)))
@@ -219,7 +248,7 @@ def _refuse_unknown_labels(labels: Iterable[int], names: Stage, least_voxels: in
         known = set(_roots_of(table, least_voxels).tolist())
         for label in own:
             if label not in known:
-                raise _unknown_label(label)
+                raise _unknown_label(stage, label)
 
 
 def _roots_of(table: Table, least_voxels: int) -> npt.NDArray[np.uint64]:
@@ -229,8 +258,8 @@ def _roots_of(table: Table, least_voxels: int) -> npt.NDArray[np.uint64]:
     return roots
 
 
-def _unknown_label(label: int) -> ValueError:
+def _unknown_label(stage: str, label: int) -> ValueError:
     return ValueError(
-        f"Mesh-ids must be labels of the segmentation, got {label}, which no voxel has; take labels that "
+        f"{stage}-ids must be labels of the segmentation, got {label}, which no voxel has; take labels that "
         "`lchunk view` shows"
     )

@@ -172,6 +172,9 @@ class BucketStore:
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
         self.bucket.put(self._name(key), body)
 
+    def settle(self) -> None:
+        """Nothing: a bucket has kept what it has acknowledged."""
+
     def create(self, key: str, body: bytes | memoryview) -> bool:
         name = self._name(key)
         if self.bucket.put(name, body, version=""):

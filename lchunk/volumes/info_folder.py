@@ -1,7 +1,7 @@
 """Folders in a format of Neuroglancer, whose `info` also holds the recipe of lchunk.
 
 <folder>/info                        the description that the format requires; the recipe, under `lchunk`
-<folder>/index/c/<z>/<y>/<x>.json    the last file that is written for a chunk, and so its target
+<folder>/index/c/<z>/<y>/<x>.json    of volumes: the last file that is written for a chunk, and so its target
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lchunk.volumes.store import Store
 
 
 def index_key(path: str, index: Triple) -> str:
-    """Key of the last file of a chunk.
+    """Key of the last file of a chunk of a volume.
 
-    >>> index_key("segmentation/mesh", (0, 2, 1))
-    'segmentation/mesh/index/c/0/2/1.json'
+    >>> index_key("precomputed/image", (0, 2, 1))
+    'precomputed/image/index/c/0/2/1.json'
     """
     return f"{path}/index/c/{'/'.join(map(str, index))}.json"
 

@@ -24,8 +24,8 @@ def test_status_prints_layers_chunks_meshes_and_scores(
     manifest = tmp_path / "segmentation/mesh/manifest"
     manifest.mkdir(parents=True)
     (manifest / "layer.json").write_text("{}")
-    (manifest / "1.json").write_bytes(encode_document({"prefix": "1", "labels": [1, 12]}))
-    (manifest / "2.json").write_bytes(encode_document({"prefix": "2", "labels": [2]}))
+    (manifest / "1.json").write_bytes(encode_document({"prefix": "1", "labels": [1, 12], "checksums": [0, 0]}))
+    (manifest / "2.json").write_bytes(encode_document({"prefix": "2", "labels": [2], "checksums": [0]}))
     scores = dict.fromkeys(
         ("rand_split", "rand_merge", "voi_split", "voi_merge", "adapted_rand_error", "cremi_score"), 0.25
     )

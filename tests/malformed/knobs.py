@@ -123,7 +123,7 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
         "dust_threshold": ("count", "0"),
         "ids": ("labels", None),
     },
-    "MeshManifest": {"prefix": ("prefix", None)},
+    "MeshManifest": {"prefix": ("prefix", None), "ids": ("labels", None)},
     "Evaluation": {"worst": ("count", "10")},
     "ErrorPlaces": {"most": ("count", "20")},
     "ThresholdCurve": {"thresholds": ("fractions", "0.3,0.5"), "min_voxels": ("counts", "0,50")},

@@ -7,10 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from skimage.measure import euler_number
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.operators.meshing import Surface, mesh_labels
+from lchunk.operators.meshing import mesh_labels
+from lchunk.operators.welding import Surface, weld
 
 SIZE = (30.0, 10.0, 8.0)
 ODD_SIZES = [(3.7, 3.3, 4.1), (33.33, 4.17, 4.17), (10 / 3, 10 / 3, 10 / 3), (40.1234567, 0.7, 1e3 / 7)]
@@ -58,6 +60,7 @@ def pieces_of(
     start: tuple[int, int, int] = (0, 0, 0),
     voxel_size: tuple[float, float, float] = SIZE,
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    max_error: float = 40.0,
 ) -> list[Surface]:
     """The surface of label 7 in every chunk of a volume that begins at `start`."""
     around = np.pad(labels, 1)
@@ -67,7 +70,7 @@ def pieces_of(
         seen = chunk.grown([int(a == b) for a, b in zip(chunk.start, start, strict=True)], (1, 1, 1))
         surfaces = mesh_labels(
             around[seen.slices([side - 1 for side in start])], start=seen.start, voxel_size=voxel_size, origin=origin,
-            wanted=np.array([7], np.uint64), simplification=simplification,
+            wanted=np.array([7], np.uint64), simplification=simplification, max_error=max_error,
         )  # fmt: skip
         pieces.extend(surfaces.values())
     return pieces
@@ -161,6 +164,26 @@ def test_simplification_never_leaves_a_small_object_flat(
     assert list(surfaces) == [7, 2**64 - 9]
     assert volume_of(*surfaces[7]) > 0
     assert open_edges(*surfaces[7]) == 0
+
+
+@pytest.mark.parametrize("chunk_shape", [(30, 40, 50), (10, 13, 17), (7, 40, 9)])
+def test_welded_pieces_have_the_topology_and_the_volume_of_the_voxels(chunk_shape: tuple[int, int, int]) -> None:
+    z, y, x = (n - middle for n, middle in zip(np.indices((30, 40, 50)), (15, 20, 25), strict=True))
+    ring = (np.hypot(y, x) - 14) ** 2 + z**2 < 30
+    chain = ring | ((np.hypot(y, x + 14) - 9) ** 2 + (z / 2) ** 2 < 12)
+    hollow = (z**2 + y**2 + x**2 < 190) & (z**2 + y**2 + x**2 > 60)
+    for labels in (ring, chain, hollow):
+        euler = euler_number(labels, connectivity=1)
+        assert euler == euler_number(labels, connectivity=3)  # no voxels touch at corners only
+        where = {"start": (-10, 200, 300), "voxel_size": (4.1, 3.3, 3.7)}
+        voxels = labels.sum() * 4.1 * 3.3 * 3.7
+        for simplification in (0, 100):
+            pieces = pieces_of(np.where(labels, 7, 0), chunk_shape, simplification, max_error=15.0, **where)
+            vertices, triangles = weld(pieces)
+            assert open_edges(vertices, triangles) == 0
+            assert volume_of(vertices, triangles) == pytest.approx(voxels, rel=0.02)
+            edges = len(triangles) * 3 // 2
+            assert simplification or len(vertices) - edges + len(triangles) == 2 * euler
 
 
 def test_an_object_that_keeps_a_volume_is_simplified() -> None:

@@ -16,6 +16,7 @@ from lchunk.operators.graph import COUNT, FIRST, PAIR, SUM, ends_of
 from lchunk.operators.region_graph import region_graph
 from lchunk.tasks import Mesh, Segmentation
 from lchunk.verify import verify
+from lchunk.volumes.label_ranges import labels_with_prefix
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import FileStore
 from tests.conftest import build, smooth_affinities, write_hdf5
@@ -111,7 +112,8 @@ def test_sizes_are_those_after_absorption(dataset: Callable[..., Path], configur
         root = dataset(affinities, grid)
         assert build(Segmentation(dust_threshold=dust, layer_name="large"), Segmentation(), Mesh(dust_threshold=dust))
         assert np.array_equal(voxels_of(root, "large"), expected * np.isin(expected, labels[sizes >= dust])), grid
-        meshed = {int(path.name.split(":")[0]) for path in (root / "segmentation/mesh").glob("*:0:*")}
+        containers = Mesh(dust_threshold=dust).files().records(Mesh().bounds)
+        meshed = {label for own in containers for label in own.entries(labels_with_prefix(""))["label"].tolist()}
         assert meshed == set(labels[sizes >= dust].tolist()), grid
 
 

@@ -50,7 +50,7 @@ def write_mesh(folder: Path, sizes: dict[int, int], manifests: tuple[int, ...]) 
     for index in ((0, 0, 0), (1, 1, 1)):
         mesh.write(mesh.grid.chunk(index), {label: cube(side) for label, side in sizes.items()})
     for label in manifests:
-        list(mesh.write_manifests({label: []}))
+        mesh.write_mesh(label, cube(sizes[label]))
     return mesh
 
 
@@ -117,7 +117,7 @@ def test_the_selection_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert segments_with_meshes(mesh.store, mesh.path) == [8, 7, 6]
     monkeypatch.setattr(selection, "LOOKED_AT", 1)
     mesh.write(mesh.grid.chunk((0, 0, 0)), {20: cube(999)})
-    list(mesh.write_manifests({20: []}))
+    mesh.write_mesh(20, cube(999))
     assert segments_with_meshes(mesh.store, mesh.path) == [8, 7, 6]  # the chunk in the middle is enough
 
 
@@ -136,7 +136,7 @@ def test_few_requests_select_the_segments(tmp_path: Path, monkeypatch: pytest.Mo
 def test_meshes_that_are_being_made_or_are_damaged_select_what_is_there(tmp_path: Path) -> None:
     mesh = write_mesh(tmp_path, {3: 1}, ())
     assert segments_with_meshes(mesh.store, mesh.path) == []
-    list(mesh.write_manifests({3: []}))
+    mesh.write_mesh(3, cube(1))
     assert segments_with_meshes(mesh.store, mesh.path) == [3]
     mesh.store.put(f"{mesh.path}/32-64_32-64_320-640.spatial", b"torn")
     assert segments_with_meshes(mesh.store, mesh.path) == [3]

@@ -1,0 +1,1 @@
+"""Meshes of labels, and simplifiers of surfaces."""

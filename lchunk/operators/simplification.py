@@ -1,0 +1,91 @@
+"""Fewer triangles for a surface: its border stays, and no vertex ends far from the surface that is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.operators.compiled import njit
+from lchunk.operators.surface_distance import far_vertices
+
+PART = 0.125
+"""Part of the largest error that meshoptimizer is asked for: its own measure is a mean over planes, and a surface whose
+vertices all lie on a curved one encloses less than that."""
+ROUNDS = 4
+"""How often a surface is simplified before it keeps all its triangles."""
+RESOLVED = 1e-6
+"""Part of a surface's extent below which float32 does not tell distances apart."""
+
+
+def simplify(
+    places: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32], *, factor: int, max_error: float
+) -> npt.NDArray[np.uint32]:
+    """Collapse edges of a surface to one of their ends (meshoptimizer), within a bound that is checked.
+
+    No vertex is moved, and open edges stay as they are: surfaces that fit together still do. Where a vertex is farther
+    from the new surface than the bound, as at the tip of a thin process that collapsed, the triangles around it are set
+    aside, and the others are simplified again. A closed surface that would become flat, or turn inside out, keeps all
+    its triangles.
+
+    Args:
+        places: (n, 3) vertices, nanometres.
+        triangles: (m, 3) numbers of vertices, counter-clockwise from outside.
+        factor: reduce triangles by about this factor, at least 1.
+        max_error: largest distance of a vertex from the new surface, nanometres.
+
+    Returns:
+        (k, 3) numbers of vertices, k at most m.
+
+    >>> square = np.array([[x, y, 0] for y in range(3) for x in range(3)], np.float32)
+    >>> low = np.array([[0, 1, 3], [1, 4, 3], [1, 2, 4], [2, 5, 4]], np.uint32)
+    >>> sorted(set(simplify(square, np.concatenate([low, low + 3]), factor=2, max_error=1.0).ravel().tolist()))
+    [0, 1, 2, 3, 5, 6, 7, 8]
+    """
+    bound = max(max_error, RESOLVED * float(np.ptp(places, axis=0).max()))
+    aside = np.zeros(len(triangles), np.bool_)
+    for _ in range(ROUNDS):
+        fewer = np.concatenate([_collapsed(places, triangles[~aside], factor, max_error), triangles[aside]])
+        far = far_vertices(places, fewer, bound)
+        if not far.any():
+            return triangles if _is_flat(places, fewer) else fewer
+        aside |= far[triangles].any(axis=1)
+    return triangles
+
+
+def _collapsed(
+    places: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32], factor: int, max_error: float
+) -> npt.NDArray[np.uint32]:
+    import meshoptimizer  # noqa: PLC0415 - a stage without meshes does not need it
+
+    if not len(triangles):
+        return triangles
+    into = np.empty(triangles.size, np.uint32)
+    count = meshoptimizer.simplify(
+        into,
+        np.ascontiguousarray(triangles).reshape(-1),
+        np.ascontiguousarray(places),
+        target_index_count=3 * max(1, len(triangles) // factor),
+        target_error=PART * max_error,
+        options=meshoptimizer.SIMPLIFY_LOCK_BORDER | meshoptimizer.SIMPLIFY_ERROR_ABSOLUTE,
+    )
+    return into[:count].reshape(-1, 3)
+
+
+@njit
+def _is_flat(vertices: Any, triangles: Any) -> Any:
+    """Whether a surface is closed (the areas of its triangles, as vectors, add up to 0) and encloses no volume."""
+    x0, y0, z0 = np.float64(vertices[0, 0]), np.float64(vertices[0, 1]), np.float64(vertices[0, 2])
+    volume = area_x = area_y = area_z = total = 0.0
+    for row in range(len(triangles)):
+        a, b, c = triangles[row, 0], triangles[row, 1], triangles[row, 2]
+        ax, ay, az = vertices[a, 0] - x0, vertices[a, 1] - y0, vertices[a, 2] - z0
+        bx, by, bz = vertices[b, 0] - x0 - ax, vertices[b, 1] - y0 - ay, vertices[b, 2] - z0 - az
+        cx, cy, cz = vertices[c, 0] - x0 - ax, vertices[c, 1] - y0 - ay, vertices[c, 2] - z0 - az
+        nx, ny, nz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+        volume += ax * nx + ay * ny + az * nz
+        area_x, area_y, area_z = area_x + nx, area_y + ny, area_z + nz
+        total += abs(nx) + abs(ny) + abs(nz)
+    closed = abs(area_x) + abs(area_y) + abs(area_z) <= 1e-9 * total
+    return closed and volume <= 1e-6 * total
