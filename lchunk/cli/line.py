@@ -23,7 +23,7 @@ COMMANDS = {
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
-    "status": ("reporting", "print what a dataset holds, and what failed"),
+    "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
