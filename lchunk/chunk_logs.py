@@ -3,8 +3,8 @@
 logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, ended, memory, …
 logs/requests/<day>-<host>-<process>.jsonl    one line per command that used a bucket: requests
 
-The day is that of the lines (UTC), so that old logs can be found and removed. `ended` is when the chunk was complete, in
-seconds since 1970. Requests are sums since the start of the process, so that the last line of a process is enough.
+The day is that of the lines (UTC), so that old logs can be found and removed. `ended` is when the chunk was complete,
+in seconds since 1970. Requests are sums since the start of the process, so that its last line is enough.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from lchunk.volumes.parallel import parallel
@@ -127,10 +128,11 @@ def _end_since(store: Store, key: str, since: float) -> list[dict[str, Any]]:
     length = LAST_BYTES
     while True:
         body = store.get(key, -length)
-        entries = [entry for line in body.split(b"\n")[len(body) == length :] if (entry := _entry(line))]
-        chunks = [entry for entry in entries if is_chunk(entry)]
-        if len(body) < length or (chunks and ended_at(chunks[0]) < since):
-            return [entry for entry in chunks if ended_at(entry) >= since]
+        entries = filter(None, map(_entry, body.split(b"\n")[len(body) == length :]))
+        chunks = filter(is_chunk, entries)
+        first = next(chunks, None)
+        if len(body) < length or (first is not None and ended_at(first) < since):
+            return [entry for entry in chain([first or {}], chunks) if ended_at(entry) >= since]
         length *= 4
 
 

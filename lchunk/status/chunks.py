@@ -49,18 +49,16 @@ def _own_files(layer: Followed) -> Iterable[str]:
 
 
 def index_at(grid: Grid, box: str) -> Triple | None:
-    """The index of the chunk with a box, as text; None if there is no such chunk.
+    """The index of the chunk with a box, as text; None if there is no such chunk. The only chunk of a grid has any box.
 
     >>> grid = Grid(Bbox((0, 0, 0), (8, 8, 8)), (4, 4, 4))
     >>> index_at(grid, "0-4_4-8_0-4"), index_at(grid, "0-8_4-8_0-4"), index_at(grid, "whole")
     ((0, 1, 0), None, None)
     """
-    if len(grid) == 1:
-        return 0, 0, 0
     try:
         return grid.index_of(Bbox.parse(box))
     except ValueError:
-        return None
+        return (0, 0, 0) if len(grid) == 1 else None
 
 
 def voxels_of(grid: Grid, chunks: npt.NDArray[np.bool_]) -> int:

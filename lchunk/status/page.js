@@ -4,6 +4,7 @@ const STATES = ["missing", "done", "failed", "partly done"];
 const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 const at = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
+const LINED = 8; // pixels of a cell from which on there are lines between cells
 let chosen = null; // the layer of the map: its facts, and its arrays once they are unpacked
 
 function element(name, text, className) {
@@ -108,6 +109,7 @@ async function choose(layer) {
   at("z").max = layer.shape[0] - 1;
   at("z").value = firstOfInterest(layer);
   at("slider").hidden = layer.shape[0] === 1;
+  drawStrip(layer);
   draw();
 }
 
@@ -150,7 +152,7 @@ function colourOf(layer, index, palette) {
 
 function draw() {
   const layer = chosen, [, height, width] = layer.shape, z = Number(at("z").value);
-  const canvas = at("canvas"), scale = Math.max(1, Math.min(28, Math.floor(1190 / width), Math.floor(560 / height)));
+  const canvas = at("canvas"), scale = Math.max(1, Math.min(40, Math.floor(1160 / width), Math.floor(560 / height)));
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height), palette = colours();
@@ -160,7 +162,7 @@ function draw() {
     const shown = wanted < 0 || state === wanted || state === 3;
     image.data.set([...colourOf(layer, index, palette), shown ? 255 : 40], 4 * place);
   }
-  if (scale < 5) context.putImageData(image, 0, 0);
+  if (scale < LINED) context.putImageData(image, 0, 0);
   else { // cells with lines between them
     canvas.width = width * scale + 1;
     canvas.height = height * scale + 1;
@@ -170,12 +172,34 @@ function draw() {
       context.fillRect((place % width) * scale + 1, Math.floor(place / width) * scale + 1, scale - 1, scale - 1);
     }
   }
-  canvas.style.width = `${width * scale + 2}px`;
+  canvas.style.width = `${width * scale + (scale < LINED ? 2 : 3)}px`; // with its border
   canvas.scale = scale;
   canvas.classList.toggle("linked", Boolean(data.viewer));
   const box = cellBox(layer, [z, 0, 0]);
   at("where").textContent = `${z + 1} of ${layer.shape[0]}: voxels ${box[0]} to ${box[1]}`;
   legend(layer);
+}
+
+// a column per slice, above the slider: its share of done chunks, and red below where some failed
+function drawStrip(layer) {
+  const [depth, height, width] = layer.shape, slice = height * width, { states, shares } = layer.cells;
+  const canvas = at("strip"), context = canvas.getContext("2d"), palette = colours();
+  canvas.width = depth;
+  canvas.height = 2;
+  for (let z = 0; z < depth; z++) {
+    let done = 0, failed = false;
+    for (let index = z * slice; index < (z + 1) * slice; index++) {
+      done += shares ? shares[index] / 255 : states[index] === 1;
+      failed ||= states[index] === 2;
+    }
+    const mixed = palette[0].map((value, channel) => value + (done / slice) * (palette[1][channel] - value));
+    context.fillStyle = `rgb(${mixed.join(" ")})`;
+    context.fillRect(z, 0, 1, 2);
+    if (failed) {
+      context.fillStyle = `rgb(${palette[2].join(" ")})`;
+      context.fillRect(z, 1, 1, 1);
+    }
+  }
 }
 
 function legend(layer) {
@@ -247,15 +271,15 @@ at("canvas").onclick = (event) => {
 
 function failureRow(failure) {
   const made = element("details"), head = element("summary");
-  head.append(element("b", `${failure.stage} ${failure.region} `), element("span", `${failure.when} on ${failure.process}: `),
-    document.createTextNode(failure.reason.split("\n")[0]));
+  const line = element("span", failure.reason.split("\n")[0], "reason");
+  head.append(element("b", `${failure.stage} ${failure.region} `), element("i", `${failure.when} on ${failure.process}`), line);
   made.append(head, element("pre", failure.reason));
   if (failure.chunks.length > 1) made.append(element("pre", `chunks: ${failure.chunks.join(", ")}`));
   if (failure.traceback) made.append(element("pre", data.traces[failure.traceback]));
-  const line = element("div", undefined, "command"), copy = element("button", "copy");
+  const again = element("div", undefined, "command"), copy = element("button", "copy");
   copy.onclick = () => navigator.clipboard.writeText(failure.command).then(() => { copy.textContent = "copied"; });
-  line.append(element("pre", failure.command), copy);
-  made.append(line);
+  again.append(element("pre", failure.command), copy);
+  made.append(again);
   failure.row = made;
   return made;
 }
