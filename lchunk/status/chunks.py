@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.failures import Failure
-from lchunk.geometry.bbox import Bbox, Triple
+from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.status.folders import Followed
 from lchunk.volumes.chunk_files import missing
@@ -49,16 +49,25 @@ def _own_files(layer: Followed) -> Iterable[str]:
 
 
 def index_at(grid: Grid, box: str) -> Triple | None:
-    """The index of the chunk with a box, as text; None if there is no such chunk. The only chunk of a grid has any box.
+    """The index of the chunk with a box, as text; None if there is no such chunk.
+
+    The box may end before the chunk does: the end of an external volume is not always known. A text that is no box, as
+    `whole`, means all of the grid.
 
     >>> grid = Grid(Bbox((0, 0, 0), (8, 8, 8)), (4, 4, 4))
-    >>> index_at(grid, "0-4_4-8_0-4"), index_at(grid, "0-8_4-8_0-4"), index_at(grid, "whole")
+    >>> index_at(grid, "0-4_4-7_0-4"), index_at(grid, "0-8_4-8_0-4"), index_at(grid, "1-4_4-8_0-4")
     ((0, 1, 0), None, None)
     """
     try:
-        return grid.index_of(Bbox.parse(box))
+        bbox = Bbox.parse(box)
     except ValueError:
-        return (0, 0, 0) if len(grid) == 1 else None
+        bbox = grid.bounds
+    if not bbox.size or not grid.bounds.contains(bbox):
+        return None
+    sides = zip(bbox.start, grid.bounds.start, grid.chunk_shape, strict=True)
+    index = triple((start - first) // side for start, first, side in sides)
+    chunk = grid.chunk(index)
+    return index if chunk.start == bbox.start and chunk.contains(bbox) else None
 
 
 def voxels_of(grid: Grid, chunks: npt.NDArray[np.bool_]) -> int:

@@ -16,8 +16,6 @@ from lchunk.volumes.store import Store
 
 CHUNKS = "c"
 """The folder of the chunk files of a layer."""
-_SINGLE = Grid(Bbox((0, 0, 0), (1, 1, 1)), (1, 1, 1))
-"""The grid of a folder that is one chunk."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _natural(path: str) -> list[tuple[bool, int, str]]:
 def _followed(store: Store, part: Part) -> Followed:
     match = MIP.fullmatch(part.recipe_key)
     if match is None:
-        return Followed(part, store, part.grid or _SINGLE, part.path)
+        return Followed(part, store, part.grid or _single(part), part.path)
     layer = open_layer(store, match["name"], int(match["mip"]))
     text = _described(layer)
     if not layer.mip:
@@ -116,16 +114,25 @@ def _followed(store: Store, part: Part) -> Followed:
     return Followed(part, store, grid, f"{layer.name}-mips/{first}", text)
 
 
+def _single(part: Part) -> Grid:
+    """The grid of a folder that is one chunk: the whole volume."""
+    bounds = Bbox.parse(part.recipe.get("dataset", {}).get("bounds", "0-1_0-1_0-1"))
+    return Grid(bounds, bounds.shape)
+
+
 def _pass_of(store: Store, layer: Layer) -> tuple[int, Grid]:
     """The mip that a coarser one was made from, by the folder of its logs, and its grid in voxels of that mip."""
     passes = [int(name) for name in store.folders(f"logs/{layer.name}-mips") if name.isdecimal()]
     first = max((number for number in passes if number < layer.mip), default=0)
-    factor = open_layer(store, layer.name, first).factor if first else (1, 1, 1)
-    ratio = triple(own // fine for own, fine in zip(layer.factor, factor, strict=True))
-    start = triple(voxel // fine for voxel, fine in zip(layer.first_voxel, factor, strict=True))
-    shape = triple(side * times for side, times in zip(layer.bounds.shape, ratio, strict=True))
-    chunk = triple(side * times for side, times in zip(layer.chunk_shape, ratio, strict=True))
-    return first, Grid(Bbox.of(start, shape), chunk)
+    if first or store.exists(f"{layer.name}/0/zarr.json"):
+        source = open_layer(store, layer.name, first)
+        factor, bounds = source.factor, source.bounds
+    else:  # of an external volume, of which the layer knows the first voxel, but the last one only to a whole voxel
+        factor = (1, 1, 1)
+        shape = triple(side * times for side, times in zip(layer.bounds.shape, layer.factor, strict=True))
+        bounds = Bbox.of(layer.first_voxel, shape)
+    ratio = (own // fine for own, fine in zip(layer.factor, factor, strict=True))
+    return first, Grid(bounds, triple(side * times for side, times in zip(layer.chunk_shape, ratio, strict=True)))
 
 
 def _described(layer: Layer) -> str:

@@ -274,12 +274,12 @@ function failureRow(failure) {
   const line = element("span", failure.reason.split("\n")[0], "reason");
   head.append(element("b", `${failure.stage} ${failure.region} `), element("i", `${failure.when} on ${failure.process}`), line);
   made.append(head, element("pre", failure.reason));
-  if (failure.chunks.length > 1) made.append(element("pre", `chunks: ${failure.chunks.join(", ")}`));
-  if (failure.traceback) made.append(element("pre", data.traces[failure.traceback]));
   const again = element("div", undefined, "command"), copy = element("button", "copy");
   copy.onclick = () => navigator.clipboard.writeText(failure.command).then(() => { copy.textContent = "copied"; });
   again.append(element("pre", failure.command), copy);
   made.append(again);
+  if (failure.chunks.length > 1) made.append(element("pre", `chunks: ${failure.chunks.join(", ")}`));
+  if (failure.traceback) made.append(element("pre", data.traces[failure.traceback]));
   failure.row = made;
   return made;
 }
