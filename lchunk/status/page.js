@@ -21,6 +21,11 @@ function duration(seconds) {
   return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+// what is not complete never looks so
+function percent(part, whole) {
+  return part === whole ? 100 : Math.min(99, Math.round((100 * part) / whole));
+}
+
 // ---- the arrays of a layer
 
 async function unpacked(text) {
@@ -234,7 +239,7 @@ function described(layer, place) {
   const { states, shares, seconds, hosts } = layer.cells;
   const index = (place[0] * layer.shape[1] + place[1]) * layer.shape[2] + place[2];
   const box = cellBox(layer, place), failure = states[index] === 2 ? failureIn(layer, box) : null;
-  const share = shares ? `, ${Math.floor((100 * shares[index]) / 255)} % of the chunks done` : "";
+  const share = shares ? `, ${percent(shares[index], 255)} % of the chunks done` : "";
   const lines = [textOf(box), STATES[states[index]] + share];
   if (seconds[index]) lines.push(`about ${duration(secondsOf(seconds[index]))}${shares ? " per chunk" : ""}`);
   if (hosts && hosts[index]) lines.push(`on ${data.hosts[hosts[index]]}`);
@@ -323,8 +328,7 @@ at("stage").append(...["", ...new Set(data.layers.map((layer) => layer.stage))].
 }));
 document.title = `lchunk status: ${data.root}`;
 at("root").textContent = data.root;
-const share = data.chunks ? (100 * data.done) / data.chunks : 0;
-at("summary").textContent = `${number(data.done)} of ${number(data.chunks)} chunks done (${Math.floor(share)} %), ` +
+at("summary").textContent = `${number(data.done)} of ${number(data.chunks)} chunks done (${percent(data.done, data.chunks)} %), ` +
   `${number(data.failed)} failed, ${number(data.missing)} missing, at ${data.time}`;
 for (const id of ["stage", "state", "text"]) at(id).oninput = filter;
 for (const id of ["z", "colour"]) at(id).oninput = () => { if (chosen) draw(); };

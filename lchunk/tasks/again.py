@@ -47,7 +47,7 @@ def _own(stage: Stage) -> Iterator[str]:
         value = getattr(stage, name)
         usual = knob.normalize(knob.task_value(family, name)) if knob.has_task_value(family, name) else None
         if name != "region" and (value != usual or f"{family}_{name}" in given):
-            yield from _words(f"--{name}", knob, value)
+            yield from _words(f"--{family}-{name}", knob, value)  # `--batch` alone would be ambiguous for Luigi
 
 
 def _others(stage: Stage) -> Iterator[str]:
