@@ -58,7 +58,7 @@ first steps:
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
   lchunk run MeshManifest     make the segmentation and its meshes, and everything that they need
-  lchunk status               see what the dataset holds
+  lchunk status               see how far the dataset is, and what failed
   lchunk view                 look at it
 
 The dataset is described by ./luigi.cfg, or by the file that the variable LUIGI_CONFIG_PATH names.

@@ -37,19 +37,34 @@ class LayerFacts:
         return int(np.count_nonzero(self.states == state))
 
     @property
+    def complete(self) -> bool:
+        """Whether all chunks are done."""
+        return self.count(DONE) == self.states.size
+
+    @property
+    def speed(self) -> float | None:
+        """Voxels per second of time in the last hour; None if no chunk was made in it."""
+        return self.pace.speed(complete=self.complete)
+
+    @property
+    def working(self) -> int:
+        """Processes that are probably making a chunk."""
+        return 0 if self.complete else self.pace.working
+
+    @property
     def seconds_left(self) -> float | None:
         """Until all chunks are made, at the speed of the last hour; None if nothing was made in it, or all is."""
         left = voxels_of(self.layer.grid, self.states != DONE)
-        return left / self.pace.speed if left and self.pace.speed else None
+        return left / self.speed if left and self.speed else None
 
     def content(self) -> dict[str, Any]:
         """The facts as JSON holds them."""
-        grid, speed = self.layer.grid, self.pace.speed
+        grid, speed = self.layer.grid, self.speed
         return {
             "layer": self.layer.part.path, "stage": self.layer.stage, "voxels": self.layer.voxels,
             "bounds": str(grid.bounds), "chunk_shape": list(grid.chunk_shape), "grid": list(grid.counts),
             "chunks": self.states.size, "done": self.count(DONE), "failed": self.count(FAILED),
-            "missing": self.count(MISSING), "working": self.pace.working,
+            "missing": self.count(MISSING), "working": self.working,
             "mvoxels_per_second": None if speed is None else speed / 1e6, "seconds_left": self.seconds_left,
             "last_chunk": None if self.pace.last is None else utc(self.pace.last),
             "last_error": failure_content(self.failures[0]) if self.failures else None,

@@ -38,12 +38,15 @@ class Pace:
         self.begun = min(self.begun, ended - seconds)
         self.ended[process] = max(self.ended.get(process, (0.0, 0.0)), (ended, seconds))
 
-    @property
-    def speed(self) -> float | None:
-        """Voxels per second of time, of all processes together, since the hour or the first chunk in it began."""
-        if not self.voxels:
+    def speed(self, *, complete: bool) -> float | None:
+        """Voxels per second of time, of all processes together, since the hour or the first chunk in it began.
+
+        Args:
+            complete: whether the layer is: then the time ends with its last chunk, else now.
+        """
+        if self.last is None:
             return None
-        return self.voxels / max(1.0, min(HOUR, self.now - self.begun))
+        return self.voxels / max(1.0, min(HOUR, (self.last if complete else self.now) - self.begun))
 
     @property
     def working(self) -> int:

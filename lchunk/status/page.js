@@ -157,7 +157,7 @@ function colourOf(layer, index, palette) {
 
 function draw() {
   const layer = chosen, [, height, width] = layer.shape, z = Number(at("z").value);
-  const canvas = at("canvas"), scale = Math.max(1, Math.min(40, Math.floor(1160 / width), Math.floor(560 / height)));
+  const canvas = at("canvas"), scale = Math.max(1, Math.min(40, Math.floor(1160 / width), Math.floor(500 / height)));
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), image = context.createImageData(width, height), palette = colours();

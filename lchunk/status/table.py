@@ -43,13 +43,13 @@ def _together(layer: LayerFacts) -> tuple[str, str]:
 def _row(group: list[LayerFacts]) -> tuple[str, ...]:
     first, last = group[0].layer.part.path, group[-1].layer.part.path
     name = first if len(group) == 1 else f"{first}-{last.rpartition('/')[2]}"
-    paces = {each.layer.log_folder: each.pace for each in group}.values()  # mips of one pass have one log
-    speed = sum(pace.speed or 0.0 for pace in paces)
+    by_log = {each.layer.log_folder: each for each in group}.values()  # mips of one pass have one log
+    speed = sum(each.speed or 0.0 for each in by_log)
     left = [each.seconds_left for each in group if each.seconds_left is not None]
     return (
         name, group[0].layer.stage or "-", f"{sum(each.states.size for each in group):,}",
         *(f"{_count(group, state):,}" for state in (DONE, FAILED, MISSING)),
-        str(max(pace.working for pace in paces) or "-"), f"{speed / 1e6:.3g}" if speed else "-",
+        str(max(each.working for each in by_log) or "-"), f"{speed / 1e6:.3g}" if speed else "-",
         duration(max(left)) if left else "-",
     )  # fmt: skip
 

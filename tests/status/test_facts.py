@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lchunk.chunk_logs import LogName
 from lchunk.failures import failure_lines
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
@@ -101,13 +102,20 @@ def test_a_record_of_an_older_version_names_its_only_chunk(tmp_path: Path) -> No
 
 def test_the_speed_is_of_the_last_hour_at_most() -> None:
     pace = Pace(10_000.0)
-    assert (pace.speed, pace.working, pace.last) == (None, 0, None)
+    assert (pace.speed(complete=False), pace.working, pace.last) == (None, 0, None)
     entry: dict[str, Any] = {"voxels": 7200, "seconds": {"compute": 5000.0}, "ended": 9_990.0}
     pace.add("a-1", entry)
-    assert pace.speed == 2.0
+    assert pace.speed(complete=False) == 2.0
     assert pace.last == 9_990.0
     pace.add("a-1", entry | {"ended": 8_000.0})  # an earlier line does not make it the last one
     assert pace.last == 9_990.0
+
+
+def test_the_speed_of_a_complete_layer_does_not_fall_with_time() -> None:
+    pace = Pace(10_000.0)
+    pace.add("a-1", {"voxels": 500, "seconds": {"compute": 10.0}, "ended": 9_500.0})
+    assert pace.speed(complete=True) == 50.0
+    assert pace.speed(complete=False) == pytest.approx(500 / 510)
 
 
 @pytest.mark.parametrize(("seconds", "age", "working"), [(1.0, 59, 1), (1.0, 61, 0), (100.0, 299, 1), (100.0, 301, 0)])
@@ -117,9 +125,10 @@ def test_a_process_works_for_three_times_its_last_chunk_or_a_minute(seconds: flo
     assert pace.working == working
 
 
-def test_lines_of_other_folders_are_other_paces() -> None:
-    found = paces([], 0.0)
-    assert found == {}
+def test_each_folder_of_logs_has_its_own_pace() -> None:
+    entry = {"voxels": 3, "seconds": {"compute": 1.0}, "ended": 9.0}
+    lines = [(LogName(folder, "", "a-1"), entry) for folder in ("names", "names/1", "names")]
+    assert {folder: pace.voxels for folder, pace in paces(lines, 10.0).items()} == {"names": 6, "names/1": 3}
 
 
 def test_parts_are_found_without_their_chunks_in_the_order_in_which_they_are_made(tmp_path: Path) -> None:
