@@ -13,7 +13,9 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
 FOLDER = "logs/failures"
@@ -79,15 +81,18 @@ def keep_failure(store: Store, failure: Failure) -> None:
 
 def kept_failures(store: Store) -> Iterator[Failure]:
     """Failures whose files are still missing, in the order of their names; a damaged record is left out."""
-    for key in sorted(store.list(FOLDER)):
-        try:
-            content = json.loads(store.get(key))
-            lists = {name: tuple(content.get(name, ())) for name in ("missing", "chunks")}
-            failure = Failure(**content | lists)
-        except (ValueError, TypeError, KeyError, OSError):
-            continue
-        if not all(map(store.exists, failure.missing)):
-            yield failure
+    found = parallel(partial(_kept, store), sorted(store.list(FOLDER)), store.connections, "failures")
+    yield from filter(None, found)
+
+
+def _kept(store: Store, key: str) -> Failure | None:
+    try:
+        content = json.loads(store.get(key))
+        lists = {name: tuple(content.get(name, ())) for name in ("missing", "chunks")}
+        failure = Failure(**content | lists)
+    except (ValueError, TypeError, AttributeError, OSError):
+        return None
+    return None if all(map(store.exists, failure.missing)) else failure
 
 
 def failure_lines(store: Store, failures: Iterable[Failure], most: int = 10) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,8 +15,12 @@ from lchunk.volumes.layer import Layer, open_layer
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
+logger = logging.getLogger(__name__)
+
 CHUNKS = "c"
 """The folder of the chunk files of a layer."""
+DEEPEST = 8
+"""Folders in one another that are looked into."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def followed(store: Store) -> list[Followed]:
     Raises:
         FileNotFoundError: there is none.
     """
-    parts = {part.path: part for part in parts_of(store, list(_metadata(store, "")))}
+    parts = {part.path: part for key in _metadata(store, "") for part in _own(store, key)}
     if not parts:
         raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
     heights: dict[str, int] = {}
@@ -60,7 +65,16 @@ def followed(store: Store) -> list[Followed]:
     return [_followed(store, parts[path]) for path in ordered]
 
 
-def _metadata(store: Store, folder: str) -> Iterator[str]:
+def _own(store: Store, key: str) -> list[Part]:
+    """The part that a file describes; none, with a warning, if another program wrote it."""
+    try:
+        return list(parts_of(store, [key]))
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is not shown: %s", key, error)
+        return []
+
+
+def _metadata(store: Store, folder: str, deep: int = 0) -> Iterator[str]:
     """The files that describe layers, below a folder. Folders of chunks and of mesh fragments are not listed."""
     names = ("zarr.json", "layer.json", "info", METADATA)
     inside = f"{folder}/" if folder else ""
@@ -69,10 +83,13 @@ def _metadata(store: Store, folder: str) -> Iterator[str]:
     yield from (f"{inside}{name}" for name in there)
     if MIP.fullmatch(f"{inside}zarr.json") and "zarr.json" in there:
         return
+    if deep == DEEPEST:  # a link to a folder above would have no end
+        return
     folders = ("manifest",) if there & {"info", METADATA} else store.folders(folder)
     for name in folders:
-        if not f"{inside}{name}/".startswith((*NOT_READ, ".")) and not (there and name == CHUNKS):
-            yield from _metadata(store, f"{inside}{name}")
+        hidden = name.startswith(".") or f"{inside}{name}/" in NOT_READ
+        if not hidden and not (there and name == CHUNKS):
+            yield from _metadata(store, f"{inside}{name}", deep + 1)
 
 
 def _height(parts: dict[str, Part], path: str, heights: dict[str, int]) -> int:

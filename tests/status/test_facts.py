@@ -180,3 +180,28 @@ def test_a_killed_stage_without_any_chunk_is_missing_all(tmp_path: Path) -> None
         store.remove(key)
     (one,) = facts_of(store).layers
     assert one.count(chunks.MISSING) == 12
+
+
+def test_folders_of_others_are_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = FileStore(tmp_path)
+    write_layer(store)
+    (tmp_path / "raw/volume/0").mkdir(parents=True)
+    (tmp_path / "raw/volume/0/zarr.json").write_text("{}")
+    (tmp_path / "raw/volume/1").mkdir()
+    (tmp_path / "raw/volume/1/zarr.json").write_text("torn")
+    (tmp_path / "raw/again").symlink_to(tmp_path / "raw")
+    (tmp_path / ".hidden/0").mkdir(parents=True)
+    (tmp_path / ".hidden/0/zarr.json").write_text("torn")
+    assert [facts.layer.part.path for facts in facts_of(store).layers] == ["affinities"]
+    assert "raw/volume/0/zarr.json is not shown: " in caplog.text
+    assert "raw/volume/1/zarr.json is not shown: " in caplog.text
+    assert ".hidden" not in caplog.text
+
+
+def test_damaged_records_of_failures_are_left_out(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    layer = write_layer(store)
+    write_failures(store, layer)
+    for number, body in enumerate((b"torn", b"[]", b'{"stage": "Inference"}', b'{"missing": 7}')):
+        store.put(f"logs/failures/affinities/{number}.json", body)
+    assert len(facts_of(store).failures) == 2
