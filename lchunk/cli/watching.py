@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import json
 import math
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,7 +38,7 @@ examples:
   lchunk status                                    the dataset of the cfg
   lchunk status s3://my-bucket/mouse --watch 60    again every minute, until Ctrl-C
   lchunk status --html status.html                 a page with a map of the chunks, their seconds and errors
-  lchunk status --html status.html --viewer http://127.0.0.1:8888
+  lchunk status --html status.html --viewer http://127.0.0.1:8080
                                                    … in which a click on a chunk opens it in a running `lchunk view`
   lchunk status --json | jq '.layers[] | select(.missing > 0)'
 
@@ -82,8 +84,16 @@ def _look(store: Store, arguments: argparse.Namespace) -> None:
     if arguments.html:
         lines.append(f"the page is {arguments.html}")
     if arguments.watch:
-        lines.append(f"{time.strftime('%H:%M:%S')}, again every {arguments.watch:g} s; Ctrl-C ends")
-    print("\n".join([*([CLEAR] if arguments.watch and terminal else []), *lines]), flush=True)
+        last = f"{time.strftime('%H:%M:%S')}, again every {arguments.watch:g} s; Ctrl-C ends"
+        lines = [CLEAR + "\n".join(fitted(lines)), last] if terminal else [*lines, last]
+    print("\n".join(lines), flush=True)
+
+
+def fitted(lines: Sequence[str]) -> list[str]:
+    """The lines that a terminal can show above its last two, each cut to its width."""
+    columns, rows = shutil.get_terminal_size()
+    single = [line for text in lines for line in text.splitlines()]
+    return [line[:columns] for line in single[: max(1, rows - 2)]]
 
 
 def _refuse_wrong(arguments: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lchunk.cli import codes
+from lchunk.cli.watching import fitted
 from lchunk.volumes.store import FileStore
 from tests.cli.commands import REPOSITORY, lchunk
 from tests.conftest import write_identity_job
@@ -78,6 +79,12 @@ def test_watch_says_when_it_looks_again(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert last.endswith("again every 10 s; Ctrl-C ends\n")
+
+
+def test_a_terminal_shows_what_fits_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "6")
+    monkeypatch.setenv("LINES", "5")
+    assert fitted(["long line", "two\nlines", "more"]) == ["long l", "two", "lines"]
 
 
 @pytest.mark.parametrize(
