@@ -1,10 +1,10 @@
 """Reads and writes the log lines of chunks, for people and for estimates. No run depends on them.
 
-logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, memory, requests
+logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, ended, memory, …
 logs/requests/<day>-<host>-<process>.jsonl    one line per command that used a bucket: requests
 
-The day is that of the lines (UTC), so that old logs can be found and removed. Requests are sums since the start of the
-process, so that the last line of a process is enough.
+The day is that of the lines (UTC), so that old logs can be found and removed. `ended` is when the chunk was complete,
+in seconds since 1970. Requests are sums since the start of the process, so that its last line is enough.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from lchunk.volumes.parallel import parallel
@@ -42,6 +43,17 @@ def amount(size: float) -> str:
     if size >= 1e12:
         return f"{size / 1e12:.3g} TB"
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds as text.
+
+    >>> duration(59), duration(61), duration(7260), duration(360000)
+    ('59 s', '1 min 1 s', '2 h 1 min', '100 h 0 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,41 @@ def last_entries(store: Store, folder: str = "") -> Iterator[tuple[LogName, dict
             entry = _entry(line)
             if entry is not None:
                 yield name, entry
+
+
+def recent_entries(store: Store, since: float) -> Iterator[tuple[LogName, dict[str, Any]]]:
+    """The lines of chunks that ended at a time or later; of a long log, only the end that holds them is read.
+
+    Lines without a time, which older versions wrote, are left out.
+
+    Args:
+        store: the dataset's folder.
+        since: seconds since 1970.
+    """
+    day = time.strftime("%Y-%m-%d", time.gmtime(since))
+    names = {key: name for key in sorted(store.list(FOLDER)) if (name := LogName.of(key)) and name.day >= day}
+    ends = parallel(partial(_end_since, store, since=since), names, store.connections, "logs")
+    for name, entries in zip(names.values(), ends, strict=True):
+        yield from ((name, entry) for entry in entries)
+
+
+def _end_since(store: Store, key: str, since: float) -> list[dict[str, Any]]:
+    """The lines at the end of a log that ended at a time or later."""
+    length = LAST_BYTES
+    while True:
+        body = store.get(key, -length)
+        entries = filter(None, map(_entry, body.split(b"\n")[len(body) == length :]))
+        chunks = filter(is_chunk, entries)
+        first = next(chunks, None)
+        if len(body) < length or (first is not None and ended_at(first) < since):
+            return [entry for entry in chain([first or {}], chunks) if ended_at(entry) >= since]
+        length *= 4
+
+
+def ended_at(entry: dict[str, Any]) -> float:
+    """When the chunk of a line was complete, in seconds since 1970; 0 if the line does not say it."""
+    ended = entry.get("ended", 0)
+    return float(ended) if isinstance(ended, int | float) else 0.0
 
 
 def all_entries(store: Store, since: str = "") -> Iterator[tuple[LogName, dict[str, Any] | None]]:

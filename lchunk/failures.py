@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
+from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
 FOLDER = "logs/failures"
 MOST_TEXT = 2000
 """Most characters of a reason that are stored."""
+_BOX = re.compile(r"(-?\d+--?\d+_){2}-?\d+--?\d+")
+MOST_TRACE = 6000
+"""Most characters of a traceback that are stored: its end."""
 MOST_KEYS = 20
 """Most missing files that a record names. Once all of them exist, the failure is over."""
+MOST_CHUNKS = 100
+"""Most failed chunks that a record names."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,9 @@ class Failure:
         region: its box, or `whole`.
         reason: the message for the user.
         missing: some of the files that it did not make.
+        chunks: boxes of chunks that failed, of which the region may have many more; empty if none was begun.
+        command: the command that runs the region again; empty in records of older versions.
+        traceback: where the error was raised; of a region of several chunks, that of the first one.
         when: date and time, UTC.
         process: host and process number.
     """
@@ -40,8 +52,17 @@ class Failure:
     region: str
     reason: str
     missing: tuple[str, ...]
+    chunks: tuple[str, ...] = ()
+    command: str = ""
+    traceback: str = ""
     when: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()))
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    @property
+    def again(self) -> str:
+        """The command that runs the region again."""
+        box = _BOX.match(self.region)
+        return self.command or shlex.join(["lchunk", "run", self.stage, *([f"--region={box[0]}"] if box else [])])
 
 
 def failure_key(layer: str, region: str) -> str:
@@ -51,28 +72,36 @@ def failure_key(layer: str, region: str) -> str:
 
 def keep_failure(store: Store, failure: Failure) -> None:
     """Write a record; it replaces an older one of the same region."""
-    content = asdict(failure) | {"reason": failure.reason[:MOST_TEXT], "missing": failure.missing[:MOST_KEYS]}
+    content = asdict(failure) | {
+        "reason": failure.reason[:MOST_TEXT], "missing": failure.missing[:MOST_KEYS],
+        "chunks": failure.chunks[:MOST_CHUNKS], "traceback": failure.traceback[-MOST_TRACE:],
+    }  # fmt: skip
     store.put(failure_key(failure.layer, failure.region), json.dumps(content).encode(), durable=False)
 
 
 def kept_failures(store: Store) -> Iterator[Failure]:
     """Failures whose files are still missing, in the order of their names; a damaged record is left out."""
-    for key in sorted(store.list(FOLDER)):
-        try:
-            content = json.loads(store.get(key))
-            failure = Failure(**content | {"missing": tuple(content["missing"])})
-        except (ValueError, TypeError, KeyError, OSError):
-            continue
-        if not all(map(store.exists, failure.missing)):
-            yield failure
+    found = parallel(partial(_kept, store), sorted(store.list(FOLDER)), store.connections, "failures")
+    yield from filter(None, found)
 
 
-def failure_lines(store: Store, most: int = 10) -> Iterator[str]:
-    """One line per failure, and a line with the number of further ones."""
+def _kept(store: Store, key: str) -> Failure | None:
+    try:
+        content = json.loads(store.get(key))
+        lists = {name: tuple(content.get(name, ())) for name in ("missing", "chunks")}
+        failure = Failure(**content | lists)
+    except (ValueError, TypeError, AttributeError, OSError):
+        return None
+    return None if all(map(store.exists, failure.missing)) else failure
+
+
+def failure_lines(store: Store, failures: Iterable[Failure], most: int = 10) -> Iterator[str]:
+    """Two lines per failure, the second with its command, and a line with the number of further ones."""
     count = 0
-    for failure in kept_failures(store):
+    for failure in failures:
         count += 1
         if count <= most:
             yield f"failed: {failure.stage} {failure.region}, {failure.when} UTC on {failure.process}: {failure.reason}"
+            yield f"  run it again: {failure.again}"
     if count > most:
         yield f"and {count - most} more regions failed: see {store.url}/{FOLDER}"

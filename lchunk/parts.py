@@ -119,7 +119,8 @@ def _records(store: Store, path: str) -> Part:
         return [f"{path}/{name}{suffix}"]
 
     grid = _grid(recipe)
-    suffix = DOCUMENT.suffix if any(k.endswith(DOCUMENT.suffix) for k in store.list(f"{path}/c")) else TABLE.suffix
+    first = next(iter(store.list(f"{path}/c")), "")  # all files of a layer have one format
+    suffix = DOCUMENT.suffix if first.endswith(DOCUMENT.suffix) else TABLE.suffix
     own = f"{path}/layer.json"
     return Part(path, recipe, grid, keys, read, frozenset({own}), own)
 

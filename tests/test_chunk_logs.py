@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from lchunk import chunk_logs
-from lchunk.chunk_logs import LogName, all_entries, keep_requests, log_key, log_lines, requests_entry
+from lchunk.chunk_logs import (
+    LogName,
+    all_entries,
+    keep_requests,
+    log_key,
+    log_lines,
+    recent_entries,
+    requests_entry,
+)
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.progress import ChunkLog, process_name
 from lchunk.volumes.bucket_store import BucketStore
@@ -134,3 +142,23 @@ def test_a_line_holds_what_its_process_made(monkeypatch: pytest.MonkeyPatch) -> 
     assert entry["process"] == own.process
     assert Requests(**entry["stage"]) == Requests(writes=2)
     assert Requests(**entry["all"]) == Requests(2, 1)
+
+
+def test_of_the_last_hour_the_end_of_a_log_is_read_as_far_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path)
+    monkeypatch.setattr(chunk_logs, "LAST_BYTES", 3 * len(line(1.0, ended=1000)))
+    now = 1_900_000_000
+    day = time.strftime("%Y-%m-%d", time.gmtime(now))
+    for number in range(100):
+        store.append(f"logs/a/{day}-a-1.jsonl", line(1.0, ended=now - 100 + number))
+    store.append(f"logs/a/{day}-a-2.jsonl", line(1.0) + line(2.0, ended="late") + b"torn\n" + line(3.0, ended=now))
+    store.append("logs/a/2001-01-31-a-3.jsonl", line(1.0, ended=now))  # of a day before, which is not read
+    reads: list[str] = []
+    monkeypatch.setattr(store, "get", lambda key, *a: reads.append(key) or FileStore.get(store, key, *a))
+    found = [(name.process, entry["ended"] - now) for name, entry in recent_entries(store, now - 10)]
+    assert found == [*(("a-1", number) for number in range(-10, 0)), ("a-2", 0)]
+    assert reads.count(f"logs/a/{day}-a-1.jsonl") == 2  # about 3 lines, then 12
+    assert not [key for key in reads if "2001" in key]
+    assert len(list(recent_entries(store, now - 1000))) == 101

@@ -23,7 +23,7 @@ COMMANDS = {
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
-    "status": ("reporting", "print what a dataset holds, and what failed"),
+    "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
@@ -59,7 +59,7 @@ first steps:
   lchunk stages               see what can be made
   lchunk run STAGE --help     see the knobs of a stage
   lchunk run MeshManifest     make the segmentation and its meshes, and everything that they need
-  lchunk status               see what the dataset holds
+  lchunk status               see how far the dataset is, and what failed
   lchunk view                 look at it
 
 The dataset is described by ./luigi.cfg, or by the file that the variable LUIGI_CONFIG_PATH names.

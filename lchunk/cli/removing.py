@@ -39,7 +39,7 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "remove", description=run.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command.add_argument("layer", metavar="LAYER", help="folder of a layer; `lchunk status` lists those of voxels")
+    command.add_argument("layer", metavar="LAYER", help="folder of a layer; `lchunk status` lists them")
     command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
     command.add_argument(
         "--region", default="", metavar="z0-z1_y0-y1_x0-x1", help="only the chunks of this box, in the layer's voxels"

@@ -1,4 +1,4 @@
-"""Commands that print what a dataset's folder holds: layers, failures, logs, scores."""
+"""Commands that print what a dataset's folder holds: logs added up, and scores."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import json
 from typing import Any
 
 from lchunk.cfg_file import dataset_root
-from lchunk.failures import failure_lines
-from lchunk.summary import course_lines, summary_lines, summed
+from lchunk.summary import summary_lines, summed
 from lchunk.volumes.store import Store, open_store, scheme_of
 
 DRAWN = (".png", ".svg", ".pdf")
@@ -36,19 +35,6 @@ def store_of(arguments: argparse.Namespace) -> Store:
 
         Dataset()  # hands the values of [Store] over
     return open_store(root)
-
-
-def status(arguments: argparse.Namespace) -> None:
-    """Print what a dataset's folder holds: layers with their chunks, meshes, scores, how stages ran, what failed."""
-    from lchunk.status import status_lines  # noqa: PLC0415 - imports zarr
-
-    store = store_of(arguments)
-    for line in status_lines(store):
-        print(line)
-    for line in course_lines(store):
-        print(line)
-    for line in failure_lines(store):
-        print(line)
 
 
 def summary(arguments: argparse.Namespace) -> None:
@@ -144,12 +130,11 @@ def _add_summary(commands: Any) -> None:
 
 
 def add_commands(commands: Any) -> None:
-    """Add `status`, `summary`, `scores` and `curve`."""
+    """Add `summary`, `scores` and `curve`."""
     _add_summary(commands)
-    for run in (status, scores, curve):
+    for run in (scores, curve):
         command = commands.add_parser(run.__name__, description=run.__doc__)
         command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
         command.set_defaults(run=run)
-        if run is not status:
-            command.add_argument("--layer", default="", metavar="NAME", help="scores of this layer; default: all")
+        command.add_argument("--layer", default="", metavar="NAME", help="scores of this layer; default: all")
     command.add_argument("--plot", metavar="FILE", help=PLOT_HELP)

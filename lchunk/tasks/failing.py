@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import traceback
 from itertools import islice
 
 import luigi
 
 from lchunk.failures import FOLDER, MOST_KEYS, Failure, failure_key, keep_failure
+from lchunk.tasks.again import command_of
+from lchunk.tasks.making import ChunksFailedError
 from lchunk.tasks.reasons import reason
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import missing
@@ -30,10 +33,24 @@ def _failed(stage: Stage, error: BaseException) -> None:
         files = stage.files()
         keys = (key for index in missing(files, stage.bbox) for key in files.keys(index))
         failure = Failure(
-            stage.task_family, stage.log_folder, _region(stage), reason(error), tuple(islice(keys, MOST_KEYS))
-        )
+            stage.task_family, stage.log_folder, _region(stage), reason(error), tuple(islice(keys, MOST_KEYS)),
+            _chunks(stage, error), command_of(stage), _trace(error),
+        )  # fmt: skip
         keep_failure(stage.store, failure)
         _failing(stage.store.url).add(failure_key(failure.layer, failure.region))
+
+
+def _chunks(stage: Stage, error: BaseException) -> tuple[str, ...]:
+    """The chunks that failed; none if the error was raised before the first one."""
+    if isinstance(error, ChunksFailedError):
+        return tuple(str(failed.bbox) for failed in error.failed)
+    return () if stage.delegates or not stage.is_chunk else (str(stage.bbox),)
+
+
+def _trace(error: BaseException) -> str:
+    if isinstance(error, ChunksFailedError):
+        return error.failed[0].trace
+    return "".join(traceback.format_exception(error))
 
 
 def _made(stage: Stage) -> None:

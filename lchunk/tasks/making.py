@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,15 +27,35 @@ ENOUGH_FAILURES = 5
 
 @dataclass(frozen=True)
 class Failure:
-    """A chunk that could not be made, and why; the error has no frames, which would keep their arrays alive."""
+    """A chunk that could not be made, and why; the error has no frames, which would keep their arrays alive.
+
+    Args:
+        bbox: the chunk.
+        error: the error.
+        trace: where it was raised, as text; empty if another chunk failed for the same reason before.
+    """
 
     bbox: Bbox
     error: Exception
+    trace: str
 
     @property
     def reason(self) -> str:
         """The first line of the message for the user; the log has all of it."""
         return f"{type(self.error).__name__}: {self.error}".partition("\n")[0]
+
+
+class ChunksFailedError(RuntimeError):
+    """Some chunks of a region failed.
+
+    Args:
+        message: which, and why.
+        failed: all of them.
+    """
+
+    def __init__(self, message: str, failed: list[Failure]) -> None:
+        super().__init__(message)
+        self.failed = failed
 
 
 class ChunkInProgress:
@@ -125,12 +146,14 @@ class Failures:
             step()
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
+            trace = ""
             if not self.reasons[reason]:
+                trace = traceback.format_exc()
                 logger.exception("%s failed at %s", job.work.stage, job.chunk.bbox)
             else:
                 logger.error("%s failed at %s, as before: %s", job.work.stage, job.chunk.bbox, error)
             self.reasons[reason] += 1
-            self.all.append(Failure(job.chunk.bbox, _without_frames(error)))
+            self.all.append(Failure(job.chunk.bbox, _without_frames(error), trace))
             return False
         return True
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import luigi
 
-from lchunk.chunk_logs import log_key, requests_entry
+from lchunk.chunk_logs import duration, log_key, requests_entry
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.memory import peak_memory, reset_peak, resident_memory
 from lchunk.volumes.requests_made import counter
@@ -76,7 +76,7 @@ class Reporter:
             return []
         bbox: Bbox | None = getattr(self.task, "bbox", None)
         rate = [f"{gained * bbox.size / seconds / 1e6:.3g} Mvoxel/s"] if bbox is not None else []
-        return rate if share >= 1 else [*rate, f"{_duration(seconds / gained * (1 - share))} left"]
+        return rate if share >= 1 else [*rate, f"{duration(seconds / gained * (1 - share))} left"]
 
 
 class WatchedMemory:
@@ -122,12 +122,6 @@ _HOST = re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
 _STARTED = os.getpid()
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 class Timed:
     """Notes the time from the start of a context to its end; nothing if it ends with an error."""
 
@@ -162,7 +156,7 @@ class ChunkLog:
     def write(self, store: Store, layer: str) -> None:
         """Add a line to the process's log of today; if that fails, warn and continue."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
-        content |= {"device": self.device, "seconds": self.seconds}
+        content |= {"device": self.device, "seconds": self.seconds, "ended": round(time.time(), 1)}
         if self.skipped:
             content["skipped"] = "the mask is empty"
         if memory := watched_memory.entry(self.projected):

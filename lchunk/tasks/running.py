@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks import recipes
 from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
-from lchunk.tasks.making import first_places, make, make_all, reasons
+from lchunk.tasks.making import ChunksFailedError, first_places, make, make_all, reasons
 from lchunk.tasks.progress import Reporter, watched_memory
 from lchunk.volumes.requests_made import counter
 
@@ -23,7 +23,7 @@ def run(stage: Stage) -> None:
     """Make the missing chunks of a region.
 
     Raises:
-        RuntimeError: some chunks failed; the message says which and why.
+        ChunksFailedError: some chunks failed; the message says which and why.
     """
     with counter.stage(type(stage).__name__):
         _run(stage)
@@ -103,9 +103,10 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
     missing = sum(1 for _ in stage.missing()) if failed else 0
     reporter.chunk(total - missing, total)
     if failed:
-        raise RuntimeError(
+        raise ChunksFailedError(
             f"{len(failed)} of {total} chunks of {type(stage).__name__} failed, the first at {first_places(failed)}: "
-            f"{reasons(failed)}; {total - missing} chunks are complete; run again when the cause is gone"
+            f"{reasons(failed)}; {total - missing} chunks are complete; run again when the cause is gone",
+            failed,
         ) from failed[0].error
 
 

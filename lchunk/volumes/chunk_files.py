@@ -30,16 +30,12 @@ def is_external(source: str) -> bool:
     return ": " in source
 
 
-class ChunkFiles(Protocol):
-    """A layer as the stage that writes it sees it, independent of the content of the chunk files."""
+class Listed(Protocol):
+    """The files of a grid of chunks, to find out which of them exist."""
 
     @property
     def store(self) -> Store:
         """Where the files are."""
-
-    @property
-    def path(self) -> str:
-        """Folder of the layer in the store."""
 
     @property
     def grid(self) -> Grid:
@@ -47,6 +43,14 @@ class ChunkFiles(Protocol):
 
     def keys(self, index: Triple) -> list[str]:
         """The files of a chunk; the chunk is complete when all exist."""
+
+
+class ChunkFiles(Listed, Protocol):
+    """A layer as the stage that writes it sees it, independent of the content of the chunk files."""
+
+    @property
+    def path(self) -> str:
+        """Folder of the layer in the store."""
 
     def recipe(self) -> Recipe | None:
         """The recipe of the first write; None while there is no layer."""
@@ -79,7 +83,7 @@ def holds_records(source: Any) -> TypeGuard[Records]:
     return hasattr(source, "records")
 
 
-def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
+def missing(files: Listed, region: Bbox) -> Iterator[Triple]:
     """Chunks of a region that have no file, z-major; memory holds the listing of a few planes of chunks at a time.
 
     The store is asked for each of a few files. For more, folders are listed: on a disk row by row, except rows that are
@@ -104,7 +108,7 @@ def missing(files: ChunkFiles, region: Bbox) -> Iterator[Triple]:
             rows.save()
 
 
-def _missing_by_row(files: ChunkFiles, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
+def _missing_by_row(files: Listed, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
     z, y, x = files.grid.span(region)
     every = range(files.grid.counts[2])
     for row in product(z, y):
@@ -119,11 +123,11 @@ def _missing_by_row(files: ChunkFiles, region: Bbox, rows: CompleteRows | None) 
             yield from absent
 
 
-def _folders_of(files: ChunkFiles, row: Row) -> list[str]:
+def _folders_of(files: Listed, row: Row) -> list[str]:
     return sorted({key.rpartition("/")[0] for key in files.keys((*row, 0))})
 
 
-def _missing_of(files: ChunkFiles, row: Row, x: range) -> list[Triple]:
+def _missing_of(files: Listed, row: Row, x: range) -> list[Triple]:
     """The chunks of a part of a row that have no file."""
     store: Any = files.store
     wanted = [((*row, place), files.keys((*row, place))) for place in x]
@@ -136,7 +140,7 @@ def _missing_of(files: ChunkFiles, row: Row, x: range) -> list[Triple]:
     return [index for index, keys in wanted if not present.issuperset(keys)]
 
 
-def _missing_by_plane(files: ChunkFiles, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
+def _missing_by_plane(files: Listed, region: Bbox, rows: CompleteRows | None) -> Iterator[Triple]:
     """Of a small grid, all planes are listed at once; of a plane with few unknown rows, each of these alone."""
     z, y, x = files.grid.span(region)
     _, along_y, along_x = files.grid.counts

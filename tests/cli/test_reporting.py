@@ -32,11 +32,15 @@ def test_status_prints_layers_chunks_meshes_and_scores(
     write_scores(tmp_path, SEGMENTS, scores)
     run(monkeypatch, "status", str(tmp_path))
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["affinities", "image", "segmentation"]
-    assert "3x16x16x16" in lines[0]
-    assert lines[1].endswith("1/8 chunks")
-    assert lines[3] == "segmentation/mesh meshes of 3 segments"
-    assert lines[5] == "Rand split:          0.250000"
+    assert lines[0].split() == [
+        "layer", "stage", "chunks", "done", "failed", "missing", "working", "Mvoxel/s", "left", "voxels",
+    ]  # fmt: skip
+    assert [line.split()[0] for line in lines[1:4]] == ["affinities", "evaluation", "image"]
+    assert "3x16x16x16" in lines[1]
+    assert lines[2].split()[1:6] == ["Evaluation", "1", "1", "0", "0"]
+    assert lines[3].split()[1:6] == ["Test", "8", "1", "0", "7"]
+    assert lines[6] == "segmentation/mesh meshes of 3 segments"
+    assert lines[8] == "Rand split:          0.250000"
 
 
 def test_scores_tell_the_worst_segments(

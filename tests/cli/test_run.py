@@ -173,7 +173,7 @@ def test_a_failed_chunk_is_explained_last_kept_for_status_and_forgotten_once_it_
     torn.write_bytes(whole)
     assert lchunk(job, "run", "Inference").code == 0
     assert not any(record.exists() for record in records)
-    assert "failed" not in lchunk(job, "status").out
+    assert "failed:" not in lchunk(job, "status").out
 
 
 def test_a_failure_whose_files_another_process_made_is_over(job: Path) -> None:

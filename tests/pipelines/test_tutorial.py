@@ -86,7 +86,8 @@ class Shell:
 
 
 def masked(line: str) -> str:
-    return re.sub(r"[\d.]+", "#", line).strip()
+    """A line without its numbers, and without the spaces that align them."""
+    return " ".join(re.sub(r"[\d.]+", "#", line).split())
 
 
 @pytest.fixture(scope="module")

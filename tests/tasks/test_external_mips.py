@@ -17,7 +17,9 @@ import zarr
 
 from lchunk.operators.downsample import mean_levels, mode_levels
 from lchunk.recipe import RecipeMismatchError
-from lchunk.status import status_lines
+from lchunk.status.chunks import DONE
+from lchunk.status.facts import facts_of
+from lchunk.status.made import Hosts, made_chunks
 from lchunk.tasks import Downsample, Export, Ingest, Mesh, Thumbnail
 from lchunk.verify import Fault, verify
 from lchunk.viewer.elsewhere import Elsewhere
@@ -236,9 +238,15 @@ def test_status_verify_and_export_begin_with_mip_1(
 ) -> None:
     root = external()
     assert build(Downsample(of="image", mips=2))
-    assert [line.split()[:4] for line in status_lines(FileStore(root))] == [
-        ["image", "mip", "1", "9x19x21"], ["image", "mip", "2", "9x10x11"],
+    layers = facts_of(FileStore(root)).layers
+    assert [(facts.layer.part.path, facts.layer.voxels.split()[0]) for facts in layers] == [
+        ("image/1", "9x19x21"), ("image/2", "9x10x11"),
     ]  # fmt: skip
+    for facts in layers:  # both were made at once, in the chunks of mip 0
+        assert facts.pace.voxels == 9 * 37 * 41
+        assert facts.count(DONE) == facts.states.size == len(facts.layer.grid)
+    made = made_chunks(FileStore(root), layers, Hosts())[layers[1].layer.log_folder]
+    assert made.seconds.min() > 0
     said = lchunk(tmp_path, "export", "image", "a.npy", "--root", "out", "--mip", "1")
     assert said.code == 0, said.err
     assert np.array_equal(np.load(tmp_path / "a.npy"), voxels_of(root, "image", 1)[0])

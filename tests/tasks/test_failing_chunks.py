@@ -116,7 +116,7 @@ def test_a_chain_of_errors_that_closes_on_itself_ends() -> None:
 
 
 def failure(number: int, text: str) -> Failure:
-    return Failure(GRID.chunk((0, 0, number)), ValueError(text))
+    return Failure(GRID.chunk((0, 0, number)), ValueError(text), "")
 
 
 def test_reasons_are_shown_once_the_most_frequent_first() -> None:

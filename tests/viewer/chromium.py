@@ -113,6 +113,12 @@ class Page:
         return self._number
 
 
+def installed() -> str | None:
+    """The program; None if Chromium is not installed."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 @contextlib.asynccontextmanager
 async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
     """Start Chromium with one empty page, and kill it at the end.
@@ -120,7 +126,7 @@ async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
     Raises:
         FileNotFoundError: Chromium is not installed.
     """
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = installed()
     if program is None:
         raise FileNotFoundError("Chromium must be installed, and is not: apt-get install chromium")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

@@ -1,0 +1,32 @@
+"""What a dataset's folder holds besides chunks: segments with meshes, and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lchunk.scored import SEGMENTS, scored_layers
+from lchunk.scored import totals as _totals
+from lchunk.status.facts import Facts
+from lchunk.volumes.documents import read_document
+from lchunk.volumes.store import Store
+
+
+def holding_lines(store: Store, facts: Facts) -> Iterator[str]:
+    """A line per layer with meshes, then the scores."""
+    for layer in facts.layers:
+        yield from _mesh_lines(store, layer.layer.part.path)
+    for scored in scored_layers(store, SEGMENTS):
+        yield scored.subject
+        yield from _totals(scored.content)
+
+
+def _mesh_lines(store: Store, path: str) -> Iterator[str]:
+    if not path.endswith("/mesh/manifest"):
+        return
+    labels: set[int] = set()
+    for key in store.list(path):
+        file = key.rsplit("/", 1)[-1]
+        if file.endswith(".json") and file != "layer.json" and not file.startswith("."):
+            labels.update(read_document(store, key)["labels"])
+    if labels:
+        yield f"{path.removesuffix('/manifest')} meshes of {len(labels):,} segments"
