@@ -23,10 +23,11 @@ from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.precomputed import VOLUME, read_checksums
 from lchunk.volumes.store import Store
-from lchunk.volumes.tables import DOCUMENT, TABLE
+from lchunk.volumes.tables import DOCUMENT, INFO, TABLE
 
 MIP = re.compile(r"(?P<name>.+)/(?P<mip>\d+)/zarr\.json")
-_FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT)}
+PROPERTIES = "neuroglancer_segment_properties"
+_FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT, INFO)}
 NOT_READ = ("logs/", f"{complete_rows.FOLDER}/")
 """Folders on which no content depends."""
 
@@ -82,6 +83,8 @@ def parts_of(store: Store, keys: list[str]) -> Iterator[Part]:
             yield _records(store, key.removesuffix("/layer.json"))
         elif key.endswith("/info"):
             info = read_json(store, key) or {}
+            if info.get("@type") == PROPERTIES:
+                continue  # of the folder whose recipe is in layer.json
             if info.get("@type") == VOLUME:
                 yield from _checksummed(store, key, info)
             else:
@@ -106,9 +109,10 @@ def _records(store: Store, path: str) -> Part:
     recipe: Recipe = (read_json(store, f"{path}/layer.json") or {}).get("recipe", {})
 
     def read(index: Triple | None, key: str) -> Iterator[str]:
-        suffix = f".{key.rsplit('.', 1)[-1]}"
-        if suffix not in _FORMATS:
-            raise ValueError(f"it must end in {' or '.join(_FORMATS)}")
+        _, dot, end = key.rpartition("/")[2].rpartition(".")
+        suffix = dot + end if dot else ""
+        if suffix not in _FORMATS or not (suffix or key.endswith("/info")):
+            raise ValueError(f"it must end in {' or '.join(filter(None, _FORMATS))}")
         content = _FORMATS[suffix].decode(io.BytesIO(store.get(key)))
         for column in content if isinstance(content, Mapping) else ():
             content[column]  # a table reads and checks a column on access

@@ -49,6 +49,7 @@ from lchunk.tasks.precomputed import Export
 from lchunk.tasks.proofreading import ChunkedGraph, Supervoxels
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
+from lchunk.tasks.segment_properties import ChunkSegments, SegmentProperties, SummedSegments
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.skeleton_evaluation import GatheredNodeLabels, NodeLabels, SkeletonEvaluation
 from lchunk.tasks.thumbnail import Thumbnail
@@ -67,6 +68,7 @@ __all__ = [
     "Apply",
     "BlackOutSections",
     "ChannelVoting",
+    "ChunkSegments",
     "ChunkedGraph",
     "CleftDifferences",
     "CleftEvaluation",
@@ -107,8 +109,10 @@ __all__ = [
     "SectionLevels",
     "SegmentEdits",
     "SegmentNames",
+    "SegmentProperties",
     "Segmentation",
     "SkeletonEvaluation",
+    "SummedSegments",
     "Supervoxels",
     "Threshold",
     "ThresholdCurve",

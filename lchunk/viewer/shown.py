@@ -41,6 +41,7 @@ class Shown:
         hidden: whether it is invisible at first.
         intensities: the values of black and white; None: the whole range of the type.
         mesh: the folder of its meshes in the dataset's folder; empty where there is none.
+        properties: the folder of what is known of its segments; empty where there is none.
         coarse: whether the layer has coarser mips of an external volume only.
         named: whether the user named it when the viewer was started; such layers are visible, in the order of their
             names there.
@@ -58,6 +59,7 @@ class Shown:
     hidden: bool = False
     intensities: tuple[float, float] | None = None
     mesh: str = ""
+    properties: str = ""
     coarse: bool = False
     named: bool = False
 
@@ -144,6 +146,11 @@ def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
     ]  # fmt: skip
 
 
+def properties_folder(store: Store, name: str) -> str:
+    """The folder of what is known of a layer's segments; empty where there is none."""
+    return f"{name}/properties" if store.exists(f"{name}/properties/info") else ""
+
+
 def mesh_folder(store: Store, name: str) -> str:
     """The folder of a layer's meshes; empty where there is none."""
     return f"{name}/mesh" if store.exists(f"{name}/mesh/info") else ""
@@ -171,6 +178,7 @@ def _own(store: Store, name: str) -> Iterator[Shown]:
     yield Shown(
         name, f"data/{quote(name, safe='')}", layer.bounds, layer.voxel_size, layer.channels, layer.labels,
         stage=stage, made=_written(layer), coarsest=coarsest(layer, coarser), mesh=mesh_folder(store, name),
+        properties=properties_folder(store, name),
         coarse=layer.mip > 0,
     )  # fmt: skip
 

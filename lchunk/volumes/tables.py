@@ -119,3 +119,6 @@ TABLE = Format(".table", _encode_table, Columns)
 
 DOCUMENT = Format(".json", encode_document, lambda file: decode_document(file.read()))
 """A JSON object with a checksum."""
+
+INFO = Format("", DOCUMENT.encode, DOCUMENT.decode)
+"""The same in a file `info`, which other programs read by this name."""
