@@ -147,6 +147,8 @@ def main() -> None:
     parser.add_argument("--net", nargs=2, default=default, metavar=("FILE", "WEIGHTS"))
     parser.add_argument("--turns", action="store_true", help="also the mean over 16 turns of a patch: 16 times as long")
     arguments = parser.parse_args()
+    if "LCHUNK_DATA" not in os.environ:
+        parser.error("LCHUNK_DATA must name the folder of the volumes, got nothing; export it")
     truths = volumes(Path(os.environ["LCHUNK_DATA"]))
     print("| volume | turns | decoder | knobs | VOI split + merge | adapted Rand error | segments |")
     print("|---|---|---|---|---|---|---|")

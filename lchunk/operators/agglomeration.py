@@ -98,7 +98,7 @@ def agglomerate_graph(
     follow_links(forest, graph.links, away)
     between = contracted(edges, forest.tops)
     least = _least_mean(threshold) * ONE
-    merge_strongest(forest, edges, between, _rising(edges, least), least)
+    merge_strongest(forest, edges, between, rising(edges, least), least)
     names = forest.smallest[shortened(forest.tops)].astype(np.int64)
     return _merges(forest, graph.nodes), _left(graph, forest, edges, names, away)
 
@@ -109,7 +109,7 @@ def _least_mean(threshold: float) -> float:
     return float(np.nextafter(least, np.float32(0)) if float(least) > 1 - threshold else least)
 
 
-def _rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
+def rising(edges: Numbers, least: float) -> npt.NDArray[np.int32]:
     """The remaining edges whose mean is above the least, the strongest last."""
     left = np.flatnonzero((edges[:, COUNT] > 0) & (edges[:, SUM] > least * edges[:, COUNT]))
     means = edges[left, SUM] / edges[left, COUNT]

@@ -9,13 +9,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.agglomeration import rising
 from lchunk.operators.cut import Names
-from lchunk.operators.graph import Graph, Labels, Numbers, Table
+from lchunk.operators.graph import PAIR, Graph, Labels, Numbers, Table, ends_of
 from lchunk.operators.labels import relabelled
 from lchunk.operators.merging import contracted, follow_links, merge_strongest, new_forest, shortened
 
 EVERY = -1.0
 """The mean that a pair must exceed where every fragment has to go somewhere."""
+
+
+class SharedFragmentError(ValueError):
+    """Two sides of a split have parts of one fragment."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def divided(graph: Graph, pieces: Labels, sides: Sequence[Sequence[int]]) -> Lab
         the smallest label of its fragments.
 
     Raises:
-        ValueError: two sides have parts of the same fragment.
+        SharedFragmentError: two sides have parts of the same fragment.
 
     >>> edges = np.array([[1, 9, 1, 0], [(1 << 32) + 2, 5, 1, 3], [(2 << 32) + 3, 8, 1, 6]])  # 0 - 1 - 2 - 3
     >>> row = Graph(np.array([4, 6, 7, 9], np.uint64), np.ones(4), np.zeros(4, np.uint8), edges, np.empty((0, 2), int))
@@ -100,7 +105,7 @@ def divided(graph: Graph, pieces: Labels, sides: Sequence[Sequence[int]]) -> Lab
     for number, side in enumerate(sides, 1):
         tops = whole[list(side)]
         if side_of[tops].any():
-            raise ValueError("two sides have a fragment in common")
+            raise SharedFragmentError("two sides must not have a fragment in common, but do; choose other fragments")
         side_of[tops] = number
     tops = _grown(graph, whole, side_of[whole], pieces)
     return _named(graph.nodes, tops, pieces)
@@ -118,13 +123,10 @@ def _grown(graph: Graph, whole: Any, sides: npt.NDArray[np.int32], pieces: Label
     _, piece = np.unique(pieces, return_inverse=True)
     forest = new_forest(np.zeros(len(whole), np.bool_), graph.sizes, sides)
     forest.tops[:] = whole
-    edges = graph.edges
-    ends = edges[:, 0] >> 32, edges[:, 0] & 0xFFFFFFFF
-    edges = edges[piece[ends[0]] == piece[ends[1]]]
+    u, v = ends_of(graph.edges[:, PAIR])
+    edges = graph.edges[piece[u] == piece[v]]
     between = contracted(edges, forest.tops)
-    left = np.flatnonzero(edges[:, 2] > 0)
-    order = np.lexsort((-edges[left, 3], edges[left, 1] / edges[left, 2]))
-    merge_strongest(forest, edges, between, left[order].astype(np.int32), EVERY)
+    merge_strongest(forest, edges, between, rising(edges, EVERY), EVERY)
     tops = shortened(forest.tops)
     for side in range(1, int(sides.max(initial=0)) + 1):
         together = np.flatnonzero((forest.sides[tops] == side) & (tops == np.arange(len(tops))))

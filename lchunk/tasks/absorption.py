@@ -41,7 +41,7 @@ class Absorbing(Leveled):
 
     def connect(self, reads: Reads) -> Stage:
         if reads.stage is SegmentNames:
-            return SegmentNames(root=self.root, threshold=self.threshold, layer_name=self.layer_name)
+            return names_of(self.root, self.threshold, 0, self.layer_name)
         if reads.stage is Absorb:
             return Absorb(
                 root=self.root, threshold=self.threshold, min_voxels=self.min_voxels, layer_name=self.layer_name,

@@ -123,7 +123,7 @@ class Reediting:
         dust = self.segmentation.dust_threshold
         voxels, names = set(), set()
         for label in np.union1d(self.before.touched, self.after.touched).tolist():
-            for index, own in volume.chunks_of(label, volume.at(label, "the edits before").index):
+            for index, own in volume.chunks_of(label, volume.chunk_of(label)):
                 old, new = self.before.names(own), self.after.names(own)
                 if not np.array_equal(_shown(old, dust), _shown(new, dust)):
                     voxels.add(index)

@@ -12,8 +12,8 @@ import numpy as np
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.cut import Names
-from lchunk.operators.edits import Edited, divided, joined
-from lchunk.operators.graph import Graph, Labels, put_together
+from lchunk.operators.edits import Edited, SharedFragmentError, divided, joined
+from lchunk.operators.graph import PAIR, Graph, Labels, ends_of, pairs_of, put_together
 from lchunk.operators.graph_table import graph_of
 from lchunk.operators.labels import relabelled
 from lchunk.tasks.local_labels import labels_of
@@ -65,9 +65,8 @@ class Neighbourhood:
         Raises:
             ValueError: nothing is there, or there is no such label.
         """
-        voxel = self.voxel_of(spot)
-        box = Bbox.of(voxel, (1, 1, 1))
-        (index,) = self.grid.meeting(box)
+        box = Bbox.of(self.voxel_of(spot), (1, 1, 1))
+        index = self.chunk_of(spot)
         (table,) = self.fragments.records(box)
         fragment = int(table["ids"][labels_of(table)[box.slices(self.grid.chunk(index).start)].item()])
         if isinstance(spot, int) and fragment != spot:
@@ -89,6 +88,11 @@ class Neighbourhood:
             return spot
         place = np.unravel_index(spot - 1, self.grid.bounds.shape)
         return triple(int(n) + start for n, start in zip(place, self.grid.bounds.start, strict=True))
+
+    def chunk_of(self, spot: Spot) -> Triple:
+        """The chunk with a place."""
+        (index,) = self.grid.meeting(Bbox.of(self.voxel_of(spot), (1, 1, 1)))
+        return index
 
     def names_of(self, index: Triple) -> Names:
         """The names of a chunk's labels."""
@@ -126,10 +130,10 @@ def within(graph: Graph, labels: Labels) -> Graph:
     """The part of a graph between some of its nodes."""
     kept = np.isin(graph.nodes, labels)
     place = np.cumsum(kept) - 1
-    u, v = graph.edges[:, 0] >> 32, graph.edges[:, 0] & 0xFFFFFFFF
+    u, v = ends_of(graph.edges[:, PAIR])
     inner = kept[u] & kept[v]
     edges = graph.edges[inner]
-    edges[:, 0] = place[u[inner]] << 32 | place[v[inner]]
+    edges[:, PAIR] = pairs_of(place[u[inner]], place[v[inner]])
     links = place[graph.links[kept[graph.links].all(axis=1)]].astype(np.uint32)
     return Graph(graph.nodes[kept], graph.sizes[kept], graph.faces[kept], edges, links)
 
@@ -217,7 +221,7 @@ def _split(segments: dict[int, Segment], edit: Edit, sides: list[list[Found]]) -
         )
     try:
         segments[labels[0]].divide([[found.fragment for found in side] for side in sides])
-    except ValueError as error:
+    except SharedFragmentError as error:
         raise ValueError(
             f"the sides of {edit.source} must lie in different fragments, because no edit divides a fragment, got "
             "two in one; choose other places"

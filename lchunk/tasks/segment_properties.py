@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.graph import Table
 from lchunk.operators.segment_sums import SegmentSums, merged, segment_sums
+from lchunk.parts import PROPERTIES
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import LAST, Summed, Sums
 from lchunk.tasks.parameters import CountParameter
@@ -98,7 +99,7 @@ def properties(sums: SegmentSums, listed: npt.NDArray[np.intp], bounds: Bbox, nm
     boxes = [str(Bbox.of(first, end - first)) for first, end in zip(low, high, strict=True)]
     volumes = (voxels * nm3_per_voxel * UM3_PER_NM3).tolist()
     return {
-        "@type": "neuroglancer_segment_properties",
+        "@type": PROPERTIES,
         "inline": {
             "ids": list(map(str, sums.labels[listed].tolist())),
             "properties": [

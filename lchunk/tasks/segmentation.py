@@ -73,7 +73,8 @@ class Segmentation(Stage):
     def validate(self) -> None:
         if self.edits and self.external:
             raise ValueError(
-                f"edits must be empty for an external segmentation, because its fragments are unknown, got {self.edits}"
+                "edits must be empty for an external segmentation, because its fragments are unknown, got "
+                f"{self.edits}; remove them, or --Segmentation-external"
             )
         highest = Agglomeration(root=self.root).highest_threshold
         if self.threshold > highest:

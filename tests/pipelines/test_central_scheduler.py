@@ -40,6 +40,17 @@ def start(folder: Path, log: str, *words: str) -> subprocess.Popen[bytes]:
     return start_lchunk(folder, log, ["run", *words, "--log-level", "INFO"], os.environ)
 
 
+def take_turns(processes: list[subprocess.Popen[str]]) -> None:
+    """Let one of two processes run at a time, until one has ended, so that a busy machine favours neither."""
+    while all(process.poll() is None for process in processes):
+        for runs, waits in (processes, processes[::-1]):
+            waits.send_signal(signal.SIGSTOP)
+            runs.send_signal(signal.SIGCONT)
+            time.sleep(0.4)
+    for process in processes:
+        process.send_signal(signal.SIGCONT)
+
+
 def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
     port = free_port()
     prepare(tmp_path, port)
@@ -55,7 +66,7 @@ def test_two_processes_share_the_chunks(tmp_path: Path) -> None:
         # Luigi says 25 where another process made a part; the files say that all stands
         assert [one.wait(timeout=300), other.wait(timeout=300)] == [0, 0]
         ran = [set(re.findall(r"\brunning   (.*) in ", (tmp_path / name).read_text())) for name in names]
-        assert all(ran), names  # how many tasks each gets is up to the machine
+        assert all(len(part) > 10 for part in ran), names
         assert not any("UnconsumedParameterWarning" in (tmp_path / name).read_text() for name in names)
         assert ran[0] & ran[1] == set()
         listed = tasks(port)
