@@ -13,7 +13,7 @@ from lchunk.cfg_file import dataset_root
 from lchunk.cli.addresses import add_addresses
 from lchunk.cli.named import Named, open_named, with_sizes
 from lchunk.cli.reporting import root_of
-from lchunk.cli.triples import voxel_size_of
+from lchunk.cli.triples import pixels_of, place_of, voxel_size_of
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.storage import hand_over
 from lchunk.viewer.elsewhere import Elsewhere, recorded_truth
@@ -32,12 +32,13 @@ examples:
   lchunk view raw.tif old=a/seg.npy new=b/seg.npy       with names for the layers
   lchunk view raw.tif --labels seg.tif                  labels of 8 or 16 bits
   lchunk view data/mouse other=seg.h5:/labels           a dataset, and another segmentation
+  lchunk view data/mouse --screenshot mouse.png         a picture of it, without a window
 
 docs/view.md explains how volumes are drawn, and docs/inputs.md which formats there are."""
 
 
 def view(arguments: argparse.Namespace) -> None:
-    """Show a dataset, or volumes of any format, in Neuroglancer until Ctrl-C.
+    """Show a dataset, or volumes of any format, in Neuroglancer until Ctrl-C, or take a picture of them.
 
     A dataset is a folder with layers that lchunk wrote. Volumes that its cfg names are shown too: the ground truth
     (hidden at first), and volumes that stages read with `external`.
@@ -58,7 +59,7 @@ def view(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None = None) -> None:
-    """Serve a dataset, and volumes that the user named, until Ctrl-C.
+    """Serve a dataset, and volumes that the user named, until Ctrl-C or until a picture is taken.
 
     Args:
         arguments: those of `add_addresses`, and `voxel_size` for volumes without one.
@@ -66,6 +67,9 @@ def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None
         root: the dataset's folder; None without a dataset.
     """
     hosts = Hosts(arguments.address, tuple(arguments.host))
+    place = place_of("--place", arguments.place) if arguments.place else ()
+    query = f"?place={','.join(f'{n:.12g}' for n in place)}" if place else ""
+    _refuse_wrong_picture(arguments)
     size = voxel_size_of(arguments.voxel_size) if arguments.voxel_size else None
     elsewhere = [] if root is None else list(_elsewhere(root, open_dataset(root)))
     default = () if root is None else Dataset().voxel_size
@@ -73,12 +77,38 @@ def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None
     different = [Named(each.volume.url, each.volume, each.labels) if each.name in names else each for each in named]
     app = application(root, hosts, elsewhere, size or default, with_sizes(different, size))
     shown = ", ".join([*([] if root is None else [root]), *(each.name for each in different)])
+    if arguments.screenshot:
+        _take_picture(arguments, app, query)
+        return
 
     def ready(url: str) -> None:
-        print(f"{shown} is at {url} (Ctrl-C stops)", flush=True)
+        print(f"{shown} is at {url}{query} (Ctrl-C stops)", flush=True)
 
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(app, hosts, arguments.port, ready))
+
+
+def _refuse_wrong_picture(arguments: argparse.Namespace) -> None:
+    """Raise an error about a picture that cannot be taken, before volumes are opened.
+
+    Raises:
+        ValueError: the file or the size cannot be that of a picture.
+    """
+    pixels_of("--size", arguments.size)
+    if arguments.screenshot and Path(arguments.screenshot).suffix.lower() != ".png":
+        raise ValueError(f"--screenshot must be a file that ends in .png, got {arguments.screenshot}; add .png")
+
+
+def _take_picture(arguments: argparse.Namespace, app: Any, query: str) -> None:
+    """Write a picture of the page."""
+    from lchunk.exports.outputs import whole_or_nothing  # noqa: PLC0415 - seldom needed
+    from lchunk.viewer.screenshot import photograph  # noqa: PLC0415
+
+    size = pixels_of("--size", arguments.size)
+    png = asyncio.run(photograph(app, query, size))
+    with whole_or_nothing(Path(arguments.screenshot), replace=True) as partial:
+        partial.write_bytes(png)
+    print(f"wrote {arguments.screenshot}: {size[0]} × {size[1]} pixels")
 
 
 def _is_root(word: str) -> bool:

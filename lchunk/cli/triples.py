@@ -1,6 +1,8 @@
-"""Options of three numbers z,y,x: voxels and nanometres."""
+"""Options of several numbers: voxels, nanometres and pixels."""
 
 from __future__ import annotations
+
+import math
 
 from lchunk.geometry.bbox import Triple
 from lchunk.tasks.parameters import TupleParameter, size_parameter
@@ -55,3 +57,34 @@ def voxel_size_of(text: str) -> VoxelSize:
             f"voxel-size must be three positive numbers z,y,x in nanometres, got {text!r}; such as 40,4,4"
         ) from error
     return z, y, x
+
+
+def place_of(option: str, text: str) -> tuple[float, float, float]:
+    """A point in nanometres.
+
+    Raises:
+        ValueError: the text is anything else.
+    """
+    try:
+        z, y, x = map(float, text.split(","))
+        finite = math.isfinite(z + y + x)
+    except ValueError:
+        finite = False
+    if not finite:
+        raise ValueError(f"{option} must be three numbers z,y,x in nanometres, got {text!r}; such as 4000,52,88")
+    return z, y, x
+
+
+def pixels_of(option: str, text: str) -> tuple[int, int]:
+    """Width and height of a page, in pixels.
+
+    Raises:
+        ValueError: the text is anything else.
+    """
+    try:
+        width, height = map(int, text.split(","))
+    except ValueError:
+        width = height = 0
+    if not 100 <= min(width, height) <= max(width, height) <= 10_000:
+        raise ValueError(f"{option} must be width,height from 100 to 10000 pixels, got {text!r}; such as 1920,1080")
+    return width, height

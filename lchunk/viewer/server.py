@@ -97,11 +97,12 @@ class Views(tornado.web.RequestHandler):
 class State(tornado.web.RequestHandler):
     """Serves the state that the client shows at first."""
 
-    def initialize(self, state: Callable[[str], dict[str, Any]]) -> None:
+    def initialize(self, state: Callable[[str], dict[str, Any]], hosts: Hosts) -> None:
         self.state = state
+        self.hosts = hosts
 
     def get(self) -> None:
-        self.write(self.state(f"{self.request.protocol}://{self.request.host}"))
+        self.write(self.state(self.hosts.base(self.request.protocol, self.request.host)))
 
 
 class Events(tornado.web.RequestHandler):
@@ -132,14 +133,16 @@ class Start(tornado.web.RequestHandler):
     `?at=0.5,0.5,0.5` is the volume's middle, and `?place=4000,52,88` a point in nanometres, to be seen closely.
     """
 
-    def initialize(self, state: Callable[..., dict[str, Any]]) -> None:
+    def initialize(self, state: Callable[..., dict[str, Any]], hosts: Hosts) -> None:
         self.state = state
+        self.hosts = hosts
 
     def get(self) -> None:
-        base = f"{self.request.protocol}://{self.request.host}"
+        base = self.hosts.base(self.request.protocol, self.request.host)
         at = self._numbers("at", "three shares of the volume")
         state = self.state(base, at or MIDDLE, self._numbers("place", "three numbers of nanometres"))
-        self.redirect(f"/v/lchunk/#!{quote(json.dumps(state, separators=(',', ':')))}")
+        # relative to this address, which a proxy may serve at a path of its own
+        self.redirect(f"v/lchunk/#!{quote(json.dumps(state, separators=(',', ':')))}")
 
     def _numbers(self, name: str, rule: str) -> tuple[float, float, float] | None:
         """The three numbers of an argument; None where it is absent."""
@@ -219,11 +222,12 @@ def application(
     ) -> dict[str, Any]:
         return viewer_state(store, base, at, others, place)
 
+    hosts = hosts or Hosts("127.0.0.1")
     files = str(Path(client.__file__).parent / "client")
     readers = ThreadPoolExecutor(READERS, "view")
     routes: list[Any] = [
-        (r"/", Start, {"state": state}),
-        (r"/state.json", State, {"state": state}),
+        (r"/", Start, {"state": state, "hosts": hosts}),
+        (r"/state.json", State, {"state": state, "hosts": hosts}),
         (r"/v/lchunk/(.*)", tornado.web.StaticFileHandler, {"path": files, "default_filename": "index.html"}),
         *_of_dataset(store),
         (r"/volumes/([^/]+)/(.*)", Views, {"views": views, "readers": readers}),
@@ -232,8 +236,7 @@ def application(
         (r"/favicon.ico", NoIcon),
         (r".*", tornado.web.ErrorHandler, {"status_code": 404}),
     ]
-    known = NamesOf(hosts or Hosts("127.0.0.1"))
-    return tornado.web.Application([tornado.routing.Rule(known, routes)], default_handler_class=OtherHost)
+    return tornado.web.Application([tornado.routing.Rule(NamesOf(hosts), routes)], default_handler_class=OtherHost)
 
 
 def _shown(named: Sequence[tuple[str, ZarrView]]) -> Iterator[tuple[Shown, ZarrView]]:

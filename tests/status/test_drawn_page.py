@@ -11,9 +11,9 @@ import pytest
 from lchunk.status import cells
 from lchunk.status.facts import facts_of
 from lchunk.status.page import write_page
+from lchunk.viewer.chromium import chromium, installed
 from lchunk.volumes.store import FileStore
 from tests.status.made_layer import SCRIPT, write_failures, write_layer
-from tests.viewer.chromium import chromium, installed
 
 pytestmark = pytest.mark.skipif(installed() is None, reason="Chromium must be installed: apt-get install chromium")
 

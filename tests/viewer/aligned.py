@@ -29,10 +29,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lchunk.viewer.chromium import chromium
 from tests.cli.commands import REPOSITORY, lchunk
 from tests.conftest import write_hdf5
 from tests.servers import served
-from tests.viewer.chromium import chromium
+from tests.viewer.pixels import panel
 
 CFG = """
 [Dataset]
@@ -138,7 +139,7 @@ async def draw(base: str, state: dict[str, Any]) -> tuple[npt.NDArray[np.uint8],
     """The pixels of the panel of a state, and the mips whose chunks were loaded."""
     async with chromium(800, 600) as page:
         await page.open(f"{base}/v/lchunk/#!{quote(json.dumps(state))}")
-        pixels = await page.panel()
+        pixels = await panel(page)
         found = (re.search(r"/(\d)/c/|/([\d_.]+)/-?\d+--?\d+_", url) for url in page.requests)
         return pixels, {match[1] or match[2] for match in found if match}
 

@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lchunk.viewer.chromium import chromium
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import open_store
 from tests.servers import sqs_server
 from tests.viewer.aligned import FEWEST, folder_of_line, make_dataset, viewer
-from tests.viewer.chromium import chromium
+from tests.viewer.pixels import pixels_of
 from tests.volumes.conftest import make_bucket
 from tests.volumes.faulty_proxy import proxy
 
@@ -54,7 +55,7 @@ async def draw(base: str) -> tuple[npt.NDArray[np.uint8], int]:
     """The pixels of the page, and how many files of the dataset it has loaded."""
     async with chromium() as page:
         await page.open(f"{base}/")
-        pixels = await page.drawn()
+        pixels = pixels_of(await page.drawn())
         return pixels, sum(urlsplit(url).path.startswith("/data/") for url in page.requests)
 
 

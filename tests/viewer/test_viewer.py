@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import urllib.parse
 from collections.abc import Coroutine
@@ -82,7 +83,7 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         assert state["layers"][0]["source"]["url"].startswith(f"http://127.0.0.1:{self.get_http_port()}/data/image/")
         start = self.fetch("/", follow_redirects=False)
         assert start.code == 302
-        assert start.headers["Location"].startswith("/v/lchunk/#!%7B")
+        assert start.headers["Location"].startswith("v/lchunk/#!%7B")
         assert self.fetch("/state/x", method="POST", body="{}").code == 200
 
     def test_only_known_names_of_the_server_are_answered(self) -> None:
@@ -149,6 +150,27 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         assert self.fetch("/favicon.ico").code == 204
 
 
+class TestBehindProxy(tornado.testing.AsyncHTTPTestCase):
+    @pytest.fixture(autouse=True)
+    def _folder(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get_app(self) -> tornado.web.Application:
+        return application(str(self.folder), Hosts("127.0.0.1", ("https://hub.example:8443/user/me/proxy/8080/",)))
+
+    def test_urls_begin_with_the_address_of_the_proxy_for_requests_through_it_alone(self) -> None:
+        for host, base in (
+            ("hub.example:8443", "https://hub.example:8443/user/me/proxy/8080"),
+            ("localhost:9999", "http://localhost:9999"),  # ssh -L
+        ):
+            state = json.loads(self.fetch("/state.json", headers={"Host": host}).body)
+            assert state["layers"][0]["source"]["url"] == f"{base}/data/image/|zarr3:"
+            start = self.fetch("/", headers={"Host": host}, follow_redirects=False)
+            assert start.headers["Location"].startswith("v/lchunk/#!")  # the proxy's path stays before it
+            assert f"{base}/data/image/" in urllib.parse.unquote(start.headers["Location"])
+        assert self.fetch("/state.json", headers={"Host": "evil.example"}).code == 403
+
+
 def run_shortly(serving: Coroutine[Any, Any, None]) -> None:
     async def shortly() -> None:
         await asyncio.wait_for(serving, 5)
@@ -171,6 +193,15 @@ def test_the_address_to_open_takes_connections_and_its_end_closes_them(folder: P
             await serving
 
     run_shortly(serve_one())
+
+
+def test_an_incomplete_address_of_a_proxy_is_refused() -> None:
+    assert Hosts("127.0.0.1", ("https://hub.example/x",)).url(8080) == "https://hub.example/x/"
+    for wrong in ("ftp://hub.example", "https://", "https://hub.example/?a=1"):
+        with pytest.raises(
+            ValueError, match=rf"--host must be a name, or an address such as .* got {re.escape(wrong)}$"
+        ):
+            Hosts("127.0.0.1", (wrong,))
 
 
 def test_a_taken_port_and_a_wrong_address_are_explained(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import io
 import json
 import re
 import shutil
@@ -13,11 +12,8 @@ import tempfile
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 FLAGS = (
@@ -26,12 +22,12 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )  # fmt: skip
 """WebGL 2 by software, and no access to other machines."""
-PANEL = """(() => {
-  const box = document.querySelector(".neuroglancer-rendered-data-panel").getBoundingClientRect();
-  return [box.x, box.y, box.width, box.height];
-})()"""
 ANSWER_SECONDS = 60.0
 DRAWN_SECONDS = 240.0
+BETWEEN_SECONDS = 2.0
+"""Between two pictures that must be equal: some layers are drawn after the page says that it is ready."""
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+"""Programs, in the order in which they are tried."""
 
 
 @dataclass
@@ -47,6 +43,11 @@ class Page:
     requests: list[str] = field(default_factory=list)
     _number: int = 0
 
+    async def resize(self, width: int, height: int) -> None:
+        """Set the size of the page in pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        await self._call("Emulation.setDeviceMetricsOverride", size)
+
     async def open(self, url: str) -> None:
         """Load a URL."""
         await self._call("Page.enable")
@@ -55,33 +56,36 @@ class Page:
         await self._call("Target.setAutoAttach", attach)
         await self._call("Page.navigate", {"url": url})
 
-    async def drawn(self) -> npt.NDArray[np.uint8]:
-        """Wait until Neuroglancer has drawn everything. Returns the pixels of the whole page, (y, x, 3)."""
-        before = None
-        async with asyncio.timeout(DRAWN_SECONDS):
-            while True:
-                ready = await self.value("Boolean(window.viewer && window.viewer.isReady())")
-                now = await self._picture() if ready else None
-                if now is not None and before is not None and np.array_equal(now, before):
-                    return now
-                before = now
-                await asyncio.sleep(2)
+    async def drawn(self) -> bytes:
+        """Wait until Neuroglancer has drawn everything. Returns a picture of the whole page, a PNG.
 
-    async def panel(self) -> npt.NDArray[np.uint8]:
-        """The pixels of the first panel of data, once everything is drawn."""
-        pixels = await self.drawn()
-        x, y, width, height = map(round, await self.value(PANEL))
-        return pixels[y : y + height, x : x + width]
+        Raises:
+            TimeoutError: it still draws after four minutes.
+        """
+        before = None
+        try:
+            async with asyncio.timeout(DRAWN_SECONDS):
+                while True:
+                    ready = await self.value("Boolean(window.viewer && window.viewer.isReady())")
+                    now = await self._picture() if ready else None
+                    if now is not None and now == before:
+                        return now
+                    before = now
+                    await asyncio.sleep(BETWEEN_SECONDS)
+        except TimeoutError as error:
+            raise TimeoutError(
+                f"a view must be drawn within {DRAWN_SECONDS:g} s, got one that was not; make coarser mips of large "
+                "volumes (docs/mips.md), or show fewer layers"
+            ) from error
 
     async def value(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
         answer = await self._call("Runtime.evaluate", {"expression": expression, "returnByValue": True})
         return answer["result"].get("value")
 
-    async def _picture(self) -> npt.NDArray[np.uint8]:
+    async def _picture(self) -> bytes:
         answer = await self._call("Page.captureScreenshot", {"format": "png"})
-        with Image.open(io.BytesIO(base64.b64decode(answer["data"]))) as picture:
-            return np.asarray(picture.convert("RGB"))
+        return base64.b64decode(answer["data"])
 
     async def _call(self, method: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
         number = await self._send(method, values or {})
@@ -114,9 +118,8 @@ class Page:
 
 
 def installed() -> str | None:
-    """The program; None if Chromium is not installed."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next(filter(None, map(shutil.which, names)), None)
+    """The program; None if neither Chromium nor Chrome is installed."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextlib.asynccontextmanager
@@ -124,34 +127,47 @@ async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
     """Start Chromium with one empty page, and kill it at the end.
 
     Raises:
-        FileNotFoundError: Chromium is not installed.
+        FileNotFoundError: neither Chromium nor Chrome is installed.
+        RuntimeError: it does not start.
     """
     program = installed()
     if program is None:
-        raise FileNotFoundError("Chromium must be installed, and is not: apt-get install chromium")
+        raise FileNotFoundError(
+            f"a browser must be installed, got none of {', '.join(NAMES)} on the PATH; "
+            "install one, for example with: apt-get install chromium"
+        )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             program, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank",
             stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            assert process.stderr is not None
-            found = None
-            while found is None:
-                line = await asyncio.wait_for(process.stderr.readline(), ANSWER_SECONDS)
-                if not line:
-                    raise RuntimeError("Chromium ended before it listened")
-                found = re.search(rb"ws://127\.0\.0\.1:(\d+)/", line)
-            idle = asyncio.create_task(process.stderr.read())  # a full pipe would stop the browser
-            request = urllib.request.Request(f"http://127.0.0.1:{int(found[1])}/json/new?about:blank", method="PUT")
+            errors = cast(asyncio.StreamReader, process.stderr)  # a pipe, as asked for
+            port = await _listening(program, errors)
+            idle = asyncio.create_task(errors.read())  # a full pipe would stop the browser
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/json/new?about:blank", method="PUT")
             with urllib.request.urlopen(request) as answer:
                 address = json.load(answer)["webSocketDebuggerUrl"]
             socket = await websocket_connect(address, max_message_size=1 << 28)
             try:
-                yield Page(socket)
+                page = Page(socket)
+                await page.resize(width, height)
+                yield page
             finally:
                 socket.close()
                 idle.cancel()
         finally:
             process.kill()
             await process.wait()
+
+
+async def _listening(program: str, errors: asyncio.StreamReader) -> int:
+    """The debugging port, which the browser tells on its standard error when it listens."""
+    last = b""
+    while line := await asyncio.wait_for(errors.readline(), ANSWER_SECONDS):
+        found = re.search(rb"ws://127\.0\.0\.1:(\d+)/", line)
+        if found:
+            return int(found[1])
+        last = line
+    said = last.decode(errors="replace").strip() or "nothing"
+    raise RuntimeError(f"{program} must start without a window, got: {said}; try it with --headless=new")
