@@ -62,7 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     from lchunk.cli.looking import show  # noqa: PLC0415 - imports Luigi and tornado
     from lchunk.cli.named import Named  # noqa: PLC0415
 
-    show(arguments, [Named(volume.name, volume, volume.labels) for volume in volumes])
+    show(
+        argparse.Namespace(**vars(arguments), chunks=False),
+        [Named(volume.name, volume, volume.labels) for volume in volumes],
+    )
     return codes.DONE
 
 

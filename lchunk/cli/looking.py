@@ -11,6 +11,7 @@ from typing import Any
 
 from lchunk.cfg_file import dataset_root
 from lchunk.cli.addresses import add_addresses
+from lchunk.cli.mapped import maps_of
 from lchunk.cli.named import Named, open_named, with_sizes
 from lchunk.cli.reporting import root_of
 from lchunk.cli.triples import pixels_of, place_of, voxel_size_of
@@ -32,6 +33,7 @@ examples:
   lchunk view raw.tif old=a/seg.npy new=b/seg.npy       with names for the layers
   lchunk view raw.tif --labels seg.tif                  labels of 8 or 16 bits
   lchunk view data/mouse other=seg.h5:/labels           a dataset, and another segmentation
+  lchunk view data/mouse --chunks                       … with maps of the chunks that are done, or failed
   lchunk view data/mouse --screenshot mouse.png         a picture of it, without a window
 
 docs/view.md explains how volumes are drawn, and docs/inputs.md which formats there are."""
@@ -75,7 +77,8 @@ def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None
     default = () if root is None else Dataset().voxel_size
     names = {each.name for each in elsewhere}
     different = [Named(each.volume.url, each.volume, each.labels) if each.name in names else each for each in named]
-    app = application(root, hosts, elsewhere, size or default, with_sizes(different, size))
+    maps = maps_of(open_dataset(root)) if root is not None and arguments.chunks else ()
+    app = application(root, hosts, elsewhere, size or default, with_sizes(different, size), maps=maps)
     shown = ", ".join([*([] if root is None else [root]), *(each.name for each in different)])
     if arguments.screenshot:
         _take_picture(arguments, app, query)
@@ -165,5 +168,9 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--voxel-size", default="", metavar="Z,Y,X", help="nanometres, for volumes that say none, such as 40,4,4"
     )
+    command.add_argument(
+        "--chunks", action="store_true",
+        help="also show maps of unfinished layers: chunks that are done are green, those that failed are red",
+    )  # fmt: skip
     add_addresses(command)
     command.set_defaults(run=view)

@@ -31,13 +31,13 @@ async def photograph(app: tornado.web.Application, query: str, size: tuple[int, 
         RuntimeError: the browser does not start.
         TimeoutError: the page still draws after some minutes.
     """
-    async with _served(app) as url, chromium(*size) as page:
+    async with served(app) as url, chromium(*size) as page:
         await page.open(f"{url}{query}")
         return await page.drawn()
 
 
 @contextlib.asynccontextmanager
-async def _served(app: tornado.web.Application) -> AsyncIterator[str]:
+async def served(app: tornado.web.Application) -> AsyncIterator[str]:
     """The address of the viewer while a `with` block runs."""
     opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(app, Hosts("127.0.0.1"), 0, opened.set_result))

@@ -191,6 +191,8 @@ def application(
     elsewhere: Iterable[Elsewhere] = (),
     voxel_size: tuple[float, ...] = (),
     named: Sequence[tuple[str, ZarrView]] = (),
+    *,
+    maps: Iterable[tuple[Shown, ZarrView]] = (),
 ) -> tornado.web.Application:
     """The web application for a dataset's folder, or for volumes without a dataset.
 
@@ -200,6 +202,7 @@ def application(
         elsewhere: volumes outside the folder to show too.
         voxel_size: nanometres zyx, for volumes without a voxel size, if there is no layer either.
         named: volumes that the user named, each with another name, which no volume of `elsewhere` has.
+        maps: volumes that are computed, over all others.
 
     Raises:
         ImportError: Neuroglancer is not installed.
@@ -212,7 +215,7 @@ def application(
         raise ImportError("lchunk view needs Neuroglancer; install it with: pip install 'lchunk[view]'") from error
     store = None if root is None else open_dataset(root)
     opened = [] if store is None else list(open_elsewhere(elsewhere, store, voxel_size))
-    opened += _shown(named)
+    opened += [*_shown(named), *maps]
     others = [shown for shown, _ in opened]
     views = {shown.name: view for shown, view in opened}
     layers_shown(store, others)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from lchunk.geometry.bbox import Bbox
@@ -45,6 +45,7 @@ class Shown:
         coarse: whether the layer has coarser mips of an external volume only.
         named: whether the user named it when the viewer was started; such layers are visible, in the order of their
             names there.
+        colours: of labels, as `#rrggbb`; empty: Neuroglancer's own.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Shown:
     properties: str = ""
     coarse: bool = False
     named: bool = False
+    colours: Mapping[int, str] = field(default_factory=dict)
 
 
 def open_dataset(root: str) -> Store:

@@ -23,6 +23,8 @@ CLOSE = 0.5
 OBLIQUE = [-0.3, 0.3, 0.1, 0.9]
 """Orientation of the volume in the 3-D panel, a quaternion."""
 OPACITY = 0.35
+TINT = 0.2
+"""Opacity of a map over a segmentation, whose colours must stay recognizable."""
 RGB = "void main() {{ emitRGB(vec3({0})); }}"
 GRAY = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }"
 GLOW = "void main() { emitRGB(vec3(toNormalized(getDataValue()), 0.0, 0.0)); }"
@@ -75,7 +77,7 @@ def state_of(
     if place is not None:
         middle = [nanometres / size for nanometres, size in zip(place, first.voxel_size, strict=True)]
         scale = min(scale, CLOSE)
-    labels = [layer.name for layer in layers if layer.labels and not layer.hidden]
+    labels = [layer.name for layer in layers if layer.labels and not layer.hidden and not layer.colours]
     looks = [_layer(store, layer, base) for layer in layers]
     errors = list(error_layers(store))
     selected = {"layer": (labels or [first.name])[-1], "visible": False}
@@ -135,6 +137,9 @@ def _colours(channels: int) -> str:
 def _coloured(store: Store | None, layer: Shown, base: str, voxels: dict[str, Any]) -> dict[str, Any]:
     """A layer in which the sections show every segment in its colour, and the meshes of selected segments are drawn."""
     look: dict[str, Any] = {"source": [voxels], "selectedAlpha": OPACITY, "notSelectedAlpha": OPACITY}
+    if layer.colours:
+        look |= {"selectedAlpha": TINT, "notSelectedAlpha": TINT}
+        look["segmentColors"] = {str(label): colour for label, colour in layer.colours.items()}
     if store and layer.mesh:
         look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.mesh)}"})
         look["segments"] = [str(label) for label in segments_with_meshes(store, layer.mesh)]

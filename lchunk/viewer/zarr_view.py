@@ -36,12 +36,14 @@ class ZarrView:
         voxel_size: nanometres zyx, even if the volume itself has none.
         labels: whether voxels are labels of objects.
         coarser: the coarser mips of the volume, the finest first.
+        corner: where the first voxel begins, in nanometres; empty: where the bounds and the voxel size say.
     """
 
     volume: Volume
     voxel_size: VoxelSize
     labels: bool
     coarser: tuple[Layer, ...] = ()
+    corner: tuple[float, ...] = ()
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -128,7 +130,8 @@ class ZarrView:
     def _group(self) -> dict[str, Any]:
         """The image. OME-Zarr's translation is that of the first voxel's centre."""
         scale = list(self.voxel_size)
-        centre = [(n + 0.5) * size for n, size in zip(self.volume.bounds.start, self.voxel_size, strict=True)]
+        corner = self.corner or [n * size for n, size in zip(self.volume.bounds.start, self.voxel_size, strict=True)]
+        centre = [begin + size / 2 for begin, size in zip(corner, self.voxel_size, strict=True)]
         if self.volume.channels:
             scale, centre = [1.0, *scale], [0.5, *centre]
         transformations = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": centre}]
