@@ -67,7 +67,7 @@ class Page:
             async with asyncio.timeout(DRAWN_SECONDS):
                 while True:
                     ready = await self.value("Boolean(window.viewer && window.viewer.isReady())")
-                    now = await self._picture() if ready else None
+                    now = await self.picture() if ready else None
                     if now is not None and now == before:
                         return now
                     before = now
@@ -83,7 +83,8 @@ class Page:
         answer = await self._call("Runtime.evaluate", {"expression": expression, "returnByValue": True})
         return answer["result"].get("value")
 
-    async def _picture(self) -> bytes:
+    async def picture(self) -> bytes:
+        """A picture of the whole page as it is now, a PNG."""
         answer = await self._call("Page.captureScreenshot", {"format": "png"})
         return base64.b64decode(answer["data"])
 
