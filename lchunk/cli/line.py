@@ -24,6 +24,7 @@ COMMANDS = {
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
+    "metrics": ("measuring", "serve the progress of a dataset and its queues to Prometheus"),
     "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),

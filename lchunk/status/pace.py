@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +23,16 @@ class Pace:
     Args:
         now: seconds since 1970.
         voxels: of these chunks.
+        chunks: their number; one that was made again counts again.
+        seconds: what they took, by step: read, compute, write and others.
         begun: when the first of them was begun.
         ended: by process, when its last chunk was complete, and how long that took.
     """
 
     now: float
     voxels: int = 0
+    chunks: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
     begun: float = field(default=float("inf"))
     ended: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -35,6 +40,8 @@ class Pace:
         """Add the line of a chunk."""
         ended, seconds = ended_at(entry), sum(entry["seconds"].values())
         self.voxels += entry["voxels"]
+        self.chunks += 1
+        self.seconds.update(entry["seconds"])
         self.begun = min(self.begun, ended - seconds)
         self.ended[process] = max(self.ended.get(process, (0.0, 0.0)), (ended, seconds))
 

@@ -28,15 +28,15 @@ TOLD = re.compile(
 )
 
 
-def compose() -> dict[str, Any]:
-    """The services of compose.yaml."""
-    services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
+def compose(path: str = "compose.yaml") -> dict[str, Any]:
+    """The services of a file for compose."""
+    services: dict[str, Any] = yaml.safe_load((DOCKER / path).read_text())["services"]
     return services
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Each command of lchunk in a file of docker/ or in a document, without the word lchunk."""
-    for name, service in compose().items():
+    for name, service in [*compose().items(), *compose("prometheus/compose.yaml").items()]:
         if service["image"] in ("lchunk:base", "lchunk:pytorch"):
             yield f"compose {name}", service["command"]
     for path in (DOCKER / "kubernetes").glob("*.yaml"):
