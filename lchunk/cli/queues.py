@@ -16,6 +16,8 @@ from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli.boxes import box_lines
 from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
+from lchunk.cli.telling import told
+from lchunk.notices.watch import Letters
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.levels import Leveled
@@ -98,15 +100,22 @@ def _last_level(stage: str) -> int | None:
 def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser, options: Any) -> int:
     stopping = Stopping(grace=0)
     stopping.on_signals()
-    try:
-        keep_fed(
-            routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait,
-            recheck=arguments.recheck,
-        )  # fmt: skip
-    except DeadEndError as error:
-        print(f"lchunk: Error: {error}", file=sys.stderr)
-        return FAILED
-    return INTERRUPTED if stopping.requested.is_set() else 0
+
+    def letters() -> Letters:
+        return Letters(routes.counts().dead, tuple(queue.address for queue in routes.queues))
+
+    with told(line.get_task_obj(), shared=True, letters=letters) as said:
+        try:
+            keep_fed(
+                routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait,
+                unfinished=said.begin, recheck=arguments.recheck,
+            )  # fmt: skip
+        except DeadEndError as error:
+            print(f"lchunk: Error: {error}", file=sys.stderr)
+            return said.ends(FAILED)
+        if stopping.requested.is_set():
+            return said.ends(INTERRUPTED, goes_on=True)
+        return said.ends(0)
 
 
 def work(arguments: argparse.Namespace) -> int:

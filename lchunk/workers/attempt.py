@@ -71,7 +71,7 @@ class Attempts:
             self._rehearse(task)
             with without_rehearsal() if ready else contextlib.nullcontext():
                 if ready and not self.scheduler:
-                    task.run()  # Luigi's scheduling of one task takes longer than a small one
+                    _run(task)  # Luigi's scheduling of one task takes longer than a small one
                 else:
                     with failures.heard():
                         luigi.build([task], **_scheduler(self.scheduler))
@@ -93,6 +93,18 @@ class Attempts:
             if len(self._rehearsed) >= REHEARSED:
                 self._rehearsed.clear()
             self._rehearsed.add(stage.task_id)
+
+
+def _run(task: luigi.Task) -> None:
+    """Run a task with Luigi's events of its end, which keep and remove the record of its failure."""
+    try:
+        task.run()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        task.trigger_event(luigi.Event.FAILURE, task, error)
+        raise
+    task.trigger_event(luigi.Event.SUCCESS, task)
 
 
 def failed(error: BaseException, task: luigi.Task | None = None) -> Attempt:
