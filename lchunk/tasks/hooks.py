@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 import luigi
+from luigi.configuration.cfg_parser import InterpolationMissingEnvvarError
 
 from lchunk.notices.hooks import EVENTS
 from lchunk.notices.hooks import Hooks as Receivers
 from lchunk.tasks.parameters import Knob, RangeParameter, WordsParameter
 
 DAY_MINUTES = 24 * 60.0
+_WEBHOOK = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?")
 
 
 class WebhookParameter(Knob[str]):
@@ -23,7 +26,7 @@ class WebhookParameter(Knob[str]):
         return self.normalize(x)
 
     def normalize(self, x: str) -> str:
-        if x and not re.fullmatch(r"https?://[^/@?#\s]+(/[!-~]*)?", x):
+        if x and not _WEBHOOK.fullmatch(x):
             raise ValueError(f"webhook must be https://HOST/… or http://HOST/…, got {_shown(x)}; copy it again")
         return str(x)
 
@@ -70,6 +73,21 @@ class Hooks(luigi.Config):
         significant=False,
         description="time that a webhook, or the command, may take",
     )
+
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> Any:
+        """Like Luigi's, but the refusal of a variable that does not exist does not show the value.
+
+        Raises:
+            ValueError: the cfg names a variable that does not exist.
+        """
+        try:
+            return super().get_param_values(params, args, kwargs)
+        except InterpolationMissingEnvvarError as error:
+            raise ValueError(
+                f"{error.option} of [Hooks] must name variables that exist in the environment, got one that does not; "
+                "set it, or leave the value out if nobody is to be told"
+            ) from None
 
     def receivers(self) -> Receivers:
         """The values in the form that sends messages."""

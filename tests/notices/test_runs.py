@@ -14,7 +14,9 @@ import pytest
 
 from lchunk.notices import runs
 from lchunk.notices.runs import FOLDER, STALE, Claim, Run
-from lchunk.volumes.file_store import FileStore
+from lchunk.volumes.bucket_store import BucketStore
+from lchunk.volumes.store import FileStore, Store
+from tests.volumes.test_bucket_store import MemoryBucket
 
 
 def claim(folder: Path) -> Claim:
@@ -34,8 +36,10 @@ def ended_process() -> int:
     return process.pid
 
 
-def test_one_of_many_that_begin_at_the_same_time_sends(tmp_path: Path) -> None:
-    claims = [claim(tmp_path) for _ in range(16)]
+@pytest.mark.parametrize("kind", ["disk", "bucket"])
+def test_one_of_many_that_begin_at_the_same_time_sends(tmp_path: Path, kind: str) -> None:
+    store: Store = FileStore(tmp_path) if kind == "disk" else BucketStore(MemoryBucket(), "")
+    claims = [Claim(store, "Mesh_1") for _ in range(16)]
     gate = threading.Barrier(len(claims))
 
     def begin(each: Claim) -> None:
