@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import math
 import os
 import sys
@@ -12,17 +13,16 @@ from typing import Any
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-from lchunk.chunk_logs import keep_requests, requests_told
+from lchunk.chunk_logs import requests_told
 from lchunk.cli.boxes import box_lines
 from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
 from lchunk.cli.telling import told
+from lchunk.cli.worker_end import told_end
 from lchunk.notices.watch import Letters
 from lchunk.tasks.cfg_check import check_cfg, check_line
-from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.levels import Leveled
 from lchunk.tasks.memory import free_memory
-from lchunk.tasks.progress import process_name
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
@@ -136,16 +136,17 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.spot:
         stopping.on_spot_notice()
     worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
+    faulthandler.enable()  # says where a process crashed, as for an illegal instruction
     with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
             worker.work()
         except KeyboardInterrupt:
+            stopping.why = stopping.why or "Ctrl-C"
             return INTERRUPTED
         finally:
-            outcomes = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
-            print(f"worked on {worker.tally.total()} messages: {', '.join(outcomes) or 'none came'}", flush=True)
-            keep_requests(Dataset().root, process_name())
-    if worker.ended_itself:
+            last = told_end(worker, stopping)
+    if last:
+        print(f"lchunk: Error: {last}", file=sys.stderr)
         return ENDED_ITSELF
     return FAILED if any(worker.tally[outcome] for outcome in (Outcome.FAILED, Outcome.BURIED, Outcome.UNFIT)) else 0
 

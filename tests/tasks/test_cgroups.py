@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lchunk.tasks.cgroups import free_in_groups
+from lchunk.tasks.cgroups import free_in_groups, kills_in_groups
 
 GB = 10**9
 V2 = "0::{group}\n"
@@ -122,3 +122,23 @@ def test_no_limit(tmp_path: Path, limit: object) -> None:
 
 def test_a_system_without_groups(tmp_path: Path) -> None:
     assert free_in_groups(tmp_path / "proc", tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "mount", "at", "file", "text"),
+    [
+        (V2, MOUNT_V2, "/sys/fs/cgroup", "memory.events", "low 9\noom 8\noom_kill {kills}\noom_group_kill 7\n"),
+        (V1, MOUNT_V1, "/sys/fs/cgroup/memory", "memory.oom_control", "oom_kill_disable 0\nunder_oom 9\noom_kill {kills}\n"),
+    ],
+    ids=["version 2", "version 1"],
+)  # fmt: skip
+def test_processes_that_limits_killed_are_counted(
+    cgroup: str, mount: str, at: str, file: str, text: str, tmp_path: Path
+) -> None:
+    machine(tmp_path, cgroup.format(group="/job/step"), mount.format(within="/", at=at))
+    assert kills_in_groups(tmp_path / "proc", tmp_path / "root") == 0
+    for group, kills in (("job", 2), ("job/step", 1), ("other", 9)):
+        folder = tmp_path / "root" / at.lstrip("/") / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text.format(kills=kills))
+    assert kills_in_groups(tmp_path / "proc", tmp_path / "root") == 3
