@@ -110,7 +110,7 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
                 return int(retcode().already_running)
         for note in layout_notes(task):
             print(f"note: {note}", file=sys.stderr)
-        said = stack.enter_context(told(task, shared=not core.local_scheduler))
+        said = stack.enter_context(told(task, shared=not core.local_scheduler, on_sigterm=True))
         stack.callback(keep_requests, root, process_name())
         said.begin()
         with console.progress(task):

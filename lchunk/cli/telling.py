@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 
 import luigi
@@ -14,6 +16,10 @@ from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.hooks import Hooks
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.store import open_store
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came: the process ends as by Ctrl-C, but with that signal."""
 
 
 class Told:
@@ -41,13 +47,16 @@ class Told:
 
 
 @contextlib.contextmanager
-def told(task: luigi.Task, *, shared: bool, letters: Callable[[], Letters] | None = None) -> Iterator[Told]:
+def told(
+    task: luigi.Task, *, shared: bool, letters: Callable[[], Letters] | None = None, on_sigterm: bool = False
+) -> Iterator[Told]:
     """A context in which the hooks of the cfg, if there are any, get messages about a run; its end is the last one.
 
     Args:
         task: the task that the run makes.
         shared: whether other processes go on with it when this one is interrupted.
         letters: the dead letters as they are now, of a run through queues.
+        on_sigterm: whether SIGTERM, which would kill the process at once, is told as well.
     """
     hooks = Hooks()
     receivers = hooks.receivers()
@@ -56,15 +65,32 @@ def told(task: luigi.Task, *, shared: bool, letters: Callable[[], Letters] | Non
         root = str(getattr(task, "root", None) or Dataset().root)
         stall = 60 * hooks.stall_minutes
         said = Told(Watch(open_store(root), _job(task, root), receivers, stall=stall, letters=letters))
+        if on_sigterm:
+            _interrupt_on_sigterm()
     try:
         yield said
-    except KeyboardInterrupt:
-        said.ends(codes.INTERRUPTED, goes_on=shared)
+    except KeyboardInterrupt as error:
+        said.ends(codes.TERMINATED if isinstance(error, TerminatedError) else codes.INTERRUPTED, goes_on=shared)
         raise
     finally:
         if said.watch is not None:
             outcome = COMPLETE if said.code == codes.DONE else codes.MEANING.get(said.code, f"exit code {said.code}")
             said.watch.end(outcome, said.code, goes_on=said.goes_on)
+        if said.code == codes.TERMINATED:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _interrupt_on_sigterm() -> None:
+    """Interrupt this process on the first SIGTERM. The second one, and the first one in a forked process, kill."""
+    own = os.getpid()
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if os.getpid() == own:
+            raise TerminatedError
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 def _job(task: luigi.Task, root: str) -> Job:

@@ -163,14 +163,21 @@ def test_a_run_that_is_killed_and_started_again_is_one_run(tmp_path: Path, recei
     assert receiver.of("end")["outcome"] == "complete"
 
 
-def test_a_run_that_is_interrupted_says_so(tmp_path: Path, receiver: Receiver) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(
+    ("number", "code", "outcome"),
+    [(signal.SIGINT, 130, "interrupted by Ctrl-C"), (signal.SIGTERM, -signal.SIGTERM, "ended by SIGTERM")],
+)
+def test_a_run_that_is_interrupted_says_so(
+    tmp_path: Path, receiver: Receiver, *, number: signal.Signals, code: int, outcome: str, processes: str
+) -> None:
     write_job(tmp_path, slow=f"{SLOW}:60")
-    stopped = start(tmp_path, "stopped.log", receiver, "run", *STAGE)
+    stopped = start(tmp_path, "stopped.log", receiver, "run", *STAGE, "--workers", processes)
     wait_until(lambda: receiver.events and (tmp_path / "runs").exists(), "the run did not begin")
-    stopped.send_signal(signal.SIGINT)
-    assert stopped.wait(timeout=60) == 130
+    stopped.send_signal(number)
+    assert stopped.wait(timeout=60) == code
     assert receiver.events == ["start", "end"]
-    assert receiver.of("end")["outcome"] == "interrupted by Ctrl-C"
+    assert receiver.of("end")["outcome"] == outcome
 
 
 def test_processes_that_share_a_scheduler_send_each_event_once(tmp_path: Path, receiver: Receiver) -> None:
