@@ -38,6 +38,8 @@ NOT_DRAINED = 10
 FAILED = 30
 ENDED_ITSELF = 35
 INTERRUPTED = 143
+STDERR = 2
+"""The number of the file that programs write errors to."""
 VISIBILITY = 600.0
 
 
@@ -136,7 +138,7 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.spot:
         stopping.on_spot_notice()
     worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
-    faulthandler.enable()  # says where a process crashed, as for an illegal instruction
+    faulthandler.enable(STDERR)  # says where a process crashed, as for an illegal instruction
     with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
             worker.work()
