@@ -24,6 +24,8 @@ logger = logging.getLogger("luigi-interface")
 LOOK_SECONDS = 20.0
 """Seconds between two looks."""
 LOOKS_PER_STALL = 4
+READING_PAUSE = 20
+"""Time between the starts of two readings of the records of failures, in units of the time that the last one took."""
 COMPLETE = "complete"
 
 
@@ -72,14 +74,15 @@ class Watch:
         self.claim = Claim(store, job.name)
         self.over = threading.Event()
         self.thread: threading.Thread | None = None
-        self.begun = self.last_chunk = 0.0
+        self.begun = self.last_chunk = _now()
+        self.next_failures = 0.0
         self._warned = False
 
     def begin(self) -> None:
         """Begin to watch, in a thread; a second call changes nothing."""
         if not self.hooks or self.thread is not None:
             return
-        self.begun = self.last_chunk = int(time.time() * 10) / 10  # logs have tenths of seconds
+        self.begun = self.last_chunk = _now()
         self.thread = threading.Thread(target=self._follow, name="hooks", daemon=True)
         self.thread.start()
 
@@ -129,10 +132,19 @@ class Watch:
         if self.claim.held is None:
             return
         self._tell(START, f"{self._name} has started")
-        if not self._is_sent(FAILURE) and (failure := next(self._failures(), None)):
-            self._tell_failure(failure)
+        self._look_for_failure()
         self._look_for_stall()
         self._look_for_letters()
+
+    def _look_for_failure(self) -> None:
+        if self._is_sent(FAILURE) or (time.monotonic() < self.next_failures and not self.over.is_set()):
+            return
+        began = time.monotonic()
+        failure = next(self._failures(), None)
+        # many records of earlier runs take long to read
+        self.next_failures = began + READING_PAUSE * (time.monotonic() - began)
+        if failure:
+            self._tell_failure(failure)
 
     def _failures(self) -> Iterator[Failure]:
         """The regions that failed in this run."""
@@ -241,3 +253,8 @@ class Watch:
             "process": run.process.rpartition(":")[0],
         }  # fmt: skip
         self.hooks.send(event, text, known | facts)
+
+
+def _now() -> float:
+    """The time in seconds since 1970, in tenths, as logs have it."""
+    return int(time.time() * 10) / 10

@@ -92,6 +92,29 @@ def test_the_first_failure_of_the_run_and_of_its_stages_is_told_once(tmp_path: P
     assert receiver.of("end")["regions_failed"] == 2
 
 
+def test_records_that_take_long_to_read_are_read_seldom(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings: list[float] = []
+
+    def slow(store: FileStore) -> Iterator[Failure]:
+        readings.append(time.monotonic())
+        time.sleep(0.05)
+        return iter(())
+
+    monkeypatch.setattr(watch_module, "kept_failures", slow)
+    run = begun(tmp_path, receiver, stall=0, ago=0)
+    run.look()
+    run.look()
+    assert len(readings) == 1
+    run.next_failures = time.monotonic()
+    run.look()
+    assert len(readings) == 2
+    run.over.set()
+    run.look()  # the last one is not left out
+    assert len(readings) == 3
+
+
 def begun(folder: Path, receiver: Receiver, *, stall: float, ago: float) -> Watch:
     """A run that began some time ago, and whose looks are those of the test."""
     run = watching(folder, receiver, stall=stall)
@@ -197,7 +220,7 @@ def test_a_command_that_finds_all_complete_only_ends_an_open_run(tmp_path: Path,
     killed = Claim(FileStore(tmp_path), JOB.name)
     killed.begin(1.0)
     killed.write(sent=("start",), process="")
-    watching(tmp_path, receiver).end(COMPLETE, 0)
+    watching(tmp_path, receiver, stall=1.0).end(COMPLETE, 0)
     assert receiver.events == ["end"]
     assert receiver.of("end")["begun"] == "1970-01-01T00:00:01Z"
 
