@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from lchunk.chunk_logs import last_entries, log_key
+from lchunk.chunk_logs import WORKERS, last_entries, log_key
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
 
-FOLDER = "workers"
 SHOWN_SECONDS = 24 * 3600.0
 MOST = 10
 """Largest number of sick machines that are listed."""
@@ -41,7 +40,7 @@ class WorkerEnd:
 def keep_end(store: Store, process: str, end: WorkerEnd) -> None:
     """Write the end of a worker into its log; if that fails, only its last line remains."""
     try:
-        store.append(log_key(FOLDER, process), f"{json.dumps({'worker': asdict(end)})}\n".encode())
+        store.append(log_key(WORKERS, process), f"{json.dumps({'worker': asdict(end)})}\n".encode())
         store.flush()
     except OSError as error:
         logger.warning("the end of this worker could not be written to the logs of %s: %s", store.url, error)
@@ -49,7 +48,7 @@ def keep_end(store: Store, process: str, end: WorkerEnd) -> None:
 
 def ends(store: Store, since: float) -> Iterator[tuple[str, WorkerEnd]]:
     """Processes and the ends of workers after a time, in the order of their names."""
-    for name, entry in last_entries(store, FOLDER):
+    for name, entry in last_entries(store, WORKERS):
         try:
             end = WorkerEnd(**entry["worker"])
             if end.ended >= since:
@@ -70,4 +69,4 @@ def end_lines(store: Store) -> Iterator[str]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(end.ended))
         yield f"worker {process} ended itself, {when} UTC: {end.why}; {end.machine}"
     if len(sick) > MOST:
-        yield f"and {len(sick) - MOST} more workers ended themselves: see {store.url}/logs/{FOLDER}"
+        yield f"and {len(sick) - MOST} more workers ended themselves: see {store.url}/logs/{WORKERS}"

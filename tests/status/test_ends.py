@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from lchunk.chunk_logs import all_entries
 from lchunk.status.ends import MOST, SHOWN_SECONDS, WorkerEnd, end_lines, keep_end
+from lchunk.summary import Courses
 from lchunk.volumes.store import FileStore
 
 
@@ -34,3 +36,9 @@ def test_many_sick_machines_are_a_short_list(tmp_path: Path) -> None:
     lines = list(end_lines(FileStore(tmp_path)))
     assert len(lines) == MOST + 1
     assert lines[-1] == f"and 2 more workers ended themselves: see {tmp_path}/logs/workers"
+
+
+def test_ends_are_no_torn_lines_of_a_summary(tmp_path: Path) -> None:
+    keep_end(FileStore(tmp_path), "host-1", WorkerEnd("SIGTERM"))
+    courses = Courses(all_entries(FileStore(tmp_path)))
+    assert (courses.left_out, courses.stages) == (0, {})
