@@ -17,6 +17,8 @@ _COMMENT = re.compile(r"(^|\s)[#;](\s.*)?$", re.MULTILINE)
 """A comment after a value: a sign between spaces, so that `run #3/raw.h5` stays a path."""
 _BEHIND_HEADER = re.compile(r"^(\[.+\])(?!\s*$|\s+[#;])(.*)$", re.MULTILINE)
 """Text after a section's header on the same line, which ConfigParser drops."""
+_ADDRESS = re.compile(r"(https?://)[^\s'\"]+")
+"""An address in a line that cannot be read: it may be that of a webhook, which is a secret."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def read_cfg(path: Path) -> CfgFile:
         parser.read_string(text, str(path))
         _refuse_lost_words(text, path, parser)
     except (configparser.Error, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {said}") from error
+        said = _ADDRESS.sub(r"\1…", " ".join(str(error).split()))
+        raise ValueError(f"{path} must be a cfg of [sections] and `key = value` lines, got: {said}") from None
     sections = {name: {key: without_comment(value) for key, value in parser.items(name)} for name in parser.sections()}
     return CfgFile(path, sections, _lines(text))
 

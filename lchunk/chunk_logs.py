@@ -2,6 +2,7 @@
 
 logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, ended, memory, …
 logs/requests/<day>-<host>-<process>.jsonl    one line per command that used a bucket: requests
+logs/workers/<day>-<host>-<process>.jsonl     one line per worker that did not end as it was told to: why
 
 The day is that of the lines (UTC), so that old logs can be found and removed. `ended` is when the chunk was complete,
 in seconds since 1970. Requests are sums since the start of the process, so that its last line is enough.
@@ -27,6 +28,8 @@ from lchunk.volumes.store import Store, open_store
 logger = logging.getLogger("luigi-interface")
 
 FOLDER = "logs"
+WORKERS = "workers"
+"""The folder of the lines of workers."""
 LAST_BYTES = 1 << 16
 """Bytes that are read from the end of each process's log."""
 BLOCK_BYTES = 1 << 22

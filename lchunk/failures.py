@@ -45,6 +45,7 @@ class Failure:
         traceback: where the error was raised; of a region of several chunks, that of the first one.
         when: date and time, UTC.
         process: host and process number.
+        fault: what failed, if it is of the machine or the network, as `disk full`; else empty.
     """
 
     stage: str
@@ -57,6 +58,7 @@ class Failure:
     traceback: str = ""
     when: str = field(default_factory=lambda: time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()))
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    fault: str = ""
 
     @property
     def again(self) -> str:
@@ -101,7 +103,9 @@ def failure_lines(store: Store, failures: Iterable[Failure], most: int = 10) -> 
     for failure in failures:
         count += 1
         if count <= most:
-            yield f"failed: {failure.stage} {failure.region}, {failure.when} UTC on {failure.process}: {failure.reason}"
+            fault = f" ({failure.fault})" if failure.fault else ""
+            where = f"{failure.when} UTC on {failure.process}{fault}"
+            yield f"failed: {failure.stage} {failure.region}, {where}: {failure.reason}"
             yield f"  run it again: {failure.again}"
     if count > most:
         yield f"and {count - most} more regions failed: see {store.url}/{FOLDER}"

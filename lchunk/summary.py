@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lchunk.chunk_logs import LogName, all_entries, amount, is_chunk, last_entries, requests_text
+from lchunk.chunk_logs import WORKERS, LogName, all_entries, amount, is_chunk, last_entries, requests_text
 from lchunk.volumes.requests_made import Requests
 from lchunk.volumes.store import Store
 
@@ -186,6 +186,8 @@ class Courses:
             TypeError, KeyError, ValueError, AttributeError: it is not as lchunk writes it.
         """
         chunk, made, stage = is_chunk(entry), entry.get("requests"), str(entry.get("stage", "a stage"))
+        if name.folder == WORKERS:
+            return  # why a worker ended, for `lchunk status`
         if not (chunk or made):
             raise ValueError("it must be the line of a chunk or of a command")
         if made:

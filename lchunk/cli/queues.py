@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import math
 import os
 import sys
@@ -12,15 +13,16 @@ from typing import Any
 from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
-from lchunk.chunk_logs import keep_requests, requests_told
+from lchunk.chunk_logs import requests_told
 from lchunk.cli.boxes import box_lines
 from lchunk.cli.lines import parsed_line, require_module
 from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
+from lchunk.cli.telling import told
+from lchunk.cli.worker_end import told_end
+from lchunk.notices.watch import Letters
 from lchunk.tasks.cfg_check import check_cfg, check_line
-from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.levels import Leveled
 from lchunk.tasks.memory import free_memory
-from lchunk.tasks.progress import process_name
 from lchunk.workers import logs
 from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
@@ -36,6 +38,8 @@ NOT_DRAINED = 10
 FAILED = 30
 ENDED_ITSELF = 35
 INTERRUPTED = 143
+STDERR = 2
+"""The number of the file that programs write errors to."""
 VISIBILITY = 600.0
 
 
@@ -98,15 +102,22 @@ def _last_level(stage: str) -> int | None:
 def _keep_fed(arguments: argparse.Namespace, routes: Routes, line: CmdlineParser, options: Any) -> int:
     stopping = Stopping(grace=0)
     stopping.on_signals()
-    try:
-        keep_fed(
-            routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait,
-            recheck=arguments.recheck,
-        )  # fmt: skip
-    except DeadEndError as error:
-        print(f"lchunk: Error: {error}", file=sys.stderr)
-        return FAILED
-    return INTERRUPTED if stopping.requested.is_set() else 0
+
+    def letters() -> Letters:
+        return Letters(routes.counts().dead, tuple(queue.address for queue in routes.queues))
+
+    with told(line.get_task_obj(), shared=True, letters=letters) as said:
+        try:
+            keep_fed(
+                routes, line.get_task_obj, options, every=arguments.every, until_stopped=stopping.requested.wait,
+                unfinished=said.begin, recheck=arguments.recheck,
+            )  # fmt: skip
+        except DeadEndError as error:
+            print(f"lchunk: Error: {error}", file=sys.stderr)
+            return said.ends(FAILED)
+        if stopping.requested.is_set():
+            return said.ends(INTERRUPTED, goes_on=True)
+        return said.ends(0)
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -127,16 +138,17 @@ def work(arguments: argparse.Namespace) -> int:
     if arguments.spot:
         stopping.on_spot_notice()
     worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
+    faulthandler.enable(STDERR)  # says where a process crashed, as for an illegal instruction
     with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
             worker.work()
         except KeyboardInterrupt:
+            stopping.why = stopping.why or "Ctrl-C"
             return INTERRUPTED
         finally:
-            outcomes = [f"{count} {outcome.value}" for outcome, count in worker.tally.items()]
-            print(f"worked on {worker.tally.total()} messages: {', '.join(outcomes) or 'none came'}", flush=True)
-            keep_requests(Dataset().root, process_name())
-    if worker.ended_itself:
+            last = told_end(worker, stopping)
+    if last:
+        print(f"lchunk: Error: {last}", file=sys.stderr)
         return ENDED_ITSELF
     return FAILED if any(worker.tally[outcome] for outcome in (Outcome.FAILED, Outcome.BURIED, Outcome.UNFIT)) else 0
 

@@ -26,6 +26,7 @@ from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
 from lchunk.cli.locks import held_lock
+from lchunk.cli.telling import told
 from lchunk.tasks.cfg_check import check_cfg, check_line
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
@@ -109,14 +110,16 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
                 return int(retcode().already_running)
         for note in layout_notes(task):
             print(f"note: {note}", file=sys.stderr)
+        said = stack.enter_context(told(task, shared=not core.local_scheduler, on_sigterm=True))
         stack.callback(keep_requests, root, process_name())
+        said.begin()
         with console.progress(task):
             result = luigi.build([task], detailed_summary=True, no_lock=not (core.take_lock or core.lock_size > 1))
-    code = _code(result, console)
-    if code in (codes.DONE, codes.ALREADY_RUNNING) or _is_complete(line):
-        print(f"{task.task_family} is complete in {root}")
-        return codes.DONE
-    return code
+        code = _code(result, console)
+        if code in (codes.DONE, codes.ALREADY_RUNNING) or _is_complete(line):
+            print(f"{task.task_family} is complete in {root}")
+            return said.ends(codes.DONE)
+        return said.ends(code, goes_on=not core.local_scheduler and code == int(retcode().not_run))
 
 
 def _code(result: LuigiRunResult, console: Console) -> int:

@@ -75,12 +75,13 @@ def _look(store: Store, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(facts.content(), indent=None if arguments.watch else 1), flush=True)
         return
+    from lchunk.status.ends import end_lines  # noqa: PLC0415
     from lchunk.status.holdings import holding_lines  # noqa: PLC0415
     from lchunk.status.table import table_lines  # noqa: PLC0415
 
     terminal = sys.stdout.isatty()
     lines = [*table_lines(facts, bars=terminal), *holding_lines(store, facts), *course_lines(store)]
-    lines += failure_lines(store, facts.failures)
+    lines += [*failure_lines(store, facts.failures), *end_lines(store)]
     if arguments.html:
         lines.append(f"the page is {arguments.html}")
     if arguments.watch:

@@ -122,6 +122,6 @@ def utc(seconds: float) -> str:
 
 def failure_content(failure: Failure) -> dict[str, Any]:
     """A failure as JSON holds it."""
-    names = ("stage", "layer", "region", "when", "process", "reason", "traceback")
+    names = ("stage", "layer", "region", "when", "process", "fault", "reason", "traceback")
     content = asdict(failure)
     return {name: content[name] for name in names} | {"chunks": list(failure.chunks), "command": failure.again}

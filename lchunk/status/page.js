@@ -277,7 +277,7 @@ at("canvas").onclick = (event) => {
 function failureRow(failure) {
   const made = element("details"), head = element("summary");
   const line = element("span", failure.reason.split("\n")[0], "reason");
-  head.append(element("b", `${failure.stage} ${failure.region} `), element("i", `${failure.when} on ${failure.process}`), line);
+  head.append(element("b", `${failure.stage} ${failure.region} `), element("i", `${failure.when} on ${failure.process}${failure.fault && ` (${failure.fault})`}`), line);
   made.append(head, element("pre", failure.reason));
   const again = element("div", undefined, "command"), copy = element("button", "copy");
   copy.onclick = () => navigator.clipboard.writeText(failure.command).then(() => { copy.textContent = "copied"; });
@@ -297,7 +297,7 @@ function filter() {
   let shown = 0;
   for (const failure of data.failures) {
     const hit = (!stage || failure.stage === stage) && ["", "failed"].includes(state) && holds(
-      failure.stage, failure.layer, failure.region, failure.process, failure.reason, ...failure.chunks, data.traces[failure.traceback]);
+      failure.stage, failure.layer, failure.region, failure.process, failure.fault, failure.reason, ...failure.chunks, data.traces[failure.traceback]);
     failure.row.hidden = !hit;
     shown += hit;
   }

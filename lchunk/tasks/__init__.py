@@ -28,6 +28,7 @@ from lchunk.tasks.evaluation import (
 )
 from lchunk.tasks.failing import watch_failures
 from lchunk.tasks.fragments import LocalFragments
+from lchunk.tasks.hooks import Hooks
 from lchunk.tasks.image_stages import (
     ChannelVoting,
     Crop,
@@ -89,6 +90,7 @@ __all__ = [
     "FragmentContingency",
     "GatheredNodeLabels",
     "Gaussian",
+    "Hooks",
     "Inference",
     "Ingest",
     "Invert",

@@ -12,6 +12,7 @@ from typing import Any
 import luigi
 from luigi.cmdline_parser import CmdlineParser
 from luigi.configuration import get_config
+from luigi.configuration.cfg_parser import InterpolationMissingEnvvarError
 from luigi.task_register import Register
 
 from lchunk.cfg_file import CfgFile, place, refuse_absent_cfg
@@ -47,6 +48,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
 NEAR = 0.75
 """How similar two names must be, by difflib's ratio, to suggest one as the correct spelling of the other."""
 
+CFG_ONLY = "Hooks"
+"""The section whose values are never options: some are secrets, and some name code that runs."""
 QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("`", "`"))
 """Quotes around a value, which a cfg treats as a part of the value."""
 
@@ -98,6 +101,11 @@ def check_line() -> None:
         return
     given = vars(line.known_args)
     for family, no_section, name, parameter in Register.get_all_params():
+        if family == CFG_ONLY and given.get(f"{family}_{name}") is not None:
+            raise ValueError(
+                f"{name} of [{family}] must be set in the cfg, got an option on the command line, which is shown and "
+                f"stored in many places; write {name} = ${{VARIABLE}} there to take it from the environment"
+            )
         own = given.get(name) if line.known_args.root_task == family else None
         option = (f"--{name}" if no_section else f"--{family}-{name}").replace("_", "-")
         for text in (given.get(f"{family}_{name}"), own):
@@ -125,8 +133,8 @@ def _check_keys(file: CfgFile) -> None:
         for key in file.sections.get(family, {}):
             if key.replace("-", "_") not in known:
                 meant = nearest(key, known)
-                # the help of every stage lists the knobs of these two sections
-                shown = "Ingest" if family in ("Dataset", "Store") else family
+                # the help of every stage lists the knobs of these sections
+                shown = "Ingest" if family in ("Dataset", "Store", CFG_ONLY) else family
                 way_out = f"the nearest is {meant}" if meant else f"`lchunk run {shown} --help` lists them"
                 raise ValueError(
                     f"a key of [{family}] must be one of its knobs, got {key!r} in {place(file, family, key)}; "
@@ -189,6 +197,10 @@ def _check_values(file: CfgFile) -> None:
             try:
                 text = cfg.get(family, name)
             except configparser.InterpolationError as error:
+                if is_secret(parameter):
+                    if isinstance(error, InterpolationMissingEnvvarError):
+                        continue  # only a process that sends messages needs to know the secret
+                    raise ValueError(f"{name} must be written with %% for each % ({where})") from None
                 raise ValueError(f"{name} must be written with %% for each %, got: {error} ({where})") from error
             _parsed(parameter, text, name, where)
 
@@ -201,6 +213,7 @@ def origin_in_file(family: str, name: str) -> str:
 
 def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
     if len(text) > 1 and (text[0], text[-1]) in QUOTES:
+        text = f"a value that begins with {text[0]}" if is_secret(parameter) else text
         raise ValueError(f"{name} must be written without quotes, got {text} ({where})")
     try:
         value = parameter.normalize(parameter.parse(text))
@@ -215,6 +228,11 @@ def _parsed(parameter: Any, text: str, name: str, where: str) -> None:
         said = str(error)
         rule = said if said.startswith((name, option)) else f"{option} must be {_kind(parameter)}, got {text!r}"
         raise ValueError(f"{rule} ({where})") from error
+
+
+def is_secret(parameter: Any) -> bool:
+    """Whether no message may show the value of a parameter."""
+    return bool(getattr(parameter, "secret", False))
 
 
 def _kind(parameter: Any) -> str:

@@ -25,15 +25,17 @@ class Files:
         limits: files with the limit in bytes; the smallest counts.
         usage: the file with the bytes in use.
         droppable: the entry of `memory.stat` for bytes of files that the kernel can drop at once.
+        kills: the file with the entry `oom_kill`, the number of processes that the limit has killed.
     """
 
     limits: tuple[str, ...]
     usage: str
     droppable: str
+    kills: str
 
 
-VERSION_1 = Files(("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
-VERSION_2 = Files(("memory.max", "memory.high"), "memory.current", "inactive_file")
+VERSION_1 = Files(("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file", "memory.oom_control")
+VERSION_2 = Files(("memory.max", "memory.high"), "memory.current", "inactive_file", "memory.events")
 
 
 def free_in_groups(proc: Path = PROC, root: Path = ROOT) -> int | None:
@@ -45,6 +47,17 @@ def free_in_groups(proc: Path = PROC, root: Path = ROOT) -> int | None:
     """
     left = [free for folder, files in _groups(proc, root) if (free := _free(folder, files)) is not None]
     return min(left, default=None)
+
+
+def kills_in_groups(proc: Path = PROC, root: Path = ROOT) -> int:
+    """The number of processes that the memory limits of this process's groups have killed so far.
+
+    Args:
+        proc: the folder `/proc`.
+        root: the folder where the paths in `/proc` begin.
+    """
+    lines = (line.split() for folder, files in _groups(proc, root) for line in _lines(folder / files.kills))
+    return sum(int(entry[1]) for entry in lines if entry[0] == "oom_kill")
 
 
 def _groups(proc: Path, root: Path) -> Iterator[tuple[Path, Files]]:

@@ -17,7 +17,7 @@ from luigi.task import flatten
 from lchunk.recipe import compare
 from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
-from lchunk.workers.verdicts import Verdict, verdict_of
+from lchunk.tasks.verdicts import KILLED, Verdict, fault_of, verdict_of
 
 LEAST_TO_MOST = tuple(Verdict)
 """If an attempt has several failures, its verdict is the one that comes first here."""
@@ -35,11 +35,13 @@ class Attempt:
         made: whether there was anything to make.
         verdict: whose fault the failure was; None if the task is complete.
         error: the text of the failure.
+        fault: what failed, if it is of the machine or the network.
     """
 
     made: bool
     verdict: Verdict | None = None
     error: str = ""
+    fault: str = ""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Attempts:
             self._rehearse(task)
             with without_rehearsal() if ready else contextlib.nullcontext():
                 if ready and not self.scheduler:
-                    task.run()  # Luigi's scheduling of one task takes longer than a small one
+                    _run(task)  # Luigi's scheduling of one task takes longer than a small one
                 else:
                     with failures.heard():
                         luigi.build([task], **_scheduler(self.scheduler))
@@ -95,6 +97,18 @@ class Attempts:
             self._rehearsed.add(stage.task_id)
 
 
+def _run(task: luigi.Task) -> None:
+    """Run a task with Luigi's events of its end, which keep and remove the record of its failure."""
+    try:
+        task.run()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        task.trigger_event(luigi.Event.FAILURE, task, error)
+        raise
+    task.trigger_event(luigi.Event.SUCCESS, task)
+
+
 def failed(error: BaseException, task: luigi.Task | None = None) -> Attempt:
     """The result of an attempt that raised an error.
 
@@ -105,7 +119,7 @@ def failed(error: BaseException, task: luigi.Task | None = None) -> Attempt:
     verdict = verdict_of(error)
     if verdict is Verdict.UNCLEAR:
         verdict = Verdict.WORKER if task is None else blame(task)
-    return Attempt(made=True, verdict=verdict, error=_text(error))
+    return Attempt(made=True, verdict=verdict, error=_text(error), fault=fault_of(error))
 
 
 def blame(task: luigi.Task) -> Verdict:
@@ -152,6 +166,7 @@ class _Failures:
         self.own = own
         self.texts: list[str] = []
         self.verdicts: set[Verdict] = set()
+        self.faults: dict[str, None] = {}
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
@@ -169,7 +184,8 @@ class _Failures:
         if isinstance(error, BaseException):
             attempt = failed(error, task)
         else:  # the process that ran it died
-            attempt = Attempt(made=True, verdict=Verdict.TRANSIENT, error=str(error))
+            attempt = Attempt(made=True, verdict=Verdict.TRANSIENT, error=str(error), fault=KILLED)
+        self.faults |= dict.fromkeys(filter(None, [attempt.fault]))
         self.verdicts.add(attempt.verdict or Verdict.UNCLEAR)
         if len(self.texts) < MOST_FAILURES:
             self.texts.append(f"{task}\n{attempt.error}")
@@ -183,7 +199,8 @@ class _Failures:
                 error=f"{task} did not run, or wrote nothing, and is not complete: another worker of the central "
                 "scheduler may be running it, or the scheduler disabled it after failures",
             )
-        return Attempt(made=True, verdict=min(self.verdicts, key=LEAST_TO_MOST.index), error="\n".join(self.texts))
+        verdict = min(self.verdicts, key=LEAST_TO_MOST.index)
+        return Attempt(made=True, verdict=verdict, error="\n".join(self.texts), fault=next(iter(self.faults), ""))
 
 
 def _text(error: BaseException) -> str:

@@ -68,6 +68,7 @@ def keep_fed(
     *,
     every: float,
     until_stopped: Callable[[float], bool],
+    unfinished: Callable[[], object] = lambda: None,
     outage: float = OUTAGE,
     recheck: bool = False,
 ) -> None:
@@ -83,6 +84,7 @@ def keep_fed(
         options: knobs on the command line, in addition to the cfg.
         every: seconds between two passes.
         until_stopped: waits some seconds, and returns whether it is time to stop.
+        unfinished: called by each pass that finds the job incomplete.
         outage: seconds for which a queue, or the store, may be unreachable.
         recheck: whether each pass looks at every chunk file again.
 
@@ -94,7 +96,7 @@ def keep_fed(
     stopped = False
     while not stopped:
         try:
-            if keeper.look():
+            if keeper.look(unfinished):
                 return
         except DeadEndError:
             raise
@@ -115,8 +117,8 @@ class _Keeper:
         self.empty = 0
         self.first = True
 
-    def look(self) -> bool:
-        """Send the tasks that are ready and were not sent. Returns whether the job is complete."""
+    def look(self, unfinished: Callable[[], object]) -> bool:
+        """Send the tasks that are ready and were not sent. Returns whether the job is complete; if not, says so."""
         is_open = bool(self.routes.counts().open)
         if self.first:
             self.sent, self.first = (None if is_open else set()), False
@@ -129,6 +131,7 @@ class _Keeper:
         if job.done:
             logger.info("%s is complete", job.root)
             return True
+        unfinished()
         if drained:
             self.sent = set(_given_up(self.routes))
             if not self._unsent(job):

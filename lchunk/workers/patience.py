@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 
-from lchunk.workers.verdicts import Verdict, verdict_of
+from lchunk.tasks.verdicts import Verdict, verdict_of
 
 logger = logging.getLogger("luigi-interface")
 

@@ -36,6 +36,7 @@ class Stopping:
         self.requested = threading.Event()
         self.release: Callable[[], object] = lambda: None
         self.busy = False
+        self.why = ""
         self.interrupt = signal.SIGINT
 
     def on_signals(self) -> None:
@@ -53,6 +54,7 @@ class Stopping:
         """Stop soon."""
         if self.requested.is_set():
             return
+        self.why = why
         seconds = self.grace if grace is None else grace
         logger.info("%s: no more tasks; the current one has %g s to end", why, seconds)
         self.requested.set()

@@ -37,6 +37,7 @@ class Terms:
         most_returns: number of returns of a message, for a cause that may be the workers', after which it is given up.
         transient_hours: hours that must also have passed if the cause was the machine's or the network's.
         in_a_row: number of tasks that fail in a row, without a success between them, after which the worker ends.
+        sick_in_a_row: the same for faults of its machine, if other processes succeed meanwhile.
         back_off: seconds until a failed message is delivered again, the first time; later more.
         outage: seconds for which the queue may be unreachable before the worker ends.
         exit_when_empty: whether to end when the queue is empty and no other worker holds a message.
@@ -55,6 +56,7 @@ class Terms:
     most_returns: int = 24
     transient_hours: float = 24.0
     in_a_row: int = 5
+    sick_in_a_row: int = 3
     back_off: float = FIRST_BACK_OFF
     outage: float = 900.0
     exit_when_empty: bool = False

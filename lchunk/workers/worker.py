@@ -25,15 +25,16 @@ from dataclasses import dataclass, field, replace
 
 from luigi.task_register import Register
 
+from lchunk.tasks.verdicts import Verdict
 from lchunk.workers.attempt import Attempt, Attempts, failed
 from lchunk.workers.gate import Gate
+from lchunk.workers.health import Health, others_succeed
 from lchunk.workers.lease import Lease
 from lchunk.workers.messages import MessageError, Options, TaskMessage
 from lchunk.workers.patience import LONGEST_PAUSE, Patience
 from lchunk.workers.queue import LeaseLostError, Message, Queue
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.terms import Outcome, Terms
-from lchunk.workers.verdicts import Verdict
 
 __all__ = ["Outcome", "Terms", "Worker"]
 
@@ -53,7 +54,7 @@ class Worker:
     Attributes:
         tally: number of deliveries by outcome.
         failing: tasks that failed here since the last success.
-        ended_itself: whether it ended because the fault may be its own.
+        ended_because: why it ended itself, because the fault may be its own; else empty.
     """
 
     queue: Queue
@@ -61,7 +62,7 @@ class Worker:
     stopping: Stopping
     tally: Counter[Outcome] = field(default_factory=Counter)
     failing: set[tuple[str, str]] = field(default_factory=set)
-    ended_itself: bool = False
+    ended_because: str = ""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lease"))
     _delayed_in_a_row: int = 0
     _forgot: float = -math.inf
@@ -70,6 +71,12 @@ class Worker:
     def __post_init__(self) -> None:
         self.gate = Gate(self.terms.modules, self.terms.trust_queue)
         self.attempts = Attempts(self.terms.scheduler)
+        self.health = Health(self.terms.sick_in_a_row, others_succeed)
+
+    @property
+    def ended_itself(self) -> bool:
+        """Whether it ended because the fault may be its own."""
+        return bool(self.ended_because)
 
     # ---- the loop
 
@@ -107,13 +114,15 @@ class Worker:
 
     def _enough(self) -> bool:
         if len(self.failing) >= self.terms.in_a_row:
-            self.ended_itself = True
-            logger.error(
-                "%d tasks failed in a row: the fault may be this worker's (its cfg, version, modules or machine), so "
-                "it ends; other workers get the messages",
-                len(self.failing),
+            self._end_itself(
+                f"{len(self.failing)} tasks failed in a row: the fault may be this worker's (its cfg, version, modules "
+                "or machine)"
             )
         return self.ended_itself or (0 < self.terms.max_tasks <= self.tally.total())
+
+    def _end_itself(self, why: str) -> None:
+        self.ended_because = why
+        logger.error("%s, so this worker ends; other workers get the messages", why)
 
     def _pause_after(self, outcome: Outcome, left: float) -> None:
         """Wait before the next message if the machine or the network failed, because that one may fail too."""
@@ -164,6 +173,7 @@ class Worker:
             return Outcome.LOST
         if attempt.verdict is None:
             return self._done(message, content, attempt, time.monotonic() - started)
+        self.health.failed(content.key, attempt.fault)
         return self._answer(message, content, attempt.verdict, attempt.error)
 
     def _attempt(self, message: Message, content: TaskMessage) -> Attempt:
@@ -191,6 +201,7 @@ class Worker:
         if deleted is not None:
             return deleted
         self.failing.clear()
+        self.health.succeeded()
         region = content.params.get("region") or "whole"
         what = "made" if attempt.made else "complete already"
         logger.info("%s %s: %s, %.1f s", content.family, region, what, seconds)
@@ -201,8 +212,9 @@ class Worker:
         if verdict in (Verdict.WORKER, Verdict.UNCLEAR):
             self.failing.add(content.key)
         if verdict is Verdict.DEVICE:
-            self.ended_itself = True
-            logger.error("the device of this process fails, so the process ends; start it again")
+            self._end_itself("the device of this process failed, and only a new process can use it again")
+        elif sickness := self.health.sickness():
+            self._end_itself(sickness)
         clean = _uncounted(message)
         if verdict is Verdict.FINAL:
             return self._bury(clean, error)

@@ -59,6 +59,7 @@ def test_cfgs_of_all_kinds_of_places_are_tried() -> None:
 
 @pytest.mark.parametrize("text", PRINTED.values(), ids=PRINTED.keys())
 def test_a_printed_cfg_is_right(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_WEBHOOK", "https://hooks.example.org/services/a")
     read_cfgs(monkeypatch, write(tmp_path / "luigi.cfg", text))
     check_cfg(strict=True)
 

@@ -22,6 +22,8 @@ from tests.cli.commands import lchunk as command
 from tests.conftest import write_identity_job
 from tests.viewer.test_viewer import write_layers
 
+CONFIGS = {"Dataset", "Hooks"}
+"""Names of lchunk.tasks that are sections of a cfg, and no stages."""
 HEAVY = {"numba", "zarr", "scipy", "h5py", "cc3d", "boto3", "luigi", "torch", "numpy", "tornado", "rich", "tifffile"}
 
 
@@ -91,13 +93,13 @@ def test_the_table_of_commands_is_what_the_modules_add() -> None:
 def test_stages_are_listed_with_what_they_read_and_write(tmp_path: Path) -> None:
     out = command(tmp_path, "stages").out
     listed = re.findall(r"^(\w+) ", out, re.MULTILINE)
-    assert set(listed) == set(names) - {"Dataset"}
+    assert set(listed) == set(names) - CONFIGS
     read = "local_fragments, segmentation/names, segmentation/absorbed, segmentation/edited"
     assert f"{read} → segmentation" in out
     assert "Leveled" not in out
 
 
-@pytest.mark.parametrize("stage", sorted(set(names) - {"Dataset"}))
+@pytest.mark.parametrize("stage", sorted(set(names) - CONFIGS))
 def test_the_help_of_a_stage_has_each_knob_once_with_its_default(stage: str) -> None:
     task = runnable()[stage]
     text = "\n".join(stage_help(task))
@@ -123,6 +125,6 @@ def test_the_completion_script_is_bash_and_knows_commands_stages_and_knobs(tmp_p
     script = command(tmp_path, "completion", "bash").out
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert all(name in script for name in COMMANDS)
-    assert set(command(tmp_path, "completion", "words").out.split()) == set(names) - {"Dataset"}
+    assert set(command(tmp_path, "completion", "words").out.split()) == set(names) - CONFIGS
     words = command(tmp_path, "completion", "words", "Segmentation").out.split()
     assert {"--threshold", "--Dataset-image", "--Store-s3-endpoint"} <= set(words)

@@ -25,7 +25,7 @@ from mutants import Mutant, mutants_of, read
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 STAGE_TESTS = tuple(f"tests/tasks/test_{name}.py" for name in ("recipe_checks", "stage", "recipes"))
-WORKER_TESTS = tuple(f"tests/workers/test_{name}.py" for name in ("whose_fault", "verdicts", "worker"))
+WORKER_TESTS = tuple(f"tests/workers/test_{name}.py" for name in ("whose_fault", "worker"))
 TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
     "recipe": {
         "lchunk/recipe.py": ("tests/test_recipe.py", *STAGE_TESTS),
@@ -49,7 +49,8 @@ TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
         "lchunk/workers/gate.py": ("tests/workers/test_gate.py", "tests/workers/test_messages.py"),
         "lchunk/workers/stopping.py": ("tests/workers/test_stopping.py",),
         "lchunk/workers/terms.py": ("tests/workers/test_terms.py", *WORKER_TESTS),
-        "lchunk/workers/verdicts.py": WORKER_TESTS[:2],
+        "lchunk/tasks/verdicts.py": ("tests/tasks/test_verdicts.py", *WORKER_TESTS[:1]),
+        "lchunk/workers/health.py": ("tests/workers/test_health.py", *WORKER_TESTS[:1]),
         "lchunk/workers/attempt.py": ("tests/workers/test_attempt.py", *WORKER_TESTS),
         "lchunk/workers/worker.py": ("tests/workers/test_worker_loop.py", *WORKER_TESTS),
         "lchunk/workers/patience.py": ("tests/workers/test_patience.py",),

@@ -79,7 +79,7 @@ def test_failures_are_newest_first_with_their_commands(tmp_path: Path) -> None:
     failures = facts_of(store).content()["failures"]
     assert [each["region"] for each in failures] == ["4-8_0-12_8-16", "whole"]  # the third one is over
     assert failures[0].keys() == {
-        "stage", "layer", "region", "when", "process", "reason", "traceback", "chunks", "command",
+        "stage", "layer", "region", "when", "process", "fault", "reason", "traceback", "chunks", "command",
     }  # fmt: skip
     assert failures[0]["chunks"] == [str(layer.grid.chunk(FAILED)), str(layer.grid.chunk((1, 1, 1)))]
     assert failures[0]["command"] == "lchunk run Inference --region=4-8_0-12_8-16"

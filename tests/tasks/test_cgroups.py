@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lchunk.tasks.cgroups import free_in_groups
+from lchunk.tasks.cgroups import free_in_groups, kills_in_groups
 
 GB = 10**9
 V2 = "0::{group}\n"
@@ -122,3 +122,16 @@ def test_no_limit(tmp_path: Path, limit: object) -> None:
 
 def test_a_system_without_groups(tmp_path: Path) -> None:
     assert free_in_groups(tmp_path / "proc", tmp_path) is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_processes_that_limits_killed_are_counted(version: int, tmp_path: Path) -> None:
+    cgroup, mount, at = (V2, MOUNT_V2, "/sys/fs/cgroup") if version == 2 else (V1, MOUNT_V1, "/sys/fs/cgroup/memory")
+    machine(tmp_path, cgroup.format(group="/job/step"), mount.format(within="/", at=at))
+    assert kills_in_groups(tmp_path / "proc", tmp_path / "root") == 0
+    for group, kills in (("job", 2), ("job/step", 1), ("other", 9)):
+        folder = tmp_path / "root" / at.lstrip("/") / group
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / ("memory.events" if version == 2 else "memory.oom_control")
+        file.write_text(f"under_oom 9\noom_kill {kills}\noom_group_kill 7\n")
+    assert kills_in_groups(tmp_path / "proc", tmp_path / "root") == 3

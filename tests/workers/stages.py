@@ -63,3 +63,24 @@ class NotedTwice(Stage):
 
     def compute(self, noted: Any) -> Any:
         return noted * self.times
+
+
+class Scratch(Stage):
+    """Writes ones, and before each of them a file of its own, which the variable `SCRATCH` names.
+
+    Writes `scratch` (z, y, x) uint8.
+    """
+
+    layer = "scratch"
+    deadly: str = luigi.Parameter(default="", significant=False, description="region:signal, of the process")
+    seconds: float = luigi.FloatParameter(default=0.0, significant=False, description="time that a chunk takes")
+
+    def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
+        for entry in filter(None, self.deadly.split(",")):
+            region, number = entry.split(":")
+            if region == str(chunk.bbox):
+                os.kill(os.getpid(), int(number))
+        with open(os.environ["SCRATCH"], "wb") as file:
+            file.write(bytes(8))
+        time.sleep(self.seconds)
+        return np.ones(chunk.bbox.shape, np.uint8)

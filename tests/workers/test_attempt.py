@@ -11,9 +11,9 @@ import luigi
 import numpy as np
 import pytest
 
+from lchunk.tasks.verdicts import Verdict
 from lchunk.workers import attempt as attempt_module
 from lchunk.workers.attempt import Attempt, Attempts, blame, failed
-from lchunk.workers.verdicts import Verdict
 from tests.conftest import write_hdf5
 from tests.workers.stages_that_fail import Failing
 

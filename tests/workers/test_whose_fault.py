@@ -18,6 +18,7 @@ import pytest
 from luigi.configuration import LuigiConfigParser
 
 from lchunk.workers import lease as lease_module
+from lchunk.workers import worker as worker_module
 from lchunk.workers.enqueue import send
 from lchunk.workers.folder_queue import FolderQueue
 from lchunk.workers.lease import Lease
@@ -76,6 +77,31 @@ def test_a_transient_failure_comes_again_and_does_not_count(kind: str, configure
     assert not queue.letters
     fail(configured, kind)
     assert work(ScriptedQueue(*queue.sent)).tally == {Outcome.MADE: len(REGIONS)}
+
+
+def test_a_machine_that_fails_where_others_succeed_ends_its_worker(
+    configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "others_succeed", lambda since: True)
+    fail(configured, "disk", *REGIONS)
+    queue = ScriptedQueue(*map(body, REGIONS))
+    worker = work(queue)
+    assert worker.tally == {Outcome.DELAYED: 3}
+    assert worker.ended_because.startswith("3 tasks failed in a row for a fault of this machine (disk failed)")
+    assert len(queue.sent) == 3
+    assert {TaskMessage.parse(text).failures for text in queue.sent} == {0}
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+def test_a_chunk_that_fails_on_every_machine_ends_no_worker(
+    kind: str, configured: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "others_succeed", lambda since: True)
+    fail(configured, kind, FIRST)
+    for _ in range(2):
+        worker = work(ScriptedQueue(*[body()] * 8, body(REGIONS[1]), *[body()] * 8))
+        assert worker.tally[Outcome.DELAYED] == 16
+        assert not worker.ended_itself
 
 
 def test_a_device_that_fails_ends_the_worker_and_gives_back(configured: Callable[..., None]) -> None:

@@ -13,12 +13,12 @@ import luigi
 import numpy as np
 import pytest
 
+from lchunk.tasks.verdicts import Verdict
 from lchunk.workers import worker as worker_module
 from lchunk.workers.attempt import Attempt
 from lchunk.workers.messages import STAGES, TaskMessage
 from lchunk.workers.queue import Counts, LeaseLostError, Message
 from lchunk.workers.stopping import Stopping
-from lchunk.workers.verdicts import Verdict
 from lchunk.workers.worker import Outcome, Terms, Worker
 from tests.conftest import write_hdf5
 from tests.workers.clocks import Clock, longest_waits

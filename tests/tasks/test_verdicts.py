@@ -23,8 +23,24 @@ from luigi.parameter import MissingParameterException
 from luigi.rpc import RPCError
 
 from lchunk.recipe import RecipeMismatchError
+from lchunk.tasks.verdicts import (
+    CLOUD,
+    DISK,
+    DISK_FULL,
+    FILES,
+    GPU,
+    GPU_MEMORY,
+    KILLED,
+    MEMORY,
+    NETWORK,
+    OF_THE_MACHINE,
+    SIGNATURES,
+    Verdict,
+    chain_of,
+    fault_of,
+    verdict_of,
+)
 from lchunk.workers.gate import UnfitError
-from lchunk.workers.verdicts import SIGNATURES, Verdict, chain_of, verdict_of
 
 
 def disk(name: str) -> OSError:
@@ -225,3 +241,33 @@ def test_an_exception_that_cannot_say_what_it_is() -> None:
             raise KeyError("no answer")
 
     assert verdict_of(MuteError()) is Verdict.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (disk("ENOSPC"), DISK_FULL),
+        (disk("EDQUOT"), DISK_FULL),
+        (disk("EIO"), DISK),
+        (disk("EROFS"), DISK),
+        (disk("ENOMEM"), MEMORY),
+        (disk("EMFILE"), FILES),
+        (disk("EAGAIN"), ""),
+        (disk("ECONNRESET"), NETWORK),
+        (MemoryError(), MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MEMORY),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), GPU_MEMORY),
+        (RuntimeError("CUDA error: out of memory"), GPU_MEMORY),
+        (RuntimeError("CUDA error: an illegal instruction was encountered"), GPU),
+        (concurrent.futures.process.BrokenProcessPool("a child was killed"), KILLED),
+        (requests.ConnectionError("gone"), NETWORK),
+        (TimeoutError("slow"), NETWORK),
+        (answer("SlowDown"), CLOUD),
+        (over_http(503), CLOUD),
+        (PermissionError(errno.EACCES, "Permission denied"), ""),
+        (ValueError("a bug"), ""),
+    ],
+)
+def test_what_failed_is_named(error: BaseException, fault: str) -> None:
+    assert fault_of(error) == fault
+    assert (fault in OF_THE_MACHINE) == (fault not in ("", NETWORK, CLOUD))

@@ -1,4 +1,4 @@
-"""Whose fault a failure is: one table of signatures, matched against an exception and all exceptions that led to it.
+"""Whose fault a failure is, and what failed: a table of signatures for an exception and all exceptions that led to it.
 
 Types are matched by name, so that neither cloud clients nor PyTorch must be installed, or imported, for the match.
 """
@@ -23,12 +23,21 @@ class Verdict(Enum):
     FINAL = "the task's own; the message is given up"
 
 
+DISK_FULL, DISK, MEMORY, GPU_MEMORY, GPU, FILES, KILLED, NETWORK, CLOUD = (
+    "disk full", "disk failed", "out of memory", "GPU out of memory", "GPU failed", "too many open files",
+    "process killed", "network failed", "cloud service failed",
+)  # fmt: skip
+OF_THE_MACHINE = frozenset({DISK_FULL, DISK, MEMORY, GPU_MEMORY, GPU, FILES, KILLED})
+"""What may fail on one machine, and on no other."""
+
+
 @dataclass(frozen=True)
 class Signature:
     """A row of the table. An exception must match one entry of `types`, and one of each other field that is given.
 
     Args:
         verdict: whose fault it is.
+        fault: what failed, for people; empty if the message alone says it.
         types: `package.Class` of the exception or of a class that it inherits; "builtins" is Python's.
         errnos: error numbers of an OSError.
         codes: error codes of an answer of AWS.
@@ -37,6 +46,7 @@ class Signature:
     """
 
     verdict: Verdict
+    fault: str
     types: frozenset[str]
     errnos: frozenset[int] = frozenset()
     codes: frozenset[str] = frozenset()
@@ -55,11 +65,20 @@ class Signature:
 
 
 def _row(
-    verdict: Verdict, types: str, *, errnos: str = "", codes: str = "", statuses: Iterable[int] = (), text: str = ""
+    verdict: Verdict,
+    types: str,
+    fault: str = "",
+    *,
+    errnos: str = "",
+    codes: str = "",
+    statuses: Iterable[int] = (),
+    text: str = "",
 ) -> Signature:
     """A row whose names are given as words of a text."""
     numbers = frozenset(getattr(errno, name) for name in errnos.split())
-    return Signature(verdict, frozenset(types.split()), numbers, frozenset(codes.split()), frozenset(statuses), text)
+    return Signature(
+        verdict, fault, frozenset(types.split()), numbers, frozenset(codes.split()), frozenset(statuses), text
+    )
 
 
 HTTP_ANSWERS = "botocore.ClientError requests.HTTPError urllib.HTTPError google.GoogleAPICallError aiohttp.ClientError"
@@ -69,6 +88,7 @@ SIGNATURES = (
     _row(
         Verdict.DEVICE,
         "builtins.RuntimeError",
+        GPU,
         text="device-side assert|unspecified launch failure|illegal memory access|illegal instruction was encountered|"
         "misaligned address|uncorrectable ecc|ecc error|device is lost|gpu is lost|fallen off the bus|"
         "cuda-capable device.* busy or unavailable|no cuda-capable device|driver shutting down|launch timed out|"
@@ -76,23 +96,32 @@ SIGNATURES = (
         "cublas_status_(execution_failed|internal_error|not_initialized)|nvml.*error",
     ),
     # memory, of the machine and of the device
-    _row(Verdict.TRANSIENT, "builtins.MemoryError torch.OutOfMemoryError concurrent.BrokenExecutor"),
+    _row(Verdict.TRANSIENT, "builtins.MemoryError", MEMORY),
+    _row(Verdict.TRANSIENT, "torch.OutOfMemoryError", GPU_MEMORY),
+    _row(Verdict.TRANSIENT, "concurrent.BrokenExecutor", KILLED),
     _row(
         Verdict.TRANSIENT,
         "builtins.RuntimeError",
-        text="cuda error: out of memory|cuda out of memory|status_alloc_failed|can't allocate memory|"
-        "not enough memory: you tried to allocate",
+        GPU_MEMORY,
+        text="cuda error: out of memory|cuda out of memory|status_alloc_failed",
     ),
-    # disks
     _row(
         Verdict.TRANSIENT,
-        "builtins.OSError",
-        errnos="EIO ESTALE ENOSPC EDQUOT EROFS ENODEV ENOLCK ENOMEM ENFILE EMFILE EAGAIN EBUSY EREMOTEIO EINTR",
+        "builtins.RuntimeError",
+        MEMORY,
+        text="can't allocate memory|not enough memory: you tried to allocate",
     ),
+    # disks
+    _row(Verdict.TRANSIENT, "builtins.OSError", DISK_FULL, errnos="ENOSPC EDQUOT"),
+    _row(Verdict.TRANSIENT, "builtins.OSError", DISK, errnos="EIO ESTALE EROFS ENODEV ENOLCK EREMOTEIO"),
+    _row(Verdict.TRANSIENT, "builtins.OSError", MEMORY, errnos="ENOMEM"),
+    _row(Verdict.TRANSIENT, "builtins.OSError", FILES, errnos="ENFILE EMFILE"),
+    _row(Verdict.TRANSIENT, "builtins.OSError", errnos="EAGAIN EBUSY EINTR"),
     # the network
     _row(
         Verdict.TRANSIENT,
         "builtins.OSError",
+        NETWORK,
         errnos="ECONNABORTED ECONNREFUSED ECONNRESET EHOSTDOWN EHOSTUNREACH ENETDOWN ENETRESET ENETUNREACH ENOTCONN "
         "EPIPE ESHUTDOWN ETIMEDOUT",
     ),
@@ -101,33 +130,38 @@ SIGNATURES = (
         Verdict.TRANSIENT,
         "builtins.ConnectionError builtins.TimeoutError socket.gaierror ssl.SSLError http.IncompleteRead "
         "http.BadStatusLine urllib.ContentTooShortError luigi.RPCError",
+        NETWORK,
     ),
     _row(
         Verdict.TRANSIENT,
         "botocore.ConnectionError botocore.HTTPClientError botocore.IncompleteReadError boto3.RetriesExceededError "
         "s3transfer.RetriesExceededError",
+        NETWORK,
     ),
     _row(
         Verdict.TRANSIENT,
         "urllib3.ProtocolError urllib3.TimeoutError urllib3.RequestError urllib3.SSLError urllib3.ProxyError "
         "urllib3.IncompleteRead requests.ConnectionError requests.Timeout requests.ChunkedEncodingError "
         "requests.RetryError",
+        NETWORK,
     ),
     _row(
         Verdict.TRANSIENT,
         "aiohttp.ClientConnectionError aiohttp.ClientPayloadError google.TransportError google.RetryError",
+        NETWORK,
     ),
     # a cloud that asks for patience
     _row(
         Verdict.TRANSIENT,
         "botocore.ClientError",
+        CLOUD,
         codes="Throttling ThrottlingException ThrottledException RequestThrottled RequestThrottledException "
         "TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded LimitExceededException "
         "ProvisionedThroughputExceededException SlowDown PriorRequestNotComplete EC2ThrottledException "
         "TransactionInProgressException RequestTimeout RequestTimeoutException InternalError InternalFailure "
         "InternalServerError ServiceUnavailable ServiceUnavailableException OverLimit",
     ),
-    _row(Verdict.TRANSIENT, HTTP_ANSWERS, statuses=(408, 429, 500, 502, 503, 504)),
+    _row(Verdict.TRANSIENT, HTTP_ANSWERS, CLOUD, statuses=(408, 429, 500, 502, 503, 504)),
     # the versions, files and permissions of this worker, which other workers may not share
     _row(Verdict.WORKER, HTTP_ANSWERS, statuses=(401, 403)),
     _row(
@@ -155,12 +189,24 @@ SIGNATURES = (
 
 def verdict_of(error: BaseException) -> Verdict:
     """Whose fault an exception is, by the table; unclear if no row matches."""
+    row = _row_of(error)
+    return row.verdict if row else Verdict.UNCLEAR
+
+
+def fault_of(error: BaseException) -> str:
+    """What failed, by the table; empty if the message of the exception alone says it."""
+    row = _row_of(error)
+    return row.fault if row else ""
+
+
+def _row_of(error: BaseException) -> Signature | None:
+    """The first row that matches any exception of a chain."""
     chain = [(link, frozenset(_names(link))) for link in chain_of(error)]
     for row in SIGNATURES:
         with contextlib.suppress(Exception):  # a user's own exception may even fail in `str`
             if any(row.fits(link, names) for link, names in chain):
-                return row.verdict
-    return Verdict.UNCLEAR
+                return row
+    return None
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
