@@ -35,14 +35,16 @@ class ResidualBlock(nn.Module):
 
 
 class AffinityNet(nn.Module):
-    """Three levels, halved along every axis; skips are added. Patches are multiples of 4 voxels."""
+    """Four levels, halved along every axis; skips are added. Patches are multiples of 8 voxels."""
 
-    def __init__(self, widths: tuple[int, int, int] = (12, 28, 60), outputs: int = len(OFFSETS)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = (12, 28, 60, 80), outputs: int = len(OFFSETS)) -> None:
         super().__init__()
-        fine, middle, coarse = widths
+        fine, middle, coarse, deep = widths
         self.down0 = ResidualBlock(1, fine)
         self.down1 = ResidualBlock(fine, middle)
         self.bottom = ResidualBlock(middle, coarse)
+        self.deep = ResidualBlock(coarse, deep)
+        self.lift2 = nn.Conv3d(deep, coarse, 1)
         self.lift1 = nn.Conv3d(coarse, middle, 1)
         self.up1 = ResidualBlock(middle, middle)
         self.lift0 = nn.Conv3d(middle, fine, 1)
@@ -53,6 +55,8 @@ class AffinityNet(nn.Module):
         fine = self.down0(image)
         middle = self.down1(functional.max_pool3d(fine, 2))
         coarse = self.bottom(functional.max_pool3d(middle, 2))
+        deep = self.deep(functional.max_pool3d(coarse, 2))
+        coarse = coarse + functional.interpolate(self.lift2(deep), scale_factor=2)
         middle = self.up1(middle + functional.interpolate(self.lift1(coarse), scale_factor=2))
         fine = self.up0(fine + functional.interpolate(self.lift0(middle), scale_factor=2))
         logits: torch.Tensor = self.head(fine)

@@ -38,8 +38,8 @@ def real() -> Voxels:
     with h5py.File(SAMPLE / "fib25.h5") as file:
         image = file["volumes/raw"][20:30, 30:54, 30:58]
     return lchunk.predict(
-        image, str(SAMPLE / "affinity_net.py"), str(SAMPLE / "affinity_net.pt"), input_patch=(12, 24, 28),
-        overlap=(2, 0, 0), device="cpu", dtype=np.uint8,
+        image, str(SAMPLE / "affinity_net.py"), str(SAMPLE / "affinity_net.pt"), input_patch=(16, 24, 32),
+        overlap=(8, 0, 8), device="cpu", dtype=np.uint8,
     )  # fmt: skip
 
 
