@@ -15,6 +15,7 @@ import luigi
 from lchunk.cli.lines import load_module, runnable
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.parameters import TupleParameter
+from lchunk.tasks.price_knobs import Prices
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES
@@ -64,6 +65,8 @@ def stage_help(task: Any) -> Iterator[str]:
     yield from _knobs(Dataset.get_params(), "Dataset-")
     yield from ("", "buckets and web servers (section [Store] of the cfg, or on the command line):")
     yield from _knobs(Store.get_params(), "Store-")
+    yield from ("", "prices for estimates (section [Prices] of the cfg, or on the command line):")
+    yield from _knobs(Prices.get_params(), "Prices-")
     yield from ("", "how it runs:")
     for option, text in _LUIGI:
         yield from _option(option, text)

@@ -10,7 +10,8 @@ from lchunk.chunk_logs import last_entries
 from lchunk.cli.planning.forecast import Patches, Row
 from lchunk.cli.planning.sampling import Sample
 from lchunk.operators.footprint import busiest
-from lchunk.summary import Course, Courses
+from lchunk.summary.course import Course
+from lchunk.summary.courses import Courses
 from lchunk.volumes.store import Store
 
 NET = "Inference"
