@@ -141,11 +141,11 @@ def draw_seconds(rows: Sequence[SecondsRow], path: str) -> None:
             work.barh(place, 100 * share, 0.5, left=left, color=WORK_COLOURS[name])
             left += 100 * share
         if row.wait is not None:
-            work.text(102, place, f"wait {row.wait:.0%}", va="center")
+            work.text(103, place, f"wait {row.wait:.0%}", va="center")
     seconds.set(xscale="log", xlabel="seconds of a chunk", title="Chunks by seconds; black: median, red: p95")
     seconds.set_yticks(range(len(rows)), [row.name for row in rows])
     seconds.set_ylim(len(rows) - 0.5, -0.5)
-    work.set(xlabel="share of the work (%)", xlim=(0, 122), title="Where the seconds went")
+    work.set(xlabel="share of the work (%)", xlim=(0, 130), xticks=range(0, 101, 25), title="Where the seconds went")
     work.tick_params(left=False)
     handles = [figure_patch(colour) for colour in WORK_COLOURS.values()]
     figure.legend(handles, WORK_COLOURS, loc="outside lower right", ncols=len(handles))
