@@ -24,7 +24,7 @@ COMMANDS = {
     "run": ("running", "run a stage; the exit code says whether it is complete"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
-    "summary": ("summing", "print how fast the stages ran and what binds, from all of their logs"),
+    "summary": ("summing", "print how fast the stages ran, and what binds them"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
     "edit": ("editing", "change the edits of a segmentation: merges and splits"),

@@ -172,6 +172,10 @@ class Course:
         """Seconds for which processes had nothing to compute; None if some lines do not say it."""
         return max(0.0, self.time - self.seconds.get(COMPUTE, 0.0)) if self.waited and self.time else None
 
+    def seconds_for(self, voxels: int) -> float:
+        """Seconds of one process for so many voxels, at the speed of these chunks."""
+        return self.time / self.voxels * voxels
+
     def line(self, stage: str) -> str:
         """The line that `lchunk status` prints."""
         speed = f", {self.speed:.3g} Mvoxel/s" if self.speed else ""

@@ -65,8 +65,8 @@ def hours_of(
         seconds, source = _net(patches, speed, sample) if row.stage == NET else (None, "")
         course = courses.get(row.stage)
         given = row.stage == NET and (speed.mvoxels_per_second or speed.seconds_per_patch)
-        if course is not None and course.worked and not given:
-            seconds = course.worked / course.voxels * row.volume
+        if course is not None and course.time and not given:
+            seconds = course.seconds_for(row.volume)
             source = f"the logs of {course.chunks:,} chunks"
         if seconds is not None:
             largest = seconds / row.tasks

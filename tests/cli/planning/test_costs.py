@@ -57,7 +57,7 @@ def test_hours_are_those_of_all_patches_shared_by_machines() -> None:
 
 
 def test_what_is_given_counts_more_than_logs_and_logs_more_than_a_measurement() -> None:
-    course = Course(chunks=5, voxels=500_000, seconds={"compute": 1800.0})
+    course = Course(chunks=5, voxels=500_000, seconds={"compute": 3600.0}, time=1800.0)
     sample = Sample(seconds=3.0, patches=2, device="cpu")
     logs = {"Inference": course, "Mesh": course}
     rows = [ROW, OTHER]
