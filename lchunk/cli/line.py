@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": ("plan", "say what a run takes, and choose chunk shapes"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
+    "try": ("trying", "make one chunk aside, to see its time, memory and voxels"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
     "summary": ("summing", "print how fast the stages ran, and what binds them"),
@@ -44,7 +45,7 @@ COMMANDS = {
 """For each command, the module that adds it, and its line of help."""
 NO_DATASET = ("", "create", "new", "intensity", "new-stage", "completion")
 """Commands that do not read a cfg."""
-WITH_A_STAGE = ("run", "enqueue", "edit")
+WITH_A_STAGE = ("run", "try", "enqueue", "edit")
 """Commands that accept Luigi's options after their own."""
 DEBUG = "LCHUNK_DEBUG"
 

@@ -96,6 +96,11 @@ class WatchedMemory:
         self.before = resident_memory()
         reset_peak()
 
+    def measure_next(self) -> None:
+        """Start a new peak, and measure the next chunk, even if the last measurement was just now."""
+        self.looked = -MEMORY_SECONDS
+        self.begin()
+
     def entry(self, projected: int | None) -> dict[str, int]:
         """The entry for a chunk's log line; empty if the last measurement was just now."""
         now = time.monotonic()
