@@ -111,8 +111,8 @@ class _Beside:
             if len(absent) > MOST_INPUTS - self.made:
                 own, name = type(stage).__name__, type(upstream).__name__
                 raise FileNotFoundError(
-                    f"{own} at {bbox} must read chunks that exist, or of which at most {MOST_INPUTS} must be made first, "
-                    f"got more missing ones of {name}; run it: lchunk run {name}"
+                    f"{own} at {bbox} must read chunks that exist, or of which at most {MOST_INPUTS} must be made "
+                    f"first, got more missing ones of {name}; run it: lchunk run {name}"
                 )
             self.made += len(absent)
             for index in absent:
