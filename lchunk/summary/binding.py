@@ -89,7 +89,7 @@ def binding_of(stage: str, course: Course) -> Binding | None:
     """
     by = _by_step(course)
     spent = _merged(by[COMPUTE])
-    outside = _merged(by[READ]) | {}
+    outside = _merged(by[READ])
     for resource, seconds in _merged(by[WRITE]).items():
         outside[resource] = outside.get(resource, 0.0) + seconds
     idle, busy = max(0.0, course.time - sum(spent.values())), sum(outside.values())

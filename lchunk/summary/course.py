@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lchunk.chunk_logs import LogName, amount, requests_text
+from lchunk.chunk_logs import LogName, amount, process_seconds, requests_text, says_wait
 from lchunk.summary.repeats import Repeats
 from lchunk.summary.spread import Spread
 from lchunk.volumes.requests_made import Requests
@@ -132,19 +132,17 @@ class Course:
         self.repeats.add(f"{name.folder} {entry.get('bbox')}")
 
     def _add_parts(self, entry: dict[str, Any]) -> None:
-        moved, wait = entry.get("bytes") or {}, entry.get("wait")
+        moved = entry.get("bytes") or {}
+        read, written = int(moved.get("read", 0)), int(moved.get("written", 0))
         parts = {
             (step, part): float(seconds)
             for step, own in (entry.get("parts") or {}).items()
             for part, seconds in own.items()
-        }  # whole before any of it is added, because it may be wrong
-        if wait is None:
-            self.waited = False
-            self.time += sum(entry["seconds"].values())
-        else:
-            self.time += wait + entry["seconds"].get(COMPUTE, 0.0)
-        self.read += moved.get("read", 0)
-        self.written += moved.get("written", 0)
+        }  # all of it before any of it is added, because it may be wrong
+        self.time += process_seconds(entry)
+        self.waited = self.waited and says_wait(entry)
+        self.read += read
+        self.written += written
         for place, seconds in parts.items():
             self.parts[place] = self.parts.get(place, 0.0) + seconds
 

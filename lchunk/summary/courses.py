@@ -53,10 +53,11 @@ class Courses:
         if chunk and self.only not in ("", stage):
             self.others.add(stage)
         elif chunk:
-            course = self.stages.get(stage) or self.stages.setdefault(stage, Course())
+            course = self.stages.get(stage, Course())
             if made:
                 course.requests.add(made["process"], made["stage"])
             course.add(entry, name)
+            self.stages[stage] = course
 
     @property
     def requests(self) -> Requests:

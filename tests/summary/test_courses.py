@@ -99,7 +99,8 @@ def test_all_lines_are_added_up_by_stage(tmp_path: Path) -> None:
     [
         None, {}, {"voxels": "many", "seconds": {}}, {"voxels": 1, "seconds": {"read": "long"}},
         {"voxels": 1, "seconds": {"read": 1.0}, "memory": {"peak": "high"}}, {"requests": 7},
-        {"voxels": 1, "seconds": {"read": 1.0}, "wait": "long"},
+        {"stage": "Inference", "voxels": 1, "seconds": {"read": 1.0}, "memory": {"peak": "high"}},
+        {"voxels": 1, "seconds": {"read": 1.0}, "bytes": {"read": "many"}},
         {"voxels": 1, "seconds": {"read": 1.0}, "wait": 1.0, "parts": {"read": {"disk": 1.0, "decode": "x"}}},
         {"voxels": 1, "seconds": {"read": 1.0}, "requests": {"process": "a", "all": {}}}, {"requests": {"all": {}}},
     ],
@@ -108,8 +109,14 @@ def test_a_strange_line_is_left_out_and_counted(strange: dict[str, Any] | None) 
     name = LogName("a", "", "host-1")
     courses = Courses([(name, strange), (name, json.loads(line(1.0)))])
     assert courses.left_out == 1
-    assert {stage: course.chunks for stage, course in courses.stages.items() if course.chunks} == {"Inference": 1}
-    assert all(not course.parts and course.time in (0, 1) for course in courses.stages.values())
+    assert {stage: course.chunks for stage, course in courses.stages.items()} == {"Inference": 1}
+    assert (courses.stages["Inference"].parts, courses.stages["Inference"].time) == ({}, 1)
+
+
+def test_a_wait_that_is_no_number_counts_as_not_said() -> None:
+    name = LogName("a", "", "host-1")
+    course = Courses([(name, json.loads(line(2.0, wait=wait))) for wait in ("long", 1.5)]).stages["Inference"]
+    assert (course.time, course.wait) == (2.0 + 3.5, None)
 
 
 def test_of_many_boxes_those_that_were_made_again_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
