@@ -124,14 +124,23 @@ def dataset_root() -> str | None:
     Raises:
         FileNotFoundError: LUIGI_CONFIG_PATH names a file that does not exist.
     """
+    root = dataset_sections().get("Dataset", {}).get("root", "")
+    return root if root and not set("%$") & set(root) else None
+
+
+def dataset_sections() -> Mapping[str, Mapping[str, str]]:
+    """The sections of the cfg in force that has a dataset; none if no cfg has one.
+
+    Raises:
+        FileNotFoundError: LUIGI_CONFIG_PATH names a file that does not exist.
+    """
     refuse_absent_cfg()
     for path in filter(None, (os.environ.get("LUIGI_CONFIG_PATH"), "luigi.cfg")):
         if Path(path).is_file():
             sections = read_cfg(Path(path)).sections
             if "Dataset" in sections:
-                root = sections["Dataset"].get("root", "")
-                return root if root and not set("%$") & set(root) else None
-    return None
+                return sections
+    return {}
 
 
 def refuse_absent_cfg() -> None:

@@ -145,6 +145,25 @@ def ended_at(entry: dict[str, Any]) -> float:
     return float(ended) if isinstance(ended, int | float) else 0.0
 
 
+def process_seconds(entry: dict[str, Any]) -> float:
+    """Seconds that a process took for the chunk of a line: to compute it, and to wait while it was read or written.
+
+    Lines that do not say how long the process waited, as older versions wrote them, count with all of their steps.
+
+    >>> process_seconds({"seconds": {"read": 3, "compute": 2, "write": 1}, "wait": 1.5})
+    3.5
+    >>> process_seconds({"seconds": {"read": 3, "compute": 2, "write": 1}})
+    6.0
+    """
+    seconds = entry["seconds"]
+    return float(entry["wait"] + seconds.get("compute", 0.0) if says_wait(entry) else sum(seconds.values()))
+
+
+def says_wait(entry: dict[str, Any]) -> bool:
+    """Whether the line of a chunk says how long the process waited for it."""
+    return isinstance(entry.get("wait"), int | float)
+
+
 def all_entries(store: Store, since: str = "") -> Iterator[tuple[LogName, dict[str, Any] | None]]:
     """Every line of every log; None for a line that is not a JSON object. A few MB are held at once.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lchunk.cli import parser
-from lchunk.plot import draw_curve
+from lchunk.plot import SecondsRow, draw_curve, draw_seconds
 from lchunk.scored import CURVE, by_min_voxels
 from tests.conftest import write_scores
 
@@ -104,3 +104,16 @@ def test_scores_that_are_no_numbers_are_refused_by_name(tmp_path: Path) -> None:
     arguments = parser().parse_args(["curve", str(tmp_path)])
     with pytest.raises(ValueError, match=r"curve\.json must be a whole document, but .*remove it"):
         arguments.run(arguments)
+
+
+def test_seconds_are_drawn_with_a_row_for_each_stage(tmp_path: Path) -> None:
+    shares = {"read": 0.5, "compute": 0.25, "write": 0.25}
+    rows = [
+        SecondsRow("Ingest\ncpu", [(0.0, 1), (0.1, 3), (0.12, 5), (40.0, 1)], 0.1, 40.0, shares, 0.375),
+        SecondsRow("Mesh\ncpu", [(2.0, 1)], 2.0, 2.0, shares, None),
+    ]
+    draw_seconds(rows, str(tmp_path / "summary.svg"))
+    drawn = (tmp_path / "summary.svg").read_text()
+    assert drawn.index("<!-- Ingest -->") < drawn.index("<!-- Mesh -->")
+    assert drawn.count("<!-- wait 38% -->") == 1
+    assert drawn.count("<!-- wait") == 1

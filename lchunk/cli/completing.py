@@ -44,13 +44,14 @@ def completion(arguments: argparse.Namespace) -> None:
 def _words(stage: str) -> list[str]:
     from lchunk.cli.lines import runnable  # noqa: PLC0415 - imports all stages
     from lchunk.tasks.dataset import Dataset  # noqa: PLC0415
+    from lchunk.tasks.price_knobs import Prices  # noqa: PLC0415
     from lchunk.tasks.storage import Store  # noqa: PLC0415
 
     tasks = runnable()
     if stage not in tasks:
         return list(tasks)
     knobs = [f"--{name}" for name, _ in tasks[stage].get_params()]
-    knobs += [f"--{each.__name__}-{name}" for each in (Dataset, Store) for name, _ in each.get_params()]
+    knobs += [f"--{each.__name__}-{name}" for each in (Dataset, Store, Prices) for name, _ in each.get_params()]
     return [option.replace("_", "-") for option in knobs]
 
 

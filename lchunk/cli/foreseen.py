@@ -10,7 +10,6 @@ from typing import Any
 import luigi
 from luigi.task import flatten
 
-from lchunk.chunk_logs import billed_text
 from lchunk.cli.layout import job_stages
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.tasks.jobs import Input
@@ -42,28 +41,18 @@ class Foreseen:
     Args:
         stage: its name.
         chunks: number of missing chunks.
+        voxels: of these chunks, about.
         requests: those to buckets, by one process; their bytes are not foreseen.
     """
 
     stage: str
     chunks: int
+    voxels: int
     requests: Requests
 
-
-def foreseen_lines(task: luigi.Task) -> Iterator[str]:
-    """One line per stage with missing chunks, and a sum if they are in a bucket or read from one."""
-    stages: dict[str, Foreseen] = {}
-    for each in foreseen(task):
-        before = stages.get(each.stage, Foreseen(each.stage, 0, Requests()))
-        stages[each.stage] = Foreseen(each.stage, before.chunks + each.chunks, before.requests + each.requests)
-    total = sum((each.requests for each in stages.values()), Requests())
-    for each in stages.values():
-        text = f"  about {billed_text(each.requests)}" if total.number else ""
-        yield f"{each.stage:20} {each.chunks:>9,} chunks{text}"
-    if total.number:
-        yield (
-            f"requests: about {billed_text(total)}; and two PUT for each segment's mesh, and what it takes "
-            "to read volumes of other programs"
+    def __add__(self, other: Foreseen) -> Foreseen:
+        return Foreseen(
+            self.stage, self.chunks + other.chunks, self.voxels + other.voxels, self.requests + other.requests
         )
 
 
@@ -79,7 +68,12 @@ def foreseen(task: luigi.Task) -> Iterator[Foreseen]:
             if _remote(stage.store):
                 made = _tasks(stage, own) + _outputs(stage, len(own))
                 made += _whole(stage) if stage in checked else Requests()
-            yield Foreseen(stage.task_family, len(own), made + _inputs(stage, own))
+            yield Foreseen(stage.task_family, len(own), _voxels(stage, own), made + _inputs(stage, own))
+
+
+def _voxels(stage: Stage, left: list[Triple]) -> int:
+    sampled = left[:: math.ceil(len(left) / SAMPLED)]
+    return round(sum(stage.grid.chunk(index).size for index in sampled) * len(left) / len(sampled))
 
 
 def _task_of(stage: Stage, index: Triple) -> Stage:

@@ -22,10 +22,11 @@ COMMANDS = {
     "plan": ("plan", "say what a run takes, and choose chunk shapes"),
     "intensity": ("intensity", "print the range of an image's intensities, for its cfg"),
     "run": ("running", "run a stage; the exit code says whether it is complete"),
+    "try": ("trying", "make one chunk aside, to see its time, memory and voxels"),
     "stages": ("teaching", "list the stages: what each reads and writes"),
     "status": ("watching", "print how far a dataset is, what is missing, and what failed"),
     "metrics": ("measuring", "serve the progress of a dataset and its queues to Prometheus"),
-    "summary": ("reporting", "print how fast the stages ran, from all of their logs"),
+    "summary": ("summing", "print how fast the stages ran, and what binds them"),
     "verify": ("verifying", "read all files, and report what is missing or damaged"),
     "remove": ("removing", "remove a layer, or a part of it, and what was made from it"),
     "edit": ("editing", "change the edits of a segmentation: merges and splits"),
@@ -45,7 +46,7 @@ COMMANDS = {
 """For each command, the module that adds it, and its line of help."""
 NO_DATASET = ("", "create", "new", "intensity", "new-stage", "completion")
 """Commands that do not read a cfg."""
-WITH_A_STAGE = ("run", "enqueue", "edit")
+WITH_A_STAGE = ("run", "try", "enqueue", "edit")
 """Commands that accept Luigi's options after their own."""
 DEBUG = "LCHUNK_DEBUG"
 

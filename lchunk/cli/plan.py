@@ -28,7 +28,7 @@ from lchunk.cli.planning.choice import (
 from lchunk.cli.planning.first_look import usual_memory
 from lchunk.cli.planning.forecast import patches_of, rows_of, stages_of
 from lchunk.cli.planning.hours import Speed, courses_in, hours_of
-from lchunk.cli.planning.price import Price, Prices, prices_of
+from lchunk.cli.planning.price import Price, Prices, known_prices, prices_of
 from lchunk.cli.planning.report import Forecast, lines_of, setup_env_lines
 from lchunk.cli.planning.sampling import Sample, sampled
 from lchunk.cli.planning.setup_env import Answer, setup_env
@@ -88,11 +88,11 @@ def plan(arguments: argparse.Namespace) -> None:
             return
         choice = _choice(arguments, asked, base)
         forecast = _forecast(arguments, base, choice)
-        prices = _prices(arguments, forecast)
+        prices, notes = _prices(arguments, forecast)
         if arguments.json:
-            print(json.dumps(_content(forecast, prices, choice.answer), indent=1, default=str))
+            print(json.dumps(_content(forecast, prices, notes, choice.answer), indent=1, default=str))
         else:
-            for line in (*setup_env_lines(choice.answer), *lines_of(forecast, prices)):
+            for line in (*setup_env_lines(choice.answer), *lines_of(forecast, prices, notes)):
                 print(line)
     if arguments.write:
         _write(arguments, with_values(base.text, choice.values))
@@ -185,12 +185,13 @@ def _notes(base: Base, stages: list[Stage]) -> list[str]:
     ]
 
 
-def _prices(arguments: argparse.Namespace, forecast: Forecast) -> list[Price]:
-    prices = Prices(
+def _prices(arguments: argparse.Namespace, forecast: Forecast) -> tuple[list[Price], list[str]]:
+    given = Prices(
         arguments.price_per_hour, arguments.price_per_million_writes, arguments.price_per_million_reads,
         arguments.price_per_gb_month,
     )  # fmt: skip
-    return list(prices_of(prices, forecast.total_hours, forecast.machines, forecast.requests, forecast.stored))
+    prices, notes = known_prices(given)
+    return list(prices_of(prices, forecast.total_hours, forecast.machines, forecast.requests, forecast.stored)), notes
 
 
 def _requests(goals: list[luigi.Task]) -> Requests:
@@ -215,7 +216,7 @@ def _setup_env_alone(arguments: argparse.Namespace, asked: Asked) -> Answer:
     return setup_env(asked.request(arguments.memory, patch, asked.overlap or half(patch), asked.channels or 1))
 
 
-def _content(forecast: Forecast, prices: list[Price], answer: Answer | None) -> dict[str, Any]:
+def _content(forecast: Forecast, prices: list[Price], notes: list[str], answer: Answer | None) -> dict[str, Any]:
     """The plan as JSON holds it: shapes in voxels zyx, memory and sizes in bytes."""
     return {
         "patches": asdict(forecast.patches) | {"redundancy": forecast.patches.redundancy},
@@ -223,6 +224,7 @@ def _content(forecast: Forecast, prices: list[Price], answer: Answer | None) -> 
         "stages": [asdict(row) for row in forecast.rows], "voxels": forecast.voxels, "stored": forecast.stored,
         "requests": asdict(forecast.requests) if forecast.requests else None, "machines": forecast.machines,
         "hours": [asdict(each) for each in forecast.hours], "prices": [asdict(each) for each in prices],
+        "price_notes": notes,
         "notes": forecast.notes,
         "setup_env": asdict(answer) if answer else None,
     }  # fmt: skip

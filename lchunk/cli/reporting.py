@@ -1,14 +1,11 @@
-"""Commands that print what a dataset's folder holds: logs added up, and scores."""
+"""Commands that print the scores in a dataset's folder, and what commands for such a folder share."""
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 from typing import Any
 
 from lchunk.cfg_file import dataset_root
-from lchunk.summary import summary_lines, summed
 from lchunk.volumes.store import Store, open_store, scheme_of
 
 DRAWN = (".png", ".svg", ".pdf")
@@ -35,22 +32,6 @@ def store_of(arguments: argparse.Namespace) -> Store:
 
         Dataset()  # hands the values of [Store] over
     return open_store(root)
-
-
-def summary(arguments: argparse.Namespace) -> None:
-    """Print how fast the stages ran, where the time went, and how much memory they took, from all of their logs.
-
-    Each chunk leaves a line in a log of its process when it is made. This command reads all lines, and adds them up by
-    stage. It changes nothing, and no run depends on logs: you may remove old ones, whose names begin with their day.
-    """
-    store = store_of(arguments)
-    courses = summed(store, arguments.stage, arguments.since or "")
-    if arguments.json:
-        stages = {stage: course.content() for stage, course in sorted(courses.stages.items())}
-        print(json.dumps({"root": store.url, "stages": stages, "lines_left_out": courses.left_out}, indent=1))
-        return
-    for line in summary_lines(courses):
-        print(line)
 
 
 def scores(arguments: argparse.Namespace) -> None:
@@ -91,47 +72,8 @@ def curve(arguments: argparse.Namespace) -> None:
         draw_curve(by_min_voxels(curves[0].content), arguments.plot)
 
 
-COLUMNS = """\
-columns:
-  chunks     chunks that were made; one that was made again counts again, and a note says how many did (an estimate
-             for stages of more than 32,768 chunks)
-  seconds    work of all processes: reading, computing and writing together. A process reads the next chunk and
-             writes the last one while it computes, so it takes less time than this.
-  Mvoxel/s   voxels per second of this work
-  read s …   seconds of each step, and its share of the work
-  memory     the most that one process used, in all
-  processes  commands that made chunks: `lchunk run` or `lchunk work`. One with --workers N counts once.
-  devices    where chunks were computed, and the share of each
-Below the table are the requests to a bucket, and the number of lines that were left out: those that are torn because a
-process was killed, or that lchunk did not write.
-
-examples:
-  lchunk summary                                        the dataset of the cfg
-  lchunk summary s3://my-bucket/mouse --stage Inference --since 2026-01-31
-  lchunk summary --json | jq '.stages[].mvoxels_per_second'"""
-
-
-def _day(text: str) -> str:
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a day such as 2026-01-31, got {text!r}") from error
-
-
-def _add_summary(commands: Any) -> None:
-    command = commands.add_parser(
-        "summary", description=summary.__doc__, epilog=COLUMNS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    command.add_argument("root", nargs="?", default="", help=ROOT_HELP)
-    command.add_argument("--stage", default="", metavar="NAME", help="chunks of this stage; default: all")
-    command.add_argument("--since", type=_day, metavar="DAY", help="chunks of this day (UTC) and later; default: all")
-    command.add_argument("--json", action="store_true", help="print a JSON object, in bytes, seconds and voxels")
-    command.set_defaults(run=summary)
-
-
 def add_commands(commands: Any) -> None:
-    """Add `summary`, `scores` and `curve`."""
-    _add_summary(commands)
+    """Add `scores` and `curve`."""
     for run in (scores, curve):
         command = commands.add_parser(run.__name__, description=run.__doc__)
         command.add_argument("root", nargs="?", default="", help=ROOT_HELP)

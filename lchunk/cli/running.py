@@ -21,7 +21,7 @@ from lchunk.chunk_logs import keep_requests, requests_told
 from lchunk.cli import codes
 from lchunk.cli.boxes import box_lines
 from lchunk.cli.console import Console
-from lchunk.cli.foreseen import foreseen_lines
+from lchunk.cli.dry_run import dry_run_lines
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
@@ -72,14 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _foresee(line: CmdlineParser) -> int:
-    """Print what a run would make, and the requests to buckets that it would make."""
+    """Print what a run would make, and what that takes."""
     check_cfg(strict=True)
     check_line()
     task = line.get_task_obj()
     if task.complete():
         print(f"{task.task_family} is complete: nothing to do")
     else:
-        for text in foreseen_lines(task):
+        for text in dry_run_lines(task):
             print(text)
         for text in box_lines(task, free_memory(0, "cpu")[0]):
             print(text)
@@ -202,7 +202,8 @@ def add_commands(commands: Any) -> None:
     command.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what is missing, how large the boxes of trees get, and how many requests to a bucket it takes",
+        help="say what is missing, how large the boxes of trees get, and, by the logs of chunks that exist, the hours, "
+        "memory and price",
     )
     add_recheck(command)
     command.add_argument("--debug", action="store_true", help="show tracebacks, and Luigi's log in full")

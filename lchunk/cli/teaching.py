@@ -16,6 +16,7 @@ from lchunk.cli.lines import load_module, runnable
 from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.hooks import Hooks
 from lchunk.tasks.parameters import TupleParameter
+from lchunk.tasks.price_knobs import Prices
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES
@@ -66,6 +67,8 @@ def stage_help(task: Any) -> Iterator[str]:
     yield from ("", "buckets and web servers (section [Store] of the cfg, or on the command line):")
     yield from _knobs(Store.get_params(), "Store-")
     yield from ("", f"who is told how it goes (section [Hooks] of the cfg only): {', '.join(dict(Hooks.get_params()))}")
+    yield from ("", "prices for estimates (section [Prices] of the cfg, or on the command line):")
+    yield from _knobs(Prices.get_params(), "Prices-")
     yield from ("", "how it runs:")
     for option, text in _LUIGI:
         yield from _option(option, text)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from lchunk.cli.reporting import ROOT_HELP, store_of
 from lchunk.failures import failure_lines
-from lchunk.summary import course_lines
+from lchunk.summary.courses import course_lines
 from lchunk.volumes.store import Store
 
 EVERY = 10.0

@@ -47,6 +47,7 @@ from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.masking_stages import BlackOutSections, Mask, MaskOutObjects
 from lchunk.tasks.meshes import Mesh, MeshManifest
 from lchunk.tasks.precomputed import Export
+from lchunk.tasks.price_knobs import Prices  # noqa: F401 - so that a cfg may have [Prices]
 from lchunk.tasks.proofreading import ChunkedGraph, Supervoxels
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
 from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels

@@ -134,7 +134,7 @@ def _check_keys(file: CfgFile) -> None:
             if key.replace("-", "_") not in known:
                 meant = nearest(key, known)
                 # the help of every stage lists the knobs of these sections
-                shown = "Ingest" if family in ("Dataset", "Store", CFG_ONLY) else family
+                shown = "Ingest" if family in ("Dataset", "Store", "Prices", CFG_ONLY) else family
                 way_out = f"the nearest is {meant}" if meant else f"`lchunk run {shown} --help` lists them"
                 raise ValueError(
                     f"a key of [{family}] must be one of its knobs, got {key!r} in {place(file, family, key)}; "

@@ -59,9 +59,16 @@ class ChunksFailedError(RuntimeError):
 
 
 class ChunkInProgress:
-    """A chunk that is being made: read, computed, written, each once and in this order."""
+    """A chunk that is being made: read, computed, written, each once and in this order.
+
+    Attributes:
+        idle_since: when the process began to have nothing to compute; before `compute`.
+        last: whether the process has nothing to compute while the chunk is written.
+    """
 
     def __init__(self, job: ChunkJob) -> None:
+        self.idle_since = self.computed_at = time.perf_counter()
+        self.last = True
         self.job = job
         self.log = ChunkLog(job.work.stage, job.chunk.bbox)
         self.log.projected = job.work.projected
@@ -79,17 +86,21 @@ class ChunkInProgress:
                 self.log.skipped = True
 
     def compute(self) -> None:
+        self.log.wait = time.perf_counter() - self.idle_since
         with self.log.timed("compute"):
             if self.content is None:
                 self.content = self.job.content(self.inputs)
                 self.log.device = self.job.work.device()
                 self.job.work.confirm()
         self.inputs = []
+        self.computed_at = time.perf_counter()
 
     def write(self) -> None:
         with self.log.timed("write"):
             self.job.work.output.write(self.job.chunk.bbox, self.content)
         self.content = None
+        if self.last and self.log.wait is not None:
+            self.log.wait += time.perf_counter() - self.computed_at
         self.log.write(self.job.work.logs, self.job.work.log_folder)
 
 
@@ -180,16 +191,18 @@ def make_all(jobs: Iterable[ChunkJob], computing: Callable[[int], None]) -> list
         chunk = next(upcoming, None)
         reading = reader.start(chunk.read) if chunk else None
         writing: tuple[Callable[[], None], ChunkJob] | None = None
-        number = 0
+        number, idle_since = 0, time.perf_counter()
         while chunk is not None and reading is not None:
             readable = failures.settled(reading, chunk.job)
             following = next(upcoming, None)
             reading = reader.start(following.read) if following else None
             computing(number)
+            chunk.idle_since, chunk.last = idle_since, following is None
             if readable and failures.settled(chunk.compute, chunk.job):
                 if writing is not None:
                     failures.settled(*writing)
                 writing = (writer.start(chunk.write), chunk.job)
+                idle_since = chunk.computed_at
             chunk, number = following, number + 1
         if writing is not None:
             failures.settled(*writing)

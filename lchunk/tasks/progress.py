@@ -18,6 +18,7 @@ from lchunk.chunk_logs import duration, log_key, requests_entry
 from lchunk.geometry.bbox import Bbox
 from lchunk.tasks.memory import peak_memory, reset_peak, resident_memory
 from lchunk.volumes.requests_made import counter
+from lchunk.volumes.step_parts import StepParts, noting
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger("luigi-interface")
@@ -28,6 +29,8 @@ SHOWN = "shown"
 """Attribute of a log record that the lchunk command shows on the terminal, although it is no warning."""
 WEB_SECONDS = 1.0
 TERMINAL_SECONDS = 10.0
+SHORTEST = 1e-4
+"""Seconds of a part of a step below which it is not logged."""
 
 
 class Reporter:
@@ -93,6 +96,11 @@ class WatchedMemory:
         self.before = resident_memory()
         reset_peak()
 
+    def measure_next(self) -> None:
+        """Start a new peak, and measure the next chunk, even if the last measurement was just now."""
+        self.looked = -MEMORY_SECONDS
+        self.begin()
+
     def entry(self, projected: int | None) -> dict[str, int]:
         """The entry for a chunk's log line; empty if the last measurement was just now."""
         now = time.monotonic()
@@ -123,19 +131,24 @@ _STARTED = os.getpid()
 
 
 class Timed:
-    """Notes the time from the start of a context to its end; nothing if it ends with an error."""
+    """Notes the time from the start of a context to its end, and its parts; nothing if it ends with an error."""
 
-    __slots__ = ("seconds", "start", "step")
+    __slots__ = ("log", "noting", "parts", "start", "step")
 
-    def __init__(self, seconds: dict[str, float], step: str) -> None:
-        self.seconds, self.step, self.start = seconds, step, 0.0
+    def __init__(self, log: ChunkLog, step: str) -> None:
+        self.log, self.step, self.start, self.parts = log, step, 0.0, StepParts()
 
     def __enter__(self) -> None:
+        self.noting = noting(self.parts)
+        self.noting.__enter__()
         self.start = time.perf_counter()
 
     def __exit__(self, error: object, *_: object) -> None:
+        seconds = time.perf_counter() - self.start
+        self.noting.__exit__(None, None, None)
         if error is None:
-            self.seconds[self.step] = round(time.perf_counter() - self.start, 4)
+            self.log.seconds[self.step] = round(seconds, 4)
+            self.log.parts[self.step] = self.parts
 
 
 class ChunkLog:
@@ -148,15 +161,29 @@ class ChunkLog:
         self.skipped = False
         self.projected: int | None = None
         self.seconds: dict[str, float] = {}
+        self.parts: dict[str, StepParts] = {}
+        self.wait: float | None = None
+        """Seconds for which the process had no chunk to compute, because this one was read or written."""
 
     def timed(self, step: str) -> Timed:
         """A context that measures the time of one step."""
-        return Timed(self.seconds, step)
+        return Timed(self, step)
+
+    def _spent(self) -> dict[str, Any]:
+        """The parts of the steps that took time, the bytes of stores, and the wait."""
+        noted = {step: {name: round(seconds, 4) for name, seconds in parts.seconds.items() if seconds >= SHORTEST}
+                 for step, parts in self.parts.items()}  # fmt: skip
+        content: dict[str, Any] = {} if self.wait is None else {"wait": round(self.wait, 4)}
+        if any(noted.values()):
+            content["parts"] = {step: parts for step, parts in noted.items() if parts}
+        read, written = (sum(getattr(parts, name) for parts in self.parts.values()) for name in ("read", "written"))
+        return content | ({"bytes": {"read": read, "written": written}} if read or written else {})
 
     def write(self, store: Store, layer: str) -> None:
         """Add a line to the process's log of today; if that fails, warn and continue."""
         content: dict[str, Any] = {"stage": self.stage, "bbox": str(self.bbox), "voxels": self.bbox.size}
         content |= {"device": self.device, "seconds": self.seconds, "ended": round(time.time(), 1)}
+        content |= self._spent()
         if self.skipped:
             content["skipped"] = "the mask is empty"
         if memory := watched_memory.entry(self.projected):

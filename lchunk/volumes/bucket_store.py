@@ -15,6 +15,7 @@ from lchunk.volumes.object_log import ObjectLogs
 from lchunk.volumes.parallel import pool
 from lchunk.volumes.ranges import Range, read_ranges
 from lchunk.volumes.stamp import Stamp
+from lchunk.volumes.step_parts import BUCKET, WEB, Part
 from lchunk.volumes.store_settings import StoreSettings
 
 CLOSE = 1 << 20
@@ -151,6 +152,7 @@ class BucketStore:
         self.prefix = prefix
         self.url = f"{bucket.url}/{prefix}" if prefix else bucket.url
         self.connections = bucket.settings.connections
+        self._waits_for = BUCKET if not self.url.startswith("http") else WEB
         self._logs = ObjectLogs(self.put, lambda: is_lost(bucket.settings, bucket.url))
 
     def _name(self, key: str) -> str:
@@ -161,16 +163,26 @@ class BucketStore:
         return f"{name}/" if name else ""
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        return b"" if stop is not None and stop <= start else self.bucket.get(self._name(key), start, stop)
+        if stop is not None and stop <= start:
+            return b""
+        with Part(self._waits_for) as part:
+            body = self.bucket.get(self._name(key), start, stop)
+            part.moved(read=len(body))
+            return body
 
     def get_encoded(self, key: str) -> tuple[bytes, str]:
-        return self.bucket.get_encoded(self._name(key))
+        with Part(self._waits_for) as part:
+            body, encoding = self.bucket.get_encoded(self._name(key))
+            part.moved(read=len(body))
+            return body, encoding
 
     def get_ranges(self, key: str, ranges: Sequence[Range]) -> list[memoryview]:
         return read_ranges(ranges, functools.partial(self.get, key), close=CLOSE, most=MOST, threads=self.connections)
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
-        self.bucket.put(self._name(key), body)
+        with Part(self._waits_for) as part:
+            self.bucket.put(self._name(key), body)
+            part.moved(written=memoryview(body).nbytes)
 
     def settle(self) -> None:
         """Nothing: a bucket has kept what it has acknowledged."""
@@ -192,7 +204,8 @@ class BucketStore:
         return self.stamp(key).size
 
     def stamp(self, key: str) -> Stamp:
-        return self.bucket.stamp(self._name(key))
+        with Part(self._waits_for):
+            return self.bucket.stamp(self._name(key))
 
     def exists(self, key: str) -> bool:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from lchunk.volumes.ranges import Range, read_ranges
 from lchunk.volumes.stamp import Stamp
+from lchunk.volumes.step_parts import DISK, Part
 
 PARTIAL = ".partial"
 """Suffix of a file that is being written. Readers never take such a file for an object."""
@@ -41,12 +42,14 @@ class FileStore:
         self.connections = 1
 
     def get(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        with open(os.path.join(self._folder, key), "rb") as file:
+        with Part(DISK) as part, open(os.path.join(self._folder, key), "rb") as file:
             if start < 0:
                 size = file.seek(0, os.SEEK_END)
                 start = max(0, size + start)
             file.seek(start)
-            return file.read() if stop is None else file.read(stop - start)
+            body = file.read() if stop is None else file.read(stop - start)
+            part.moved(read=len(body))
+            return body
 
     def get_encoded(self, key: str) -> tuple[bytes, str]:
         return self.get(key), ""
@@ -56,14 +59,16 @@ class FileStore:
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
         path = os.path.join(self._folder, key)
-        partial = _write_partial(path, body, durable=durable)
-        try:
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-        if durable:
-            _flush_folder(os.path.dirname(path))
+        with Part(DISK) as part:
+            partial = _write_partial(path, body, durable=durable)
+            try:
+                os.replace(partial, path)
+            except BaseException:
+                Path(partial).unlink(missing_ok=True)
+                raise
+            if durable:
+                _flush_folder(os.path.dirname(path))
+            part.moved(written=memoryview(body).nbytes)
 
     def settle(self) -> None:
         os.sync()  # once for many files: quicker than to flush each of them

@@ -29,6 +29,7 @@ from lchunk.volumes.layer_metadata import (
 )
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.shards import ShardForm, pack_shard, read_shard
+from lchunk.volumes.step_parts import ENCODE, Part
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize, padded
 
@@ -154,7 +155,9 @@ class Layer:
             )
         _refuse_changed(replace(self, voxel_size=(1, 1, 1), origin=None))
         (key,) = self.keys(index)
-        self.store.put(key, pack_shard(self.form, content))
+        with Part(ENCODE):
+            packed = pack_shard(self.form, content)
+        self.store.put(key, packed)
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:
         """Voxels of a box; see `Volume.read`. A damaged chunk file is an error that names the file."""

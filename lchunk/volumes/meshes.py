@@ -24,6 +24,7 @@ from lchunk.volumes.documents import encode_json
 from lchunk.volumes.info_folder import create_info, stored_recipe
 from lchunk.volumes.mesh_containers import SUFFIX, Container, Surface, encode_container, encode_fragment
 from lchunk.volumes.spatial_index import SpatialIndex
+from lchunk.volumes.step_parts import ENCODE, Part
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
 
@@ -59,7 +60,9 @@ class MeshFolder:
         boxes = json.dumps(_boxes(content), separators=(",", ":")).encode()  # indented, they take twice the time
         for name in self._spatial_index.names(index):
             self.store.put(f"{self.path}/{name}", boxes)
-        self.store.put(self.keys(index)[0], encode_container(content))
+        with Part(ENCODE):
+            body = encode_container(content)
+        self.store.put(self.keys(index)[0], body)
 
     def container(self, index: Triple) -> Container:
         """The fragments of a chunk."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from lchunk.volumes.step_parts import StepParts, Threads, current_step, noting
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -33,17 +36,35 @@ def parallel(
     if threads <= 1:
         yield from map(call, items)
         return
-    waiting: deque[Future[Answer]] = deque()
+    waiting: deque[Future[tuple[Answer, StepParts]]] = deque()
+    noted = Threads()
     try:
         for item in items:
-            waiting.append(pool(os.getpid(), threads, name).submit(call, item))
+            waiting.append(pool(os.getpid(), threads, name).submit(_noted, call, item, current_step() is not None))
             if len(waiting) > threads:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft(), noted)
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft(), noted)
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _noted(call: Callable[[Item], Answer], item: Item, in_a_step: bool) -> tuple[Answer, StepParts]:
+    """Call a function in a thread, and note where its time goes if that is done for the step that needs its result."""
+    own = StepParts()
+    if not in_a_step:
+        return call(item), own
+    with noting(own):
+        return call(item), own
+
+
+def _result(future: Future[tuple[Answer, StepParts]], noted: Threads) -> Answer:
+    start = time.perf_counter()
+    answer, own = future.result()
+    if own.whole:
+        noted.waited(own, time.perf_counter() - start)
+    return answer
 
 
 @functools.cache

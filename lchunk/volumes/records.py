@@ -13,6 +13,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe, absent_chunk
 from lchunk.volumes.documents import create_document, encode_json, read_json
 from lchunk.volumes.parallel import parallel
+from lchunk.volumes.step_parts import DECODE, ENCODE, Part
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import Format, torn
 
@@ -57,7 +58,9 @@ class RecordLayer:
         self.store.put(f"{self.path}/layer.json", encode_json({"recipe": recipe}))
 
     def write(self, bbox: Bbox, content: Any) -> None:
-        self.store.put(self.keys(self.grid.index_of(bbox))[0], self.format.encode(content))
+        with Part(ENCODE):
+            body = self.format.encode(content)
+        self.store.put(self.keys(self.grid.index_of(bbox))[0], body)
 
     def records(self, bbox: Bbox) -> Iterator[Any]:
         """See `Records`. In a bucket, the next files are requested while one is used."""
@@ -66,11 +69,14 @@ class RecordLayer:
         for index in self.grid.meeting(bbox):
             key = self.keys(index)[0]
             try:
-                yield self.format.decode(io.BufferedReader(next(files)))
+                file = io.BufferedReader(next(files))
+                with Part(DECODE):
+                    record = self.format.decode(file)
             except FileNotFoundError as error:
                 raise absent_chunk(self, index, bbox) from error
             except Exception as error:
                 raise ValueError(torn(f"{self.store.url}/{key}", self.format.suffix, error)) from error
+            yield record
 
 
 class _Object(io.RawIOBase):

@@ -21,6 +21,7 @@ from numcodecs.blosc import Blosc
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.morton import morton_code
 from lchunk.volumes.checksum import checksum, refuse_damaged
+from lchunk.volumes.step_parts import DECODE, Part
 from lchunk.volumes.store import Store
 
 ABSENT = 2**64 - 1
@@ -101,6 +102,10 @@ class ShardForm:
         Raises:
             ValueError, RuntimeError: the bytes are damaged.
         """
+        with Part(DECODE):
+            self._unpack(packed, into)
+
+    def _unpack(self, packed: memoryview, into: npt.NDArray[Any]) -> None:
         body, written = packed[:-CHECKSUM_BYTES], packed[-CHECKSUM_BYTES:]
         refuse_damaged(body, int.from_bytes(written, "little"))
         flat = into.reshape(-1).view(np.uint8)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from lchunk.volumes.checksum import checksum, refuse_damaged
 from lchunk.volumes.documents import decode_document, encode_document
 from lchunk.volumes.packing import pack, unpack
+from lchunk.volumes.step_parts import DECODE, Part
 
 MAGIC = b"\x93lchunk\x01"
 _START = struct.Struct(f"<{len(MAGIC)}sII")
@@ -99,8 +100,9 @@ class Columns(Mapping[str, npt.NDArray[Any]]):
             try:
                 self._file.seek(self._places[name])
                 body = self._file.read(kind["length"])
-                refuse_damaged(body, kind["crc32c"])
-                unpack(body, kind, column)
+                with Part(DECODE):
+                    refuse_damaged(body, kind["crc32c"])
+                    unpack(body, kind, column)
             except DAMAGE as error:
                 raise ValueError(torn(getattr(self._file, "name", "a table"), TABLE.suffix, error)) from error
         return column

@@ -10,7 +10,7 @@ from itertools import islice
 import luigi
 from luigi.task import flatten
 
-from lchunk.chunk_logs import log_lines
+from lchunk.chunk_logs import log_lines, process_seconds
 from lchunk.geometry.grid import Grid
 from lchunk.tasks.checking import without_rehearsal
 from lchunk.tasks.stage import Stage
@@ -110,6 +110,6 @@ def _amount(regions: list[Stage]) -> Amount:
     chunks = sum(sum(1 for _ in stage.grid.meeting(stage.bbox)) for stage in regions)
     logs = list(islice(log_lines(first.store, first.log_folder), LOGS))
     voxels = sum(entry["voxels"] for entry in logs)
-    seconds = sum(sum(entry["seconds"].values()) for entry in logs)
+    seconds = sum(map(process_seconds, logs))
     total = sum(stage.bbox.size for stage in regions)
     return Amount(first.task_family, len(regions), chunks, seconds / voxels * total if voxels else None)

@@ -17,6 +17,7 @@ from lchunk.cli.lines import runnable
 from lchunk.cli.teaching import stage_help
 from lchunk.tasks import __all__ as names
 from lchunk.tasks.dataset import Dataset
+from lchunk.tasks.price_knobs import Prices
 from lchunk.tasks.storage import Store
 from tests.cli.commands import lchunk as command
 from tests.conftest import write_identity_job
@@ -105,7 +106,8 @@ def test_the_help_of_a_stage_has_each_knob_once_with_its_default(stage: str) -> 
     text = "\n".join(stage_help(task))
     options = re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
     wanted = [f"--{name}".replace("_", "-") for name, _ in task.get_params()]
-    wanted += [f"--{own.__name__}-{name}".replace("_", "-") for own in (Dataset, Store) for name, _ in own.get_params()]
+    shared = [(own.__name__, name) for own in (Dataset, Store, Prices) for name, _ in own.get_params()]
+    wanted += [f"--{own}-{name}".replace("_", "-") for own, name in shared]
     assert sorted(options) == sorted([*wanted, "--workers", "--local-scheduler", "--no-lock", "--log-level"])
     assert "Writes" in text
     knobs = re.split(r"^  --", text, flags=re.MULTILINE)[1:-4]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lchunk.chunk_logs import all_entries
 from lchunk.status.ends import MOST, SHOWN_SECONDS, WorkerEnd, end_lines, keep_end
-from lchunk.summary import Courses
+from lchunk.summary.courses import Courses
 from lchunk.volumes.store import FileStore
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
+import time
 import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from lchunk.tasks.making import (
     make,
     make_all,
 )
+from lchunk.volumes.file_store import FileStore
 from tests.tasks.chunk_jobs import (
     IMAGE,
     job_of,
@@ -210,3 +212,40 @@ def test_the_log_says_the_device_and_what_was_skipped(tmp_path: Path, trivial: b
     assert log["device"] == ("cpu" if trivial else "cuda:3")
     assert ("skipped" in log) == trivial
     assert list(log["seconds"]) == ["read", "compute", "write"]
+
+
+def waits_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for path in folder.rglob("*.jsonl") for text in path.read_text().splitlines()]
+
+
+def test_one_chunk_waits_for_its_own_reading_and_writing(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    make(job_of(tmp_path, lambda chunk, image: time.sleep(0.2) or image))
+    took = time.perf_counter() - start
+    (entry,) = waits_of(tmp_path)
+    assert entry["seconds"]["read"] + entry["seconds"]["write"] - 0.001 < entry["wait"] < took - 0.19
+    assert entry["bytes"]["written"] > 0
+    assert set(entry["parts"]["write"]) <= {"disk", "encode"}
+
+
+def test_chunks_wait_for_what_is_not_done_while_others_are_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "WORTH_A_THREAD", 0.0)
+
+    def slowly(chunk: Chunk, image: Any) -> Any:
+        time.sleep(0.3)
+        return image
+
+    written = FileStore.put
+
+    def write_slowly(store: FileStore, key: str, body: Any, **more: Any) -> None:
+        time.sleep(0.15)
+        written(store, key, body, **more)
+
+    monkeypatch.setattr(FileStore, "put", write_slowly)
+    assert make_all([job_of(tmp_path, slowly, index=number) for number in range(3)], lambda number: None) == []
+    waits = [entry["wait"] for entry in sorted(waits_of(tmp_path), key=lambda entry: str(entry["bbox"]))]
+    assert len(waits) == 3
+    assert sum(wait < 0.1 for wait in waits) == 2  # their writing was over before the next one was computed
+    assert max(waits) > 0.15  # nothing is left to compute while the last is written

@@ -10,7 +10,8 @@ from lchunk.chunk_logs import last_entries
 from lchunk.cli.planning.forecast import Patches, Row
 from lchunk.cli.planning.sampling import Sample
 from lchunk.operators.footprint import busiest
-from lchunk.summary import Course, Courses
+from lchunk.summary.course import Course
+from lchunk.summary.courses import Courses
 from lchunk.volumes.store import Store
 
 NET = "Inference"
@@ -64,8 +65,8 @@ def hours_of(
         seconds, source = _net(patches, speed, sample) if row.stage == NET else (None, "")
         course = courses.get(row.stage)
         given = row.stage == NET and (speed.mvoxels_per_second or speed.seconds_per_patch)
-        if course is not None and course.worked and not given:
-            seconds = course.worked / course.voxels * row.volume
+        if course is not None and course.time and not given:
+            seconds = course.seconds_for(row.volume)
             source = f"the logs of {course.chunks:,} chunks"
         if seconds is not None:
             largest = seconds / row.tasks

@@ -64,12 +64,13 @@ class Forecast:
         return sum(row.voxels or 0 if row.stored is None else row.stored for row in self.rows)
 
 
-def lines_of(plan: Forecast, prices: Sequence[Price]) -> Iterator[str]:
+def lines_of(plan: Forecast, prices: Sequence[Price], price_notes: Sequence[str] = ()) -> Iterator[str]:
     """The lines that `lchunk plan` prints.
 
     Args:
         plan: what it says.
         prices: those that can be calculated.
+        price_notes: where prices are from, and what has none.
     """
     yield from _shapes(plan)
     yield ""
@@ -78,7 +79,8 @@ def lines_of(plan: Forecast, prices: Sequence[Price]) -> Iterator[str]:
     yield from _table(plan)
     yield ""
     yield from _costs(plan)
-    yield from _priced(prices)
+    yield from priced_lines(prices)
+    yield from (f"          {note}" for note in price_notes)
     yield from (f"note      {note}" for note in plan.notes)
 
 
@@ -156,13 +158,17 @@ def _costs(plan: Forecast) -> Iterator[str]:
         yield from (f"          {each.stage}: {each.source}" for each in plan.hours)
 
 
-def _priced(prices: Sequence[Price]) -> Iterator[str]:
+def priced_lines(prices: Sequence[Price]) -> Iterator[str]:
+    """The prices, and their sum."""
     for price in prices:
         yield f"price     {price.amount:,.2f} for {price.what}: {price.how}"
     if len(prices) > 1:
         yield f"price     {sum(price.amount for price in prices):,.2f} in all"
     if not prices:
-        yield "price     not known; give --price-per-hour, and prices of requests and storage if you use a bucket"
+        yield (
+            "price     not known; give --price-per-hour, and prices of requests and storage if you use a bucket, or "
+            "name machine and bucket in [Prices]"
+        )
 
 
 def _disk(plan: Forecast) -> Iterator[str]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from lchunk.cli.planning.forecast import Patches, Row, patches_of
 from lchunk.cli.planning.hours import Speed, hours_of
-from lchunk.cli.planning.price import Prices, prices_of
+from lchunk.cli.planning.price import TABLE, Prices, known_prices, prices_of
 from lchunk.cli.planning.sampling import Sample
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.blending import Selection
 from lchunk.operators.footprint import Footprint
 from lchunk.operators.lattice import Lattice
-from lchunk.summary import Course
+from lchunk.summary.course import Course
+from lchunk.tasks.luigi_settings import packaged
 from lchunk.volumes.requests_made import Requests
 
 LATTICE = Lattice(Bbox.of((0, 0, 0), (100, 100, 100)), (20, 20, 20), (20, 20, 20), (0, 0, 0))
@@ -54,7 +57,7 @@ def test_hours_are_those_of_all_patches_shared_by_machines() -> None:
 
 
 def test_what_is_given_counts_more_than_logs_and_logs_more_than_a_measurement() -> None:
-    course = Course(chunks=5, voxels=500_000, seconds={"compute": 1800.0})
+    course = Course(chunks=5, voxels=500_000, seconds={"compute": 3600.0}, time=1800.0)
     sample = Sample(seconds=3.0, patches=2, device="cpu")
     logs = {"Inference": course, "Mesh": course}
     rows = [ROW, OTHER]
@@ -76,3 +79,22 @@ def test_only_what_has_a_price_and_an_amount_is_priced() -> None:
     assert amounts == pytest.approx([24.0, 10.0, 0.2, 20.0])
     assert list(prices_of(Prices(), 3.0, 4, Requests(1, 1), 10**12)) == []
     assert [price.what for price in prices_of(everything, None, 4, None, 10**12)] == ["storage for a month"]
+
+
+def test_the_table_holds_prices_with_their_source_and_date() -> None:
+    rows = packaged(TABLE)
+    assert len(rows) >= 4
+    for values in rows.values():
+        assert values["source"]
+        assert re.fullmatch(r"20\d\d(-\d\d-\d\d)?", values["date"])
+        numbers = {name: float(text) for name, text in values.items() if name not in ("source", "date")}
+        assert set(numbers) in ({"hour"}, {"million_writes", "million_reads", "gb_month"})
+        assert min(numbers.values()) > 0
+
+
+def test_a_plan_s_own_prices_take_precedence_over_the_cfg(configure: Callable[..., None]) -> None:
+    configure("Prices", hour=7, bucket="s3-us-east-1", million_reads=2)
+    found, notes = known_prices(Prices(gb_month=1.0))
+    assert found == Prices(hour=7, million_writes=5, million_reads=2, gb_month=1)
+    assert len(notes) == 1
+    assert known_prices(Prices(1.0, 1.0, 1.0, 1.0)) == (Prices(1.0, 1.0, 1.0, 1.0), [])

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from lchunk import summary
 from lchunk.chunk_logs import LogName, keep_requests
-from lchunk.summary import Courses, Repeats, course_lines, summary_lines, summed
+from lchunk.summary import repeats
+from lchunk.summary.courses import Courses, course_lines, summed
+from lchunk.summary.repeats import Repeats
+from lchunk.summary.tables import summary_lines
 from lchunk.volumes.bucket_store import BucketStore
 from lchunk.volumes.requests_made import RequestCounter, Requests
 from lchunk.volumes.store import FileStore
@@ -76,31 +78,20 @@ def test_all_lines_are_added_up_by_stage(tmp_path: Path) -> None:
     content = summed(store).stages["Inference"].content()
     assert content.pop("mvoxels_per_second") == pytest.approx(2002 / 1008)
     assert content.pop("requests") == {"writes": 0, "reads": 0, "received": 0, "sent": 0}
+    devices = content.pop("devices")
+    assert {name: own["chunks"] for name, own in devices.items()} == {"cpu": 250, "cuda:0": 750, "unknown": 1}
+    assert devices["unknown"]["seconds"] == {
+        "count": 1, "mean": 8, "median": 8, "p95": 8, "min": 8, "max": 8, "sum": 8
+    }  # fmt: skip
+    assert devices["cpu"]["steps"]["compute"]["mean"] == 0.5
     assert content == {
         "chunks": 1001, "made_again": 1, "made_again_is_exact": True, "skipped": 1, "voxels": 2_002_000_000,
         "seconds": {"read": 250, "compute": 508, "write": 250}, "seconds_per_chunk": 1008 / 1001,
-        "peak_bytes": 3 * GB, "peak_bytes_of_chunks": 2 * GB, "projected_bytes": 4 * GB,
-        "devices": {"cpu": 250, "cuda:0": 750, "unknown": 1}, "processes": 1,
+        "process_hours": 1008 / 3600, "bytes_read": 0, "bytes_written": 0,
+        "peak_bytes": 3 * GB, "peak_bytes_of_chunks": 2 * GB, "projected_bytes": 4 * GB, "processes": 1,
     }  # fmt: skip
     assert list(summed(store, "Mesh").stages) == ["Mesh"]
     assert summed(store, since="2026-02-01").stages["Inference"].chunks == 1
-
-
-def test_the_table_has_a_row_for_each_stage_and_notes() -> None:
-    entries = [json.loads(line(3.0, seconds={"read": 1.0, "compute": 3.0}, device="cpu")) for _ in range(2)]
-    entries.append(json.loads(line(2.0, stage="Mesh", skipped="…", device="cuda:1")))
-    name = LogName("a", "", "host-1")
-    head, inference, mesh, again, skipped, left_out = summary_lines(
-        Courses([(name, entry) for entry in entries] + [(name, None)])
-    )
-    assert " ".join(head.split()) == (
-        "stage chunks Mvoxel seconds s/chunk Mvoxel/s read s compute s memory processes devices"
-    )
-    assert " ".join(inference.split()) == "Inference 2 4 8 4 0.5 2 25% 6 75% - 1 cpu"
-    assert " ".join(mesh.split()) == "Mesh 1 2 2 2 1 0 0% 2 100% - 1 cuda:1"
-    assert again == "Inference: 1 of the chunks are ones that were made before, and made again"
-    assert skipped == "Mesh: 1 chunks were not computed, because a mask is empty there"
-    assert left_out == "note: 1 lines were left out, which are torn or not of lchunk"
 
 
 @pytest.mark.parametrize(
@@ -108,6 +99,9 @@ def test_the_table_has_a_row_for_each_stage_and_notes() -> None:
     [
         None, {}, {"voxels": "many", "seconds": {}}, {"voxels": 1, "seconds": {"read": "long"}},
         {"voxels": 1, "seconds": {"read": 1.0}, "memory": {"peak": "high"}}, {"requests": 7},
+        {"stage": "Inference", "voxels": 1, "seconds": {"read": 1.0}, "memory": {"peak": "high"}},
+        {"voxels": 1, "seconds": {"read": 1.0}, "bytes": {"read": "many"}},
+        {"voxels": 1, "seconds": {"read": 1.0}, "wait": 1.0, "parts": {"read": {"disk": 1.0, "decode": "x"}}},
         {"voxels": 1, "seconds": {"read": 1.0}, "requests": {"process": "a", "all": {}}}, {"requests": {"all": {}}},
     ],
 )  # fmt: skip
@@ -115,21 +109,28 @@ def test_a_strange_line_is_left_out_and_counted(strange: dict[str, Any] | None) 
     name = LogName("a", "", "host-1")
     courses = Courses([(name, strange), (name, json.loads(line(1.0)))])
     assert courses.left_out == 1
-    assert {stage: course.chunks for stage, course in courses.stages.items() if course.chunks} == {"Inference": 1}
+    assert {stage: course.chunks for stage, course in courses.stages.items()} == {"Inference": 1}
+    assert (courses.stages["Inference"].parts, courses.stages["Inference"].time) == ({}, 1)
+
+
+def test_a_wait_that_is_no_number_counts_as_not_said() -> None:
+    name = LogName("a", "", "host-1")
+    course = Courses([(name, json.loads(line(2.0, wait=wait))) for wait in ("long", 1.5)]).stages["Inference"]
+    assert (course.time, course.wait) == (2.0 + 3.5, None)
 
 
 def test_of_many_boxes_those_that_were_made_again_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "EXACT", 1 << 10)
-    monkeypatch.setattr(summary, "hash", lambda text: int(text) * 0x9E3779B97F4A7C15, raising=False)  # spreads evenly
-    repeats = Repeats()
+    monkeypatch.setattr(repeats, "EXACT", 1 << 10)
+    monkeypatch.setattr(repeats, "hash", lambda text: int(text) * 0x9E3779B97F4A7C15, raising=False)  # spreads evenly
+    counted = Repeats()
     for number in [*range(1000), *range(0, 1000, 10)]:
-        repeats.add(str(number))
-    assert (repeats.number, repeats.exact) == (100, True)
+        counted.add(str(number))
+    assert (counted.number, counted.exact) == (100, True)
     for number in [*range(1000, 20_000), *range(1000, 11_000)]:
-        repeats.add(str(number))
-    assert not repeats.exact
-    assert len(repeats.kept) <= 1 << 10
-    assert repeats.number == pytest.approx(10_100, rel=0.1)
+        counted.add(str(number))
+    assert not counted.exact
+    assert len(counted.kept) <= 1 << 10
+    assert counted.number == pytest.approx(10_100, rel=0.1)
 
 
 def test_equal_boxes_of_two_levels_are_not_the_same_chunk() -> None:
@@ -151,9 +152,8 @@ def test_the_summary_of_a_real_job(tmp_path: Path) -> None:
     write_identity_job(tmp_path, (20, 20, 20), (0, 0, 0))
     said = lchunk(tmp_path, "summary", "out")
     assert said.code == 1
-    assert (
-        said.last
-        == "lchunk: Error: out must hold logs of chunks, but has none; name another folder, or run a stage first"
+    assert said.last == (
+        "lchunk: Error: there must be logs of chunks in out, got none; name another folder, or run a stage first"
     )
     assert lchunk(tmp_path, "run", "Segmentation", "--workers", "2").code == 0
     content = json.loads(lchunk(tmp_path, "summary", "--json").out)
@@ -163,15 +163,24 @@ def test_the_summary_of_a_real_job(tmp_path: Path) -> None:
     assert {(stages[name]["chunks"], stages[name]["voxels"]) for name in ("Ingest", "Segmentation")} == {(8, 8000)}
     assert stages["Agglomeration"]["chunks"] == 15  # 8 boxes, 4, 2, 1
     assert all((each["processes"], each["made_again"]) == (1, 0) for each in stages.values())
+    for stage in stages.values():
+        assert sum(stage["work"].values()) == pytest.approx(sum(stage["seconds"].values()), rel=1e-3)
+        assert stage["process_hours"] * 3600 == pytest.approx(stage["wait_seconds"] + stage["seconds"]["compute"])
+        assert stage["binding"]["share"] > 0.1
+    written = sum(path.stat().st_size for path in (tmp_path / "out/image/0/c").rglob("*") if path.is_file())
+    assert stages["Ingest"]["bytes_written"] == written
+    assert stages["Inference"]["work"]["decode"] > 0
+    assert stages["Ingest"]["work"]["encode"] > 0
     folders = {path.name for path in (tmp_path / "out/logs").iterdir()}
     assert folders == {
         "image", "affinities", "local_fragments", "region_graph", "agglomeration", "segmentation"
     }  # fmt: skip
     table = lchunk(tmp_path, "summary", "--stage", "Agglomeration").out.splitlines()
-    assert [text.split()[0] for text in table] == ["stage", "Agglomeration"]
+    assert [text.split()[0] for text in table if text][:4] == ["stage", "Agglomeration", "hours", "stage"]
+    assert not [text for text in table if "Inference" in text]
     assert "--stage must be a stage that has logs in" in lchunk(tmp_path, "summary", "--stage", "Meesh").last
     assert lchunk(tmp_path, "summary", "--since", "yesterday").code == 2
-    assert "must hold logs of chunks since 2999-01-01" in lchunk(tmp_path, "summary", "--since", "2999-01-01").last
+    assert "logs of chunks since 2999-01-01 in" in lchunk(tmp_path, "summary", "--since", "2999-01-01").last
 
 
 def test_a_chunk_that_was_removed_is_made_again(tmp_path: Path) -> None:
@@ -181,5 +190,5 @@ def test_a_chunk_that_was_removed_is_made_again(tmp_path: Path) -> None:
     chunk.unlink()
     assert lchunk(tmp_path, "run", "Ingest").code == 0
     said = lchunk(tmp_path, "summary").out.splitlines()
-    assert said[1].split()[:2] == ["Ingest", "9"]
-    assert said[2] == "Ingest: 1 of the chunks are ones that were made before, and made again"
+    assert said[1].split()[:3] == ["Ingest", "cpu", "9"]
+    assert "Ingest: 1 of the chunks are ones that were made before, and made again" in said
