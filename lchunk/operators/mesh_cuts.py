@@ -35,9 +35,7 @@ def cut_at(vertices: npt.NDArray[np.float64], triangles: npt.NDArray[np.int64], 
     return vertices, triangles
 
 
-def _cut_across(
-    vertices: npt.NDArray[np.float64], triangles: npt.NDArray[np.int64], axis: int, middle: float
-) -> Cut:
+def _cut_across(vertices: npt.NDArray[np.float64], triangles: npt.NDArray[np.int64], axis: int, middle: float) -> Cut:
     sides = np.sign(vertices[:, axis] - middle).astype(np.int64)[triangles]
     crossing = (sides.min(axis=1) < 0) & (sides.max(axis=1) > 0)
     if not crossing.any():

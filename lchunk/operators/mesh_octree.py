@@ -34,7 +34,7 @@ class Octree:
         side: half voxels along the sides of a box of level 0, xyz; even numbers.
         half_voxel: nanometres xyz.
         bits: of a vertex's number along an axis, in its box.
-        max_error: nanometres; no vertex of level 0 is farther from level 1, and of level k from k + 1 than 2^k times that.
+        max_error: nanometres; no vertex of level k is farther than `max_error` times 2^k from level k + 1.
     """
 
     side: tuple[int, int, int]

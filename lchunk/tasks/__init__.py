@@ -45,6 +45,7 @@ from lchunk.tasks.local_scheduler import use_local_scheduler
 from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.masking_stages import BlackOutSections, Mask, MaskOutObjects
 from lchunk.tasks.meshes import Mesh, MeshManifest
+from lchunk.tasks.multires import MultiResMesh
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.proofreading import ChunkedGraph, Supervoxels
 from lchunk.tasks.reasons import is_luigi_command, tell_at_the_end
@@ -101,6 +102,7 @@ __all__ = [
     "Median",
     "Mesh",
     "MeshManifest",
+    "MultiResMesh",
     "Multiply",
     "NodeLabels",
     "Normalize",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import mmap
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, Any
@@ -104,7 +105,8 @@ class LabelsOfShard:
     shard: int
 
     def holds(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        return self.sharding.shard_of(labels) == self.shard
+        found: npt.NDArray[np.bool_] = self.sharding.shard_of(labels) == self.shard
+        return found
 
     def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """All ranges: a hash keeps no order."""
@@ -118,7 +120,8 @@ class ShardFile:
         self.labels = 0
         self._sharding = sharding
         self._begin = 16 << sharding.minishard_bits
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - its life is that of the object
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the shard
+        weakref.finalize(self, self._file.close)
         self._file.seek(self._begin)
         self._entries: dict[int, list[tuple[int, int, int]]] = {}
 
