@@ -11,10 +11,10 @@ import pytest
 from cloudvolume import CloudVolume
 from scipy.spatial import cKDTree
 
-from lchunk.tasks import Mesh, MeshManifest, MultiResMesh
-from tests.conftest import build
+from lchunk.tasks import MeshManifest, MultiResMesh
+from tests.conftest import build, write_hdf5
 from tests.tasks.multires_reader import check, read
-from tests.tasks.test_meshes import PLACES, SHAPE, dataset, mesh_of
+from tests.tasks.test_meshes import PLACES, SHAPE, dataset, mesh_of, two_bodies
 
 
 def turned(triangles: np.ndarray) -> np.ndarray:
@@ -112,7 +112,18 @@ def test_a_mesh_of_a_coarser_mip_and_of_chosen_labels(tmp_path: Path, configure:
     configure("Mesh", ids=",".join(map(str, some)), layer_name="chosen")
     assert build(MultiResMesh())
     assert sorted(read(root / "segmentation/chosen_multires")) == some
-    configure("Mesh", ids=f"{some[0]},{max(meshes) + 1}", layer_name="absent")
-    assert build(Mesh())
-    with pytest.raises(ValueError, match=r"Mesh-ids must be labels .*, got \d+, of which no chunk has a mesh"):
-        MultiResMesh().run()
+
+
+def test_a_label_without_a_mesh_is_refused_by_its_shard(tmp_path: Path, configure: Callable[..., None]) -> None:
+    root = dataset(tmp_path, configure, size=(4, 4, 4), start=(0, 0, 0), grid="5,12,10", simplification=0)
+    labels = write_hdf5(tmp_path / "s.h5", "s", two_bodies(), (4, 4, 4), (0, 0, 0))
+    configure("Segmentation", external=labels)
+    configure("Mesh", ids="2,3")
+    configure("MultiResMesh", shard_bits=3)
+    assert not build(MultiResMesh())
+    written = read(root / "segmentation/mesh_multires")
+    assert set(written) == {2}
+    of_both = MultiResMesh().sharding.shard_of(np.array([2, 3], np.uint64)).tolist()
+    assert of_both[0] != of_both[1]
+    with pytest.raises(ValueError, match=r"Mesh-ids must be labels .*, got 3, of which no chunk has a mesh"):
+        MultiResMesh(region=f"0-1_0-1_{of_both[1]}-{of_both[1] + 1}").run()
