@@ -34,7 +34,7 @@ class Octree:
         side: half voxels along the sides of a box of level 0, xyz; even numbers.
         half_voxel: nanometres xyz.
         bits: of a vertex's number along an axis, in its box.
-        max_error: nanometres; no vertex of level k is farther than `max_error` times 2^k from level k + 1.
+        max_error: nanometres; no vertex of level k - 1 is farther than `max_error` times 2^k from level k.
     """
 
     side: tuple[int, int, int]
@@ -78,8 +78,7 @@ class Octree:
         """A surface with fewer triangles, and the same border."""
         vertices, triangles = surface
         places = ((vertices - vertices.min(axis=0)) * np.array(self.half_voxel)).astype(np.float32)
-        bound = self.max_error * 2.0 ** (level - 1)
-        fewer = simplify(places, triangles, factor=len(triangles), max_error=bound)
+        fewer = simplify(places, triangles, factor=len(triangles), max_error=self.max_error * 2.0**level)
         if not _same_border(triangles, fewer):
             return surface
         used, corners = np.unique(fewer, return_inverse=True)

@@ -53,7 +53,7 @@ class MultiResMesh(Stage):
         least=1e-3,
         most=1e9,
         default=40.0,
-        description="largest distance of level 0 from level 1, nanometres; twice as much from each level to the next",
+        description="what level 0 resolves, nanometres; each next level half as well, and no farther from the one before",
     )
     bits: int = luigi.ChoiceParameter(
         var_type=int, choices=(10, 16), default=16, description="bits of a coordinate in its fragment"
