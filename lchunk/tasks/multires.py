@@ -53,7 +53,7 @@ class MultiResMesh(Stage):
         least=1e-3,
         most=1e9,
         default=40.0,
-        description="what level 0 resolves, nanometres; each next level half as well, and no farther from the one before",
+        description="nanometres that level 0 resolves, and each next level twice as many: its distance from the last",
     )
     bits: int = luigi.ChoiceParameter(
         var_type=int, choices=(10, 16), default=16, description="bits of a coordinate in its fragment"
