@@ -53,7 +53,7 @@ class MultiResMesh(Stage):
         least=1e-3,
         most=1e9,
         default=40.0,
-        description="nanometres that level 0 resolves, and each next level twice as many: its distance from the last",
+        description="nanometres that level 0 resolves; each level resolves twice as many, which bounds its error",
     )
     bits: int = luigi.ChoiceParameter(
         var_type=int, choices=(10, 16), default=16, description="bits of a coordinate in its fragment"

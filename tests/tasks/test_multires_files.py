@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from lchunk.verify import Fault, verify
 from lchunk.viewer.selection import segments_with_meshes
 from lchunk.viewer.shown import layers_in
 from lchunk.volumes.multires_meshes import mesh_folder
-from lchunk.volumes.store import FileStore
+from lchunk.volumes.store import PARTIAL, FileStore
 from tests.conftest import build
 from tests.tasks.multires_reader import read
 from tests.tasks.test_meshes import dataset
@@ -48,9 +50,8 @@ def test_bytes_do_not_depend_on_the_order_or_on_what_fits_into_memory(
     assert build(MultiResMesh())
     whole = contents(folder)
     assert sum(name.endswith(".json") for name in whole) == SHARDS
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.unlink()
+    for path in folder.rglob("*.*"):
+        path.unlink()
     monkeypatch.setattr(gathering, "BATCH_BYTES", 1)
     monkeypatch.setattr(multires, "SPOOL_BYTES", 1)
     for number in reversed(range(SHARDS)):
@@ -87,6 +88,31 @@ def test_a_killed_shard_is_made_again_and_one_without_labels_has_no_file(
     assert build(MultiResMesh())
     assert len(list((root / "segmentation/one_multires").glob("*.shard"))) == 1
     assert [found.key for found in verify(store)] == []
+
+
+def test_kills_in_the_middle_of_a_write_change_no_byte(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = root / "segmentation/mesh_multires"
+    assert build(MultiResMesh())
+    whole = contents(folder)
+    for path in folder.rglob("*.*"):
+        path.unlink()
+    replace = os.replace
+    for ending in (".shard", ".json", ".shard"):
+        process = os.fork()
+        if not process:
+
+            def killed(source: str, target: str, ending: str = ending) -> None:
+                if "mesh_multires" in target and target.endswith(ending):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                replace(source, target)
+
+            monkeypatch.setattr(os, "replace", killed)
+            build(MultiResMesh())
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+        assert not MultiResMesh().complete()
+    assert build(MultiResMesh())
+    assert {name: body for name, body in contents(folder).items() if PARTIAL not in name} == whole
 
 
 def test_damage_is_found_and_made_again(root: Path) -> None:
