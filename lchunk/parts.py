@@ -12,7 +12,7 @@ from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
 from lchunk.recipe import FILES
 from lchunk.volumes import complete_rows
-from lchunk.volumes.checksum import checksum, refuse_damaged
+from lchunk.volumes.checksum import checksum, refuse_other
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.chunked_graph import METADATA
 from lchunk.volumes.documents import read_json
@@ -21,6 +21,7 @@ from lchunk.volumes.label_ranges import labels_with_prefix
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.multires_meshes import MULTIRES
 from lchunk.volumes.precomputed import VOLUME, read_checksums
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import DOCUMENT, INFO, TABLE
@@ -28,6 +29,8 @@ from lchunk.volumes.tables import DOCUMENT, INFO, TABLE
 MIP = re.compile(r"(?P<name>.+)/(?P<mip>\d+)/zarr\.json")
 PROPERTIES = "neuroglancer_segment_properties"
 _FORMATS = {form.suffix: form for form in (TABLE, DOCUMENT, INFO)}
+_AT_ONCE = 1 << 26
+"""Bytes of a file that are read together."""
 NOT_READ = ("logs/", f"{complete_rows.FOLDER}/")
 """Folders on which no content depends."""
 
@@ -85,7 +88,7 @@ def parts_of(store: Store, keys: list[str]) -> Iterator[Part]:
             info = read_json(store, key) or {}
             if info.get("@type") == PROPERTIES:
                 continue  # of the folder whose recipe is in layer.json
-            if info.get("@type") == VOLUME:
+            if info.get("@type") in (VOLUME, MULTIRES):
                 yield from _checksummed(store, key, info)
             else:
                 yield from _meshes(store, key.removesuffix("/info"), info, keys)
@@ -170,12 +173,25 @@ def _checksummed(store: Store, own: str, info: Mapping[str, Any]) -> Iterator[Pa
         written = read_checksums(store, key)
         yield from (f"{path}/{name}" for name in written)
         for name, number in written.items():
-            refuse_damaged(store.get(f"{path}/{name}"), number)
+            _refuse_damaged_file(store, f"{path}/{name}", number)
 
     def lists(index: Triple) -> list[str]:
         return [index_key(path, index)]
 
     yield Part(path, recipe, grid, lists, read, frozenset({own}), own)
+
+
+def _refuse_damaged_file(store: Store, key: str, expected: int) -> None:
+    """Raise an error if a file, which may be larger than the memory, differs from what was written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ChecksumError: it differs.
+    """
+    size, number = store.size(key), 0
+    for start in range(0, size, _AT_ONCE):
+        number = checksum(store.get(key, start, min(start + _AT_ONCE, size)), number)
+    refuse_other(number, expected, size)
 
 
 def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -> Iterator[Part]:

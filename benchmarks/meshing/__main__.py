@@ -1,4 +1,4 @@
-"""Run the race: scripts/bench meshing [--tiles 2] [--rounds 3]; or compare simplifiers alone: --simplifiers."""
+"""Run the race: scripts/bench meshing [--levels] [--tiles 2] [--rounds 3]; or compare simplifiers: --simplifiers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from benchmarks.harness import Bar, Contestant, hold, lchunk, race, scratch_fold
 
 CFG = """
 image = {folder}/labels.h5:/labels
-chunk_shape = 96,160,160
-inner_chunk = 96,160,160
+chunk_shape = {chunk}
+inner_chunk = {chunk}
 [Segmentation]
 external = {folder}/labels.h5:/labels
 """
 SAMPLE = Path(__file__).parents[2] / "sample/fib25.h5"
 PEERS = Path(__file__).parent / ".venv/bin"
 LIMIT = 1 / 3
+LIMIT_OF_LEVELS = 1 / 2
 
 
 def write_labels(path: Path, tiles: int) -> None:
@@ -42,14 +43,19 @@ def write_labels(path: Path, tiles: int) -> None:
         node.attrs["resolution"] = (10.0, 10.0, 10.0)
 
 
-def igneous(folder: Path) -> Contestant:
-    """The fragments and manifests that igneous makes of a precomputed volume."""
+def igneous(folder: Path, *, levels: bool) -> Contestant:
+    """The meshes that igneous makes of a precomputed volume: fragments and manifests, or shards with levels."""
     program, volume = PEERS / "igneous", folder / "igneous"
     source = [str(folder / "labels.h5"), f"file://{volume}", "--h5-dataset", "labels"]
     how = ["--resolution", "10,10,10", "--chunk-size", "80,80,48", "--compress", "gzip", "--seg"]
     subprocess.run([str(program), "image", "create", *source, *how], check=True, capture_output=True)
-    forge = f"{program} mesh forge file://{volume} --shape 160,160,96 --compress none"
-    merge = f"{program} mesh merge file://{volume} --magnitude 1"
+    forge = f"{program} mesh forge file://{volume} --compress none"
+    if levels:
+        forge += " --shape 80,80,48 --sharded"
+        merge = f"{program} mesh merge-sharded file://{volume} --nlod 2 --min-chunk-size 80,80,48"
+    else:
+        forge += " --shape 160,160,96"
+        merge = f"{program} mesh merge file://{volume} --magnitude 1"
     return Contestant("igneous", ["bash", "-c", f"{forge} && {merge}"], _removing_meshes(volume))
 
 
@@ -65,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=2, help="tiles of 96x160x160 voxels on each axis")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--levels", action="store_true", help="meshes with levels of detail, of chunks of 48x80x80")
     parser.add_argument(
         "--simplifiers", nargs="?", const=f"{SAMPLE}:/volumes/labels/neuron_ids", metavar="FILE:/DATASET",
         help="instead, simplify the labels of an HDF5 file by several programs",
@@ -75,8 +82,11 @@ def main() -> None:
         sys.exit(subprocess.run(command, check=False).returncode)
     folder = scratch_folder()
     write_labels(folder / "labels.h5", arguments.tiles)
-    ours, theirs = lchunk("lchunk", "MeshManifest", folder, CFG.format(folder=folder)), igneous(folder)
-    bars = [Bar("CPU against igneous", "cpu", ours.name, theirs.name, LIMIT)]
+    stage, chunk = ("MultiResMesh", "48,80,80") if arguments.levels else ("MeshManifest", "96,160,160")
+    ours = lchunk("lchunk", stage, folder, CFG.format(folder=folder, chunk=chunk))
+    theirs = igneous(folder, levels=arguments.levels)
+    limit = LIMIT_OF_LEVELS if arguments.levels else LIMIT
+    bars = [Bar("CPU against igneous", "cpu", ours.name, theirs.name, limit)]
     held = hold(bars, race([ours, theirs], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)

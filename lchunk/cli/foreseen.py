@@ -20,6 +20,7 @@ from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import FEW, PAGE, missing
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.multires_meshes import MultiResFolder
 from lchunk.volumes.object_log import FLUSH_SECONDS
 from lchunk.volumes.pyramid import Pyramid
 from lchunk.volumes.requests_made import Requests
@@ -147,7 +148,7 @@ def _existence(stage: Stage, chunks: int, times: int) -> Requests:
 def _outputs(stage: Stage, chunks: int) -> Requests:
     """The chunk files, the metadata of the layer, and the logs."""
     files, whole = stage.files(), stage.for_volume
-    per_chunk = len(files.keys((0, 0, 0))) + isinstance(files, MeshFolder)
+    per_chunk = len(files.keys((0, 0, 0))) + isinstance(files, MeshFolder | MultiResFolder)
     layers = len(files.mips) if isinstance(files, Pyramid) else int(isinstance(files, Layer))
     seconds = chunks * math.prod(stage.grid.chunk_shape) / VOXELS_PER_SECOND
     compared = min(chunks, 1 + seconds / COMPARE_SECONDS) * (1 + len(whole.reading()))

@@ -8,6 +8,7 @@ from lchunk.scored import SEGMENTS, scored_layers
 from lchunk.scored import totals as _totals
 from lchunk.status.facts import Facts
 from lchunk.volumes.documents import read_document
+from lchunk.volumes.multires_meshes import SUFFIX, open_multires
 from lchunk.volumes.store import Store
 
 
@@ -21,6 +22,10 @@ def holding_lines(store: Store, facts: Facts) -> Iterator[str]:
 
 
 def _mesh_lines(store: Store, path: str) -> Iterator[str]:
+    if path.endswith(SUFFIX):
+        levels = open_multires(store, path)
+        if levels is not None and (count := levels.labels()):
+            yield f"{path} meshes of {count:,} segments, with levels of detail"
     if not path.endswith("/mesh/manifest"):
         return
     labels: set[int] = set()

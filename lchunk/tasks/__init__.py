@@ -46,6 +46,7 @@ from lchunk.tasks.local_scheduler import use_local_scheduler
 from lchunk.tasks.luigi_settings import set_luigi_options
 from lchunk.tasks.masking_stages import BlackOutSections, Mask, MaskOutObjects
 from lchunk.tasks.meshes import Mesh, MeshManifest
+from lchunk.tasks.multires import MultiResMesh
 from lchunk.tasks.precomputed import Export
 from lchunk.tasks.price_knobs import Prices  # noqa: F401 - so that a cfg may have [Prices]
 from lchunk.tasks.proofreading import ChunkedGraph, Supervoxels
@@ -104,6 +105,7 @@ __all__ = [
     "Median",
     "Mesh",
     "MeshManifest",
+    "MultiResMesh",
     "Multiply",
     "NodeLabels",
     "Normalize",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,13 @@ import numpy.typing as npt
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.welding import Surface, weld
 from lchunk.volumes.chunk_files import absent_chunk
-from lchunk.volumes.label_ranges import LabelRanges
+from lchunk.volumes.label_ranges import Labels
 from lchunk.volumes.mesh_containers import Container, Entries
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.parallel import parallel
 
 BATCH_BYTES = 1 << 27
-"""Bytes of fragments that are in memory together, unless one label has more."""
+"""Bytes of fragments that are in memory together, unless one group, such as a label, has more."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Found:
         return labels
 
 
-def find(folder: MeshFolder, containers: Iterable[Container], wanted: LabelRanges) -> Found:
+def find(folder: MeshFolder, containers: Iterable[Container], wanted: Labels) -> Found:
     """Find the fragments of labels in the tables of all containers, of which only the parts with these labels are read.
 
     Args:
@@ -73,36 +74,55 @@ def gather(folder: MeshFolder, found: Found) -> Iterator[tuple[int, Surface]]:
     Raises:
         ValueError: a fragment is damaged.
     """
-    for begin, end in _batches(found.entries):
+    firsts = np.flatnonzero(np.diff(found.entries["label"], prepend=np.uint64(0)))  # no label is 0
+    for label, pieces in zip(found.labels, fragments_of(folder, found, firsts), strict=True):
+        yield label, weld(pieces)
+
+
+def fragments_of(folder: MeshFolder, found: Found, firsts: npt.NDArray[np.intp]) -> Iterator[list[Surface]]:
+    """The fragments of each group, chunk by chunk. Groups that fit into memory together are read together.
+
+    Args:
+        folder: the mesh folder.
+        found: the fragments, one group after the other.
+        firsts: the first fragment of each group.
+
+    Raises:
+        ValueError: a fragment is damaged.
+    """
+    groups = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(found.entries)))
+    for begin, end in _batches(found.entries["bytes"], firsts):
         by_chunk = begin + np.argsort(found.chunks[begin:end], kind="stable")
         chunks, entries = found.chunks[by_chunk], found.entries[by_chunk]
-        pieces: dict[int, list[Surface]] = {label: [] for label in np.unique(entries["label"]).tolist()}
-        numbers, firsts = np.unique(chunks, return_index=True)
-        parts = zip(numbers.tolist(), np.split(entries, firsts[1:]), strict=True)
+        pieces: dict[int, list[Surface]] = {group: [] for group in np.unique(groups[begin:end]).tolist()}
+        numbers, starts = np.unique(chunks, return_index=True)
+        parts = zip(numbers.tolist(), np.split(entries, starts[1:]), strict=True)
         surfaces = parallel(lambda part: _read(folder, *part), parts, folder.store.connections, "fragments")
-        for own in surfaces:
-            for label, surface in own:
-                pieces[label].append(surface)
-        for label in list(pieces):
-            yield label, weld(pieces.pop(label))
+        for group, surface in zip(groups[by_chunk].tolist(), chain.from_iterable(surfaces), strict=True):
+            pieces[group].append(surface)
+        for group in list(pieces):
+            yield pieces.pop(group)
 
 
-def _read(folder: MeshFolder, number: int, entries: Entries) -> list[tuple[int, Surface]]:
+def _read(folder: MeshFolder, number: int, entries: Entries) -> list[Surface]:
     """Some fragments of a chunk."""
     index: Triple = triple(int(n) for n in np.unravel_index(number, folder.grid.counts))
-    return list(folder.container(index).surfaces(entries))
+    return [surface for _, surface in folder.container(index).surfaces(entries)]
 
 
-def _batches(entries: Entries) -> Iterator[tuple[int, int]]:
-    """First entry of each batch, and the one after its last; all fragments of a label are in one batch."""
-    firsts = np.flatnonzero(np.diff(entries["label"], prepend=np.uint64(0)))  # no label is 0
+def _batches(sizes: npt.NDArray[np.uint32], firsts: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """First fragment of each batch, and the one after its last; all fragments of a group are in one batch.
+
+    Args:
+        sizes: bytes of each fragment.
+        firsts: the first fragment of each group.
+    """
     if not len(firsts):
         return
-    sizes = np.add.reduceat(entries["bytes"].astype(np.int64), firsts)
     begin, held = 0, 0
-    for first, size in zip(firsts.tolist(), sizes.tolist(), strict=True):
+    for first, size in zip(firsts.tolist(), np.add.reduceat(sizes.astype(np.int64), firsts).tolist(), strict=True):
         if held and held + size > BATCH_BYTES:
             yield begin, first
             begin, held = first, 0
         held += size
-    yield begin, len(entries)
+    yield begin, len(sizes)

@@ -29,7 +29,7 @@ from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.tables import DOCUMENT
-from lchunk.volumes.volume import Volume
+from lchunk.volumes.volume import Volume, VoxelSize
 
 
 class Mesh(Stage):
@@ -77,6 +77,11 @@ class Mesh(Stage):
         """The mip that is meshed."""
         stage = self.upstream(self.reading()[0])
         return stage.mip(self.mip) if isinstance(stage, Downsample) else stage.voxels
+
+    @property
+    def corner(self) -> VoxelSize:
+        """The low corner of the first voxel, nanometres zyx."""
+        return self._segmentation.corner
 
     @property
     def path(self) -> str:
@@ -204,8 +209,8 @@ class MeshManifest(Stage):
         wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
         found = find(folder, meshed, wanted)
         labels = found.labels
-        _refuse_without_mesh("MeshManifest", self.ids, labels)
-        _refuse_without_mesh("Mesh", [n for n in mesh.ids if wanted.holds(np.array([n], np.uint64))[0]], labels)
+        refuse_without_mesh("MeshManifest", self.ids, labels)
+        refuse_without_mesh("Mesh", [n for n in mesh.ids if wanted.holds(np.array([n], np.uint64))[0]], labels)
         checksums = []
         written = parallel(
             lambda one: folder.write_mesh(*one), gather(folder, found), folder.store.connections, "manifests"
@@ -217,7 +222,7 @@ class MeshManifest(Stage):
         return {"prefix": self.prefix, "labels": labels, "checksums": checksums}
 
 
-def _refuse_without_mesh(stage: str, ids: Iterable[int], labels: Iterable[int]) -> None:
+def refuse_without_mesh(stage: str, ids: Iterable[int], labels: Iterable[int]) -> None:
     """Raise an error if a label that was asked for is in no chunk."""
     absent = sorted({*ids}.difference(labels))
     if absent:

@@ -28,7 +28,8 @@ class Export(Stage):
     Writes `precomputed/<layer>`: a file per inner chunk, raw, or compressed for labels; and for each chunk, finally a
            file of their checksums.
 
-    The info of a segmentation names the folder of its meshes, `segmentation/mesh`, once meshes exist.
+    The info of a segmentation names the folder of its meshes once they exist: `segmentation/mesh`, or the one of
+    `MultiResMesh` once all its shards exist.
     """
 
     layer = "precomputed"

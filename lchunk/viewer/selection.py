@@ -11,6 +11,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.info_folder import recipe_in
 from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.multires_meshes import SUFFIX
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
 
@@ -28,9 +29,10 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
 
     Args:
         store: the dataset's folder.
-        path: the mesh folder in it. Only segments with a manifest count, because a viewer does not find others.
+        path: the mesh folder in it. Without levels of detail, only segments with a manifest count, because a viewer
+            does not find others.
     """
-    folder = _open(store, path)
+    folder = _open(store, path.removesuffix(SUFFIX))
     if folder is None:
         return []
     sizes: Counter[int] = Counter()
@@ -41,6 +43,8 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
         if seen >= LOOKED_AT:
             break
     largest = [label for label, _ in sizes.most_common(ASKED)]
+    if path.endswith(SUFFIX):
+        return largest[:MOST]
     there = parallel(lambda label: store.exists(f"{path}/{label}:0"), largest, store.connections)
     return list(islice((label for label, exists in zip(largest, there, strict=True) if exists), MOST))
 

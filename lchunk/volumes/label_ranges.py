@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 MOST = 2**64 - 1
 """The largest label."""
+
+
+class Labels(Protocol):
+    """A set of labels."""
+
+    def holds(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of some labels are in the set."""
+
+    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of some ranges, with first and last label, may have a label of the set."""
 
 
 @dataclass(frozen=True)

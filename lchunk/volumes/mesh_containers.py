@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.volumes.checksum import checksum, refuse_damaged
-from lchunk.volumes.label_ranges import LabelRanges
+from lchunk.volumes.label_ranges import Labels
 from lchunk.volumes.ranges import Range
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import torn
@@ -71,7 +71,7 @@ class Container:
         self._store = store
         self._key = key
 
-    def entries(self, wanted: LabelRanges) -> Entries:
+    def entries(self, wanted: Labels) -> Entries:
         """The fragments of some labels, ascending. Most often it takes one request.
 
         Raises:
@@ -99,7 +99,7 @@ class Container:
             except ValueError as error:
                 raise self._torn(error) from error
 
-    def _entries(self, wanted: LabelRanges) -> Entries:
+    def _entries(self, wanted: Labels) -> Entries:
         first = AT_ONCE if self._store.path(self._key) is None else FIRST_BYTES
         start = self._store.get(self._key, 0, first)
         if not start:

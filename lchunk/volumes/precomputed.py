@@ -25,6 +25,7 @@ from lchunk.volumes.checksum import checksum
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import decode_document, encode_document, encode_json, read_json
 from lchunk.volumes.info_folder import create_info, index_key, stored_recipe, with_recipe
+from lchunk.volumes.multires_meshes import mesh_folder
 from lchunk.volumes.optional_packages import precomputed_extra
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
@@ -127,23 +128,21 @@ class ExportedVolume:
             "num_channels": max(self.channels, 1),
             "scales": [scale.info(self.labels) for scale in self.scales],
         }
-        return info | ({"mesh": self._mesh} if self._has_mesh else {})
+        return info | ({"mesh": mesh} if (mesh := self._mesh) else {})
 
     @property
     def _mesh(self) -> str:
-        """The folder of the meshes, relative to this volume."""
-        return posixpath.relpath(f"{self.source}/mesh", self.path)
-
-    @property
-    def _has_mesh(self) -> bool:
+        """The folder of the meshes, relative to this volume; empty where there is none."""
         # Neuroglancer does not show a volume if its info names meshes that do not exist
-        return self.labels and self.store.exists(f"{self.source}/mesh/info")
+        folder = mesh_folder(self.store, self.source) if self.labels else ""
+        return posixpath.relpath(folder, self.path) if folder else ""
 
     @property
     def lacks_mesh(self) -> bool:
         """Whether meshes exist that the info does not name, because they were made later."""
-        info = read_json(self.store, f"{self.path}/info") if self._has_mesh else None
-        return info is not None and "mesh" not in info
+        mesh = self._mesh
+        info = read_json(self.store, f"{self.path}/info") if mesh else None
+        return info is not None and info.get("mesh") != mesh
 
     def link_mesh(self) -> None:
         """Add meshes that were made later to the info."""

@@ -123,6 +123,7 @@ KNOBS: dict[str, dict[str, tuple[str, str | None]]] = {
         "dust_threshold": ("count", "0"),
         "ids": ("labels", None),
     },
+    "MultiResMesh": {"max_error": ("error", "40"), "bits": ("choice", "16")},
     "MeshManifest": {"prefix": ("prefix", None), "ids": ("labels", None)},
     "Evaluation": {"worst": ("count", "10")},
     "ErrorPlaces": {"most": ("count", "20")},

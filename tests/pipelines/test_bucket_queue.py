@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import uuid
 from pathlib import Path
@@ -58,3 +59,19 @@ def test_a_job_with_root_and_queue_on_aws_makes_the_bytes_of_one_on_a_disk(
         assert {key for key in {*made, *wanted} if made.get(key) != wanted.get(key)} == set()
         assert lchunk(tmp_path, "verify").code == 0
         assert "0 dead letters" in lchunk(tmp_path, "queue", "dead", "regions").out
+
+
+def test_shards_of_meshes_from_a_queue_are_those_of_one_process(tmp_path: Path) -> None:
+    write_identity_job(tmp_path, (20, 24, 24), (-2, 10, 5))
+    cfg, queue = tmp_path / "luigi.cfg", f"{tmp_path}/queue/"
+    cfg.write_text(cfg.read_text() + "\n[MultiResMesh]\nshard_bits = 2\n")
+    assert lchunk(tmp_path, "run", "MultiResMesh").code == 0
+    folder = tmp_path / "out/segmentation/mesh_multires"
+    wanted = files_of(folder)
+    shutil.rmtree(folder)
+    assert lchunk(tmp_path, "queue", "create", queue).code == 0
+    said = lchunk(tmp_path, "enqueue", "MultiResMesh", "--queue", queue)
+    assert (said.code, "4" in said.out) == (0, True)
+    said = lchunk(tmp_path, "work", "--queue", queue, "--exit-when-empty")
+    assert said.code == 0, said.err
+    assert files_of(folder) == wanted

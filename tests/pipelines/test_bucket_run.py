@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +132,29 @@ def test_a_bucket_that_cannot_be_used_is_one_line_at_the_end(
     assert message in said.last
     assert "Traceback" not in said.err
     assert "secret" not in said.err + said.out
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_meshes_with_levels_of_detail_in_a_bucket_are_those_on_a_disk(
+    job: Path, tmp_path: Path, servers: dict[str, str], scheme: str
+) -> None:
+    root = f"{scheme}://lchunk/{uuid.uuid4().hex}/out"
+    elsewhere(job, tmp_path, root, servers)
+    shards = "--MultiResMesh-shard-bits=2"
+    assert lchunk(tmp_path, "run", "MultiResMesh", shards).code == 0
+    disk = tmp_path / "disk"
+    shutil.copytree(job, disk)
+    cfg = (disk / "luigi.cfg").read_text()
+    (disk / "luigi.cfg").write_text(cfg.replace(f"root = {job}/out", f"root = {disk}/out"))
+    assert lchunk(disk, "run", "MultiResMesh", shards).code == 0
+    made, wanted = objects_of(root), files_of(disk / "out")
+    names = [name for name in made if name.startswith("segmentation/mesh_multires/")]
+    assert any(name.endswith(".shard") for name in names)
+    assert sum(name.endswith(".json") for name in names) == 4
+    assert {name: made[name] for name in names} == {
+        name: body for name, body in wanted.items() if name.startswith("segmentation/mesh_multires/")
+    }
+    assert lchunk(tmp_path, "verify").code == 0
+    assert "segmentation/mesh_multires meshes of" in lchunk(tmp_path, "status").out
+    shown = {layer.name: layer for layer in layers_shown(open_dataset(root))}
+    assert shown["segmentation"].mesh == "segmentation/mesh_multires"

@@ -59,7 +59,8 @@ def test_no_more_than_a_batch_or_a_label_is_in_memory(
 ) -> None:
     monkeypatch.setattr(gathering, "BATCH_BYTES", batch)
     entries = find(folder, folder.records(GRID.bounds), labels_with_prefix("")).entries
-    parts = [entries[begin:end] for begin, end in gathering._batches(entries)]
+    firsts = np.flatnonzero(np.diff(entries["label"], prepend=np.uint64(0)))
+    parts = [entries[begin:end] for begin, end in gathering._batches(entries["bytes"], firsts)]
     assert np.array_equal(np.concatenate(parts), entries)
     for part in parts:
         assert part["bytes"].sum() <= batch or len(np.unique(part["label"])) == 1

@@ -11,6 +11,9 @@ from lchunk.geometry.bbox import Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.volume import VoxelSize
 
+SHARDED = "neuroglancer_uint64_sharded_v1"
+HASHES = ("identity", "murmurhash3_x86_128")
+
 
 @dataclass(frozen=True)
 class Sharding:

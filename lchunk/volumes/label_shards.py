@@ -1,0 +1,157 @@
+"""Shards: files with the objects of many labels. Neuroglancer finds the object of a label by two small reads.
+
+The format, `neuroglancer_uint64_sharded_v1`:
+https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/sharded.md. The hash of a label selects
+a shard, and one of its minishards. A shard is:
+
+    shard index        for each minishard, the first byte of its index and the byte after it: 16 bytes
+    objects            label by label; bytes that belong to an object may be before it, and are in no index
+    minishard indexes  labels, ascending; positions; sizes: 8 bytes each
+
+Labels and positions are stored as differences from the ones before. Positions count from the end of the shard index.
+"""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lchunk.volumes.formats.murmur import murmur_hash
+from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED
+
+MOST_MINISHARD_BITS = 9
+"""512 minishards: then the shard index has 8 KiB."""
+
+
+@dataclass(frozen=True)
+class LabelSharding:
+    """How labels are distributed to shards.
+
+    Args:
+        minishard_bits: how many of the lowest bits of a label's hash select the minishard.
+        shard_bits: how many of the next bits select the shard.
+    """
+
+    minishard_bits: int
+    shard_bits: int
+
+    @property
+    def shards(self) -> int:
+        """The number of shards."""
+        return 1 << self.shard_bits
+
+    def info(self) -> dict[str, Any]:
+        """The entry `sharding` of an `info`."""
+        return {
+            "@type": SHARDED,
+            "hash": HASHES[1],
+            "preshift_bits": 0,
+            "minishard_bits": self.minishard_bits,
+            "shard_bits": self.shard_bits,
+            "minishard_index_encoding": "raw",
+            "data_encoding": "raw",
+        }
+
+    def shard_of(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The shard of each label."""
+        bits = murmur_hash(labels) >> np.uint64(self.minishard_bits) & np.uint64(self.shards - 1)
+        return bits.astype(np.int64)
+
+    def minishard_of(self, label: int) -> int:
+        """The minishard of a label in its shard."""
+        return murmur_hash(label) & ((1 << self.minishard_bits) - 1)
+
+    def name(self, shard: int) -> str:
+        """The file of a shard.
+
+        >>> LabelSharding(9, 5).name(31), LabelSharding(0, 0).name(0)
+        ('1f.shard', '0.shard')
+        """
+        return f"{shard:0{-(-self.shard_bits // 4)}x}.shard"
+
+
+def sharding_for(containers: int, shard_bits: int | None = None) -> LabelSharding:
+    """The sharding of labels whose fragments are in some containers.
+
+    The number of shards is about half the square root of the number of containers: the task of a shard reads the table
+    of each container, so that with as many shards as containers the requests would grow with the square. A minishard
+    has the labels of about one container; at most 512 of them are in a shard.
+
+    Args:
+        containers: at least 1.
+        shard_bits: logarithm of the number of shards; None: as described.
+
+    >>> [sharding_for(n) for n in (1, 64, 1_000_000)]
+    [LabelSharding(minishard_bits=0, shard_bits=0), LabelSharding(minishard_bits=4, shard_bits=2),
+     LabelSharding(minishard_bits=9, shard_bits=8)]
+    """
+    bits = max(0, (containers.bit_length() - 1) // 2 - 1) if shard_bits is None else shard_bits
+    return LabelSharding(min(MOST_MINISHARD_BITS, (containers - 1 >> bits).bit_length()), bits)
+
+
+@dataclass(frozen=True)
+class LabelsOfShard:
+    """The labels whose objects are in a shard; see `Labels`."""
+
+    sharding: LabelSharding
+    shard: int
+
+    def holds(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        found: npt.NDArray[np.bool_] = self.sharding.shard_of(labels) == self.shard
+        return found
+
+    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """All ranges: a hash keeps no order."""
+        return np.ones(len(firsts), np.bool_)
+
+
+class ShardFile:
+    """A shard that is being made, in a temporary file, because it may be larger than the memory."""
+
+    def __init__(self, sharding: LabelSharding) -> None:
+        self.labels = 0
+        self._sharding = sharding
+        self._begin = 16 << sharding.minishard_bits
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the shard
+        weakref.finalize(self, self._file.close)
+        self._file.seek(self._begin)
+        self._entries: dict[int, list[tuple[int, int, int]]] = {}
+
+    def add(self, label: int, hidden: Iterable[IO[bytes]], body: bytes) -> None:
+        """Append the object of a label.
+
+        Args:
+            label: greater than those before.
+            hidden: files, read from their starts, whose bytes come before the object and are in no index.
+            body: the object.
+        """
+        for file in hidden:
+            file.seek(0)
+            shutil.copyfileobj(file, self._file)
+        entries = self._entries.setdefault(self._sharding.minishard_of(label), [])
+        entries.append((label, self._file.tell() - self._begin, len(body)))
+        self._file.write(body)
+        self.labels += 1
+
+    def finished(self) -> memoryview:
+        """Write the indexes. Returns the bytes of the file, which are read from the disk when they are used."""
+        ends = np.zeros((1 << self._sharding.minishard_bits, 2), "<u8")
+        for minishard, entries in sorted(self._entries.items()):
+            labels, starts, sizes = np.array(entries, np.uint64).T
+            after = np.concatenate([starts[:1], starts[1:] - starts[:-1] - sizes[:-1]])
+            index = np.concatenate([np.diff(labels, prepend=np.uint64(0)), after, sizes]).astype("<u8").tobytes()
+            first = self._file.tell() - self._begin
+            self._file.write(index)
+            ends[minishard] = first, first + len(index)
+        self._file.seek(0)
+        self._file.write(ends.tobytes())
+        self._file.flush()
+        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
