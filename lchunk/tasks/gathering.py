@@ -1,23 +1,32 @@
-"""Gather the mesh fragments of labels from the chunks' containers, in batches that fit into memory."""
+"""Gather the fragments of labels from the chunks' containers, in batches that fit into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.welding import Surface, weld
-from lchunk.volumes.chunk_files import absent_chunk
+from lchunk.volumes.chunk_files import ChunkFiles, absent_chunk
 from lchunk.volumes.label_ranges import LabelRanges
 from lchunk.volumes.mesh_containers import Container, Entries
-from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.parallel import parallel
+
+Piece = TypeVar("Piece")
 
 BATCH_BYTES = 1 << 27
 """Bytes of fragments that are in memory together, unless one label has more."""
+
+
+class Fragments(ChunkFiles, Protocol):
+    """The folder of the containers of all chunks."""
+
+    def container(self, index: Triple) -> Container:
+        """The fragments of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +48,13 @@ class Found:
         return labels
 
 
-def find(folder: MeshFolder, containers: Iterable[Container], wanted: LabelRanges) -> Found:
+def find(folder: Fragments, containers: Iterable[Container], wanted: LabelRanges) -> Found:
     """Find the fragments of labels in the tables of all containers, of which only the parts with these labels are read.
 
     Args:
-        folder: the mesh folder.
+        folder: the folder of the containers.
         containers: one per chunk, z-major.
-        wanted: the labels.
+        wanted: the labels, or their keys.
 
     Raises:
         FileNotFoundError: a chunk is missing.
@@ -63,7 +72,7 @@ def find(folder: MeshFolder, containers: Iterable[Container], wanted: LabelRange
     return Found(chunks[order], entries[order])
 
 
-def gather(folder: MeshFolder, found: Found) -> Iterator[tuple[int, Surface]]:
+def gather(folder: Fragments, found: Found) -> Iterator[tuple[int, Surface]]:
     """Each label's whole mesh, ascending: its fragments, chunk by chunk, in which equal vertices became one.
 
     Args:
@@ -73,24 +82,39 @@ def gather(folder: MeshFolder, found: Found) -> Iterator[tuple[int, Surface]]:
     Raises:
         ValueError: a fragment is damaged.
     """
+    for label, pieces in pieces_of(folder, found, Container.surfaces):
+        yield label, weld(pieces)
+
+
+def pieces_of(
+    folder: Fragments, found: Found, read: Callable[[Container, Entries], Iterator[tuple[int, Piece]]]
+) -> Iterator[tuple[int, list[Piece]]]:
+    """The pieces of each label, ascending, chunk by chunk.
+
+    Args:
+        folder: the folder of the containers.
+        found: the fragments.
+        read: returns the label and the content of some fragments of a container.
+
+    Raises:
+        ValueError: a fragment is damaged.
+    """
     for begin, end in _batches(found.entries):
         by_chunk = begin + np.argsort(found.chunks[begin:end], kind="stable")
         chunks, entries = found.chunks[by_chunk], found.entries[by_chunk]
-        pieces: dict[int, list[Surface]] = {label: [] for label in np.unique(entries["label"]).tolist()}
+        pieces: dict[int, list[Piece]] = {label: [] for label in np.unique(entries["label"]).tolist()}
         numbers, firsts = np.unique(chunks, return_index=True)
         parts = zip(numbers.tolist(), np.split(entries, firsts[1:]), strict=True)
-        surfaces = parallel(lambda part: _read(folder, *part), parts, folder.store.connections, "fragments")
-        for own in surfaces:
-            for label, surface in own:
-                pieces[label].append(surface)
+
+        def of_chunk(part: tuple[int, Entries]) -> list[tuple[int, Piece]]:
+            index: Triple = triple(int(n) for n in np.unravel_index(part[0], folder.grid.counts))
+            return list(read(folder.container(index), part[1]))
+
+        for own in parallel(of_chunk, parts, folder.store.connections, "fragments"):
+            for label, piece in own:
+                pieces[label].append(piece)
         for label in list(pieces):
-            yield label, weld(pieces.pop(label))
-
-
-def _read(folder: MeshFolder, number: int, entries: Entries) -> list[tuple[int, Surface]]:
-    """Some fragments of a chunk."""
-    index: Triple = triple(int(n) for n in np.unravel_index(number, folder.grid.counts))
-    return list(folder.container(index).surfaces(entries))
+            yield label, pieces.pop(label)
 
 
 def _batches(entries: Entries) -> Iterator[tuple[int, int]]:
