@@ -16,7 +16,8 @@ CELL = 200.0
 def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: Any, least: float) -> Any:
     """Keep the longest path of each tree, and of the other branches, the longest first, those that reach far enough.
 
-    A branch counts where it is outside of the balls around the vertices that were kept before it.
+    A branch counts where it is outside of the balls around the vertices that were kept before it. The longest path is
+    two branches that begin in its middle, so that it does not go back beside itself: half of the second one is enough.
 
     Args:
         begins: (n + 1,) where the neighbours of each vertex begin in `beside`.
@@ -45,15 +46,22 @@ def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: A
         root = tree[np.argmax(away[tree])]
         away[tree] = -1.0
         tree = _walk(begins, beside, lengths, root, away, above, step)
-        kept[root] = True
+        other = tree[np.argmax(away[tree])]
+        middle, half = other, away[other] / 2
+        while away[middle] > half:
+            middle = above[middle]
+        away[tree] = -1.0
+        tree = _walk(begins, beside, lengths, middle, away, above, step)
+        kept[middle] = True
         ends = tree[np.diff(begins)[tree] == 1]
-        for number, end in enumerate(ends[np.argsort(-away[ends], kind="mergesort")]):
+        ends = np.concatenate((np.array([other, root]), ends[np.argsort(-away[ends], kind="mergesort")]))
+        for number, end in enumerate(ends):
             place, outside = end, 0.0
             while not kept[place]:
                 if not covered[place]:
                     outside += step[place]
                 place = above[place]
-            if number and outside < least:
+            if (number > 1 and outside < least) or (number == 1 and outside < min(least, away[end] / 2)):
                 continue
             place = end
             while not kept[place]:
@@ -61,7 +69,7 @@ def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: A
                 _cover(places, radius[place], place, near, order, covered)
                 place = above[place]
             if number == 0:
-                _cover(places, radius[root], root, near, order, covered)
+                _cover(places, radius[middle], middle, near, order, covered)
     return kept
 
 

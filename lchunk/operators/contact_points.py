@@ -1,7 +1,7 @@
-"""The voxels at which skeletons of neighbouring boxes meet: both boxes choose the same ones.
+"""The voxels at which skeletons of neighbouring chunks meet: both choose the same ones.
 
-Two boxes share one plane of voxels. A contact is what a label has in this plane, as far as it is connected close to the
-plane in the first box and also in the second. Everything that a box must know lies in a slab around the plane, which
+Two chunks share one plane of voxels. A contact is what a label has in this plane, as far as it is connected close to the
+plane in the first chunk and also in the second. Everything that a chunk must know lies in a slab around the plane, which
 both read.
 """
 
@@ -31,17 +31,18 @@ def contact_points(
     labels: npt.NDArray[np.uint64],
     *,
     seen: Bbox,
-    part: Bbox,
+    chunk: Bbox,
     bounds: Bbox,
     reach: tuple[int, int, int],
     voxel_size: tuple[float, float, float],
 ) -> npt.NDArray[np.intp]:
-    """The deepest voxel of each contact in the planes that a box shares with its neighbours.
+    """The deepest voxel of each contact in the planes that a chunk shares with its neighbours, and in the volume's faces.
 
     Args:
         labels: (z, y, x), 0 is background.
-        seen: the box of these labels: the part, and `reach` voxels more where the volume continues.
-        part: the box, with the planes that it shares.
+        seen: the box of these labels: the chunk, and `reach` voxels more where the volume continues, and one more on the
+            high sides.
+        chunk: the box without the planes that belong to the next chunks.
         bounds: those of the volume.
         reach: how far, in voxels zyx, voxels are looked at on both sides of a plane.
         voxel_size: nanometres zyx.
@@ -50,8 +51,9 @@ def contact_points(
         (n, 3) voxels zyx, in the volume. The depth is the distance to the boundary within the plane; of equal ones, the
         first voxel is chosen.
     """
+    part = shared_part(chunk, bounds)
     found = [np.empty((0, 3), np.intp)]
-    for axis, plane in _shared_planes(part, bounds):
+    for axis, plane in _planes(part):
         low, high = list(part.start), list(part.stop)
         low[axis], high[axis] = plane - reach[axis], plane + 1 + reach[axis]
         slab = Bbox(triple(low), triple(high)).clipped(seen)
@@ -69,13 +71,19 @@ def contact_points(
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _shared_planes(part: Bbox, bounds: Bbox) -> Iterator[tuple[int, int]]:
-    """The axis and the place of each plane that a box shares with a neighbour."""
+def shared_part(chunk: Bbox, bounds: Bbox) -> Bbox:
+    """A chunk with the first plane of the next chunk on each axis."""
+    return chunk.grown((0, 0, 0), (1, 1, 1)).clipped(bounds)
+
+
+def _planes(part: Bbox) -> Iterator[tuple[int, int]]:
+    """The axis and the place of each plane in which contacts are: the first and the last one of each axis.
+
+    Objects end at the volume's faces as they would at a chunk's: in the middle of their cross-section.
+    """
     for axis in range(3):
-        if part.start[axis] > bounds.start[axis]:
-            yield axis, part.start[axis]
-        if part.stop[axis] < bounds.stop[axis]:
-            yield axis, part.stop[axis] - 1
+        yield axis, part.start[axis]
+        yield axis, part.stop[axis] - 1
 
 
 def _deepest(groups: npt.NDArray[np.uint64], deep: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.intp], ...]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.operators.components import connected_components
-from lchunk.operators.contact_points import contact_points, depths
+from lchunk.operators.contact_points import contact_points, depths, shared_part
 from lchunk.operators.tracing import trace
 
 CENTRING = 4
@@ -74,8 +74,9 @@ def skeletonize(
     """
     seen = Bbox.of(start, labels.shape)
     volume = bounds or seen
-    part = (chunk or seen).grown((0, 0, 0), (1, 1, 1)).clipped(volume)
-    points = contact_points(labels, seen=seen, part=part, bounds=volume, reach=reach, voxel_size=voxel_size)
+    own_chunk = chunk or seen
+    part = shared_part(own_chunk, volume)
+    points = contact_points(labels, seen=seen, chunk=own_chunk, bounds=volume, reach=reach, voxel_size=voxel_size)
     inside = part.slices(seen.start)
     own = labels[inside]
     kept = own if wanted is None else np.where(np.isin(own, wanted), own, np.uint64(0))

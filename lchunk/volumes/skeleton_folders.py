@@ -152,3 +152,14 @@ def encode_skeleton(
     head = _COUNTS.pack(len(places), len(edges))
     vertices = places[:, ::-1].astype("<f4").tobytes()
     return b"".join([head, vertices, edges.astype("<u4").tobytes(), radius.astype("<f4").tobytes()])
+
+
+def decode_skeleton(
+    body: bytes,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+    """Places (zyx), edges and radii of the bytes of `encode_skeleton`."""
+    vertices, edges = _COUNTS.unpack_from(body)
+    start = _COUNTS.size
+    xyz = np.frombuffer(body, "<f4", 3 * vertices, start).reshape(-1, 3)
+    pairs = np.frombuffer(body, "<u4", 2 * edges, start + 12 * vertices).reshape(-1, 2)
+    return xyz[:, ::-1], pairs, np.frombuffer(body, "<f4", vertices, start + 12 * vertices + 8 * edges)
