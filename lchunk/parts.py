@@ -1,4 +1,4 @@
-"""The parts of a dataset's folder: layers, mips, folders of records, meshes and skeletons, as their own files describe them."""
+"""The parts of a dataset's folder: layers, mips, records, meshes and skeletons, as their own files describe them."""
 
 from __future__ import annotations
 

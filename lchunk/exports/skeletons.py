@@ -71,7 +71,7 @@ def write_swc(store: Store, layer: str, folder: Path, *, overwrite: bool) -> int
 
 
 def swc(body: bytes) -> str:
-    """The SWC text of a skeleton. Each tree begins at its first vertex, and a vertex follows the one that it is joined to.
+    """The SWC text of a skeleton. Each tree begins at its first vertex; a vertex follows the one that it is joined to.
 
     Args:
         body: the skeleton as Neuroglancer reads it, without loops.

@@ -13,16 +13,15 @@ CELL = 200.0
 
 
 @njit
-def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: Any, least: float) -> Any:
+def branches_kept(graph: Any, radius: Any, places: Any, least: float) -> Any:
     """Keep the longest path of each tree, and of the other branches, the longest first, those that reach far enough.
 
     A branch counts where it is outside of the balls around the vertices that were kept before it. The longest path is
     two branches that begin in its middle, so that it does not go back beside itself: half of the second one is enough.
 
     Args:
-        begins: (n + 1,) where the neighbours of each vertex begin in `beside`.
-        beside: (2 m,) the neighbours.
-        lengths: (2 m,) the lengths of the edges to them, nanometres.
+        graph: (n + 1,) where the neighbours of each vertex begin, (2 m,) the neighbours, and (2 m,) the lengths of the
+            edges to them, nanometres.
         radius: (n,) of the ball around each vertex, nanometres.
         places: (n, 3) nanometres.
         least: the length that a branch must have outside of these balls, nanometres.
@@ -33,27 +32,28 @@ def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: A
     count = len(radius)
     cells = _cells(places)
     order = np.argsort(cells, kind="mergesort")
-    near = cells[order]
+    lookup = (cells[order], order)
     kept = np.zeros(count, np.bool_)
     covered = np.zeros(count, np.bool_)
     away = np.full(count, -1.0)
     above = np.full(count, -1)
     step = np.zeros(count)
+    walked = (away, above, step)
     for first in range(count):
         if away[first] >= 0:
             continue
-        tree = _walk(begins, beside, lengths, first, away, above, step)
+        tree = _walk(graph, first, walked)
         root = tree[np.argmax(away[tree])]
         away[tree] = -1.0
-        tree = _walk(begins, beside, lengths, root, away, above, step)
+        tree = _walk(graph, root, walked)
         other = tree[np.argmax(away[tree])]
         middle, half = other, away[other] / 2
         while away[middle] > half:
             middle = above[middle]
         away[tree] = -1.0
-        tree = _walk(begins, beside, lengths, middle, away, above, step)
+        tree = _walk(graph, middle, walked)
         kept[middle] = True
-        ends = tree[np.diff(begins)[tree] == 1]
+        ends = tree[np.diff(graph[0])[tree] == 1]
         ends = np.concatenate((np.array([other, root]), ends[np.argsort(-away[ends], kind="mergesort")]))
         for number, end in enumerate(ends):
             place, outside = end, 0.0
@@ -66,16 +66,18 @@ def branches_kept(begins: Any, beside: Any, lengths: Any, radius: Any, places: A
             place = end
             while not kept[place]:
                 kept[place] = True
-                _cover(places, radius[place], place, near, order, covered)
+                _cover(places, radius[place], place, lookup, covered)
                 place = above[place]
             if number == 0:
-                _cover(places, radius[middle], middle, near, order, covered)
+                _cover(places, radius[middle], middle, lookup, covered)
     return kept
 
 
 @njit
-def _walk(begins: Any, beside: Any, lengths: Any, root: int, away: Any, above: Any, step: Any) -> Any:
+def _walk(graph: Any, root: int, walked: Any) -> Any:
     """The vertices of a tree from its root, with their distances, the vertex before each, and the edge to it."""
+    begins, beside, lengths = graph
+    away, above, step = walked
     away[root] = 0.0
     above[root] = root
     tree = [root]
@@ -110,8 +112,9 @@ def _cells(places: Any) -> Any:
 
 
 @njit
-def _cover(places: Any, radius: float, centre: int, near: Any, order: Any, covered: Any) -> None:
+def _cover(places: Any, radius: float, centre: int, lookup: Any, covered: Any) -> None:
     """Mark the vertices inside a ball."""
+    near, order = lookup
     low = np.empty(3, np.int64)
     high = np.empty(3, np.int64)
     for axis in range(3):

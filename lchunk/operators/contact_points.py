@@ -1,8 +1,8 @@
 """The voxels at which skeletons of neighbouring chunks meet: both choose the same ones.
 
-Two chunks share one plane of voxels. A contact is what a label has in this plane, as far as it is connected close to the
-plane in the first chunk and also in the second. Everything that a chunk must know lies in a slab around the plane, which
-both read.
+Two chunks share one plane of voxels. A contact is what a label has in this plane, as far as it is connected close to
+the plane in the first chunk and also in the second. Everything that a chunk must know lies in a slab around the plane,
+which both read.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def contact_points(
     reach: tuple[int, int, int],
     voxel_size: tuple[float, float, float],
 ) -> npt.NDArray[np.intp]:
-    """The deepest voxel of each contact in the planes that a chunk shares with its neighbours, and in the volume's faces.
+    """The deepest voxel of each contact in the planes that a chunk shares, and in the volume's faces.
 
     Args:
         labels: (z, y, x), 0 is background.
-        seen: the box of these labels: the chunk, and `reach` voxels more where the volume continues, and one more on the
-            high sides.
+        seen: the box of these labels: the chunk, and `reach` voxels more where the volume continues, and one more on
+            the high sides.
         chunk: the box without the planes that belong to the next chunks.
         bounds: those of the volume.
         reach: how far, in voxels zyx, voxels are looked at on both sides of a plane.

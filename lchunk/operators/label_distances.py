@@ -71,9 +71,7 @@ def _lines(labels: Any, squared: Any, size: float) -> None:
                 start = -np.inf
                 while count:
                     step = place - centre[count - 1]
-                    start = (
-                        centre[count - 1] + step / 2 + (high - height[count - 1]) / (2 * size * size * step)
-                    )
+                    start = centre[count - 1] + step / 2 + (high - height[count - 1]) / (2 * size * size * step)
                     if start > begin[count - 1]:
                         break
                     count -= 1

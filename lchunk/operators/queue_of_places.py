@@ -1,7 +1,7 @@
 """A priority queue of numbered places, and the shortest paths that it gives, as machine code.
 
-The queue is a binary heap in arrays: `heap` holds the places, the nearest first, `rank` where each place is in it (-1: it
-is not), and `near` how near each one is. A place is in the queue once, and rises when it comes nearer.
+The queue is a binary heap in arrays: `heap` holds the places, the nearest first, `rank` where each place is in it (-1:
+it is not), and `near` how near each one is. A place is in the queue once, and rises when it comes nearer.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def take(heap: Any, rank: Any, near: Any, size: int) -> Any:
 
 
 @njit
-def spread(object_: Any, weight: Any, near: Any, before: Any, queue: Any, size: int) -> None:
+def spread(object_: Any, weight: Any, field: Any, queue: Any, size: int) -> None:
     """Let all places in the queue come nearer to those around them, until none does (Dijkstra 1959).
 
     Args:
         object_: the object's voxels, see `lchunk.operators.tracing`: their positions, the numbers of all voxels, the
             number of the object's first, and the steps to the voxels around one with their lengths.
         weight: (n,) by which lengths are multiplied: a step has the mean of the weights of its ends.
-        near: (n,) how near each place is; it is changed.
-        before: (n,) the place that each is reached from; it is changed.
+        field: (n,) how near each place is, and (n,) the place that each is reached from; both are changed.
         queue: (2, n) heap and rank of the places that have come nearer.
         size: their number.
     """
     positions, numbers, first, steps, lengths = object_
+    near, before = field
     heap, rank = queue[0], queue[1]
     while size:
         place, size = take(heap, rank, near, size)

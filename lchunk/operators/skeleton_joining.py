@@ -39,9 +39,7 @@ def lengths_of(skeleton: Skeleton, voxel_size: tuple[float, float, float]) -> np
     return lengths
 
 
-def tidied(
-    skeleton: Skeleton, voxel_size: tuple[float, float, float], *, ticks: float, dust: float
-) -> Skeleton | None:
+def tidied(skeleton: Skeleton, voxel_size: tuple[float, float, float], *, ticks: float, dust: float) -> Skeleton | None:
     """Remove loops, then ticks, then dust.
 
     Loops are opened where they are thinnest, so that each component is a tree. A tick is a branch of which too little
@@ -112,7 +110,7 @@ def _without_ticks(
     begins = np.searchsorted(both[order, 0], np.arange(len(skeleton.voxels) + 1))
     places = (skeleton.voxels - skeleton.voxels.min(0)) * np.array(voxel_size)
     kept: npt.NDArray[np.bool_] = branches_kept(
-        begins, both[order, 1], np.concatenate([lengths, lengths])[order], skeleton.radius.astype(np.float64), places,
+        (begins, both[order, 1], np.concatenate([lengths, lengths])[order]), skeleton.radius.astype(np.float64), places,
         float(ticks),
     )  # fmt: skip
     return kept

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +60,7 @@ def skeletonize(
         start: the array's first voxel, in the volume.
         chunk: the voxels to make; None for all of the array. A chunk also has the first plane of the next one.
         bounds: those of the volume; None where the array is the volume. The volume's faces are no boundary of objects.
-        reach: voxels zyx that the array has beside the chunk, and one more on the high sides, as far as the volume goes.
+        reach: voxels zyx that the array has beside the chunk, and one more on the high sides, if the volume has them.
 
     Returns:
         Skeletons by label, ascending.
@@ -96,8 +95,10 @@ def skeletonize(
             (positions, objects.numbers, first, objects.steps, objects.lengths),
             (deep.max() / deep) ** CENTRING, scale * deep + constant, int(root), required,
         )  # fmt: skip
-        label = int(objects.labels[positions[0]])
-        pieces.setdefault(label, []).append(_piece(places, above, positions, radius, objects.shape, origin))
+        label, found = int(objects.labels[positions[0]]), positions[places]
+        voxels = np.stack(np.unravel_index(found, objects.shape), 1) + origin
+        piece = Skeleton(voxels, radius[found], _edges(places, above, last - first))
+        pieces.setdefault(label, []).append(piece)
     return {label: _together(pieces[label]) for label in sorted(pieces)}
 
 
@@ -134,13 +135,11 @@ def _extreme(positions: npt.NDArray[np.int64], shape: Triple, voxel_size: tuple[
     return np.argmax(((places - places[0]) ** 2).sum(1))
 
 
-def _piece(places: Any, above: Any, positions: Any, radius: Any, shape: Triple, origin: Any) -> Skeleton:
-    """The skeleton of an object, from its numbers."""
-    row = np.empty(len(positions), np.int64)
+def _edges(places: npt.NDArray[np.int64], above: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """The rows of the vertices that are joined, from their numbers of `count`; the first one is the root."""
+    row = np.empty(count, np.int64)
     row[places] = np.arange(len(places))
-    voxels = np.stack(np.unravel_index(positions[places], shape), 1) + origin
-    edges = np.stack([row[places], row[above]], 1)[1:]
-    return Skeleton(voxels, radius[positions[places]], edges)
+    return np.stack([row[places], row[above]], 1)[1:]
 
 
 def _together(pieces: list[Skeleton]) -> Skeleton:

@@ -1,8 +1,8 @@
 """The skeleton of one connected object, by TEASAR, as machine code.
 
-Sato et al. 2000 (Pacific Graphics, 281), with two changes. Thin and thick parts are centred alike, because the cost of a
-step depends on the distances to the boundary at its ends, and not on the largest one of the object. And each path ends
-where it meets the paths before it in the cheapest way, not only where it meets them on its way to the root.
+Sato et al. 2000 (Pacific Graphics, 281), with two changes. Thin and thick parts are centred alike, because the cost of
+a step depends on the distances to the boundary at its ends, and not on the largest one of the object. And each path
+ends where it meets the paths before it in the cheapest way, not only where it meets them on its way to the root.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def trace(object_: Any, weight: Any, budget: Any, root: int, ends: Any) -> Any:
     above[root] = root
     found = [np.int64(root)]
     covered = np.zeros(count)  # negative where a path covers the object
-    nowhere = np.empty(count, np.int32)
+    covering = (even, budget, covered, np.empty(count, np.int32))
     if len(ends):
-        _cover(object_, even, budget, covered, nowhere, queue, found)
+        _cover(object_, covering, queue, found)
     far_first = np.argsort(-away, kind="mergesort")
     wanted = np.concatenate((ends[np.argsort(-away[ends], kind="mergesort")], far_first))
     for number in range(len(wanted)):
@@ -60,10 +60,10 @@ def trace(object_: Any, weight: Any, budget: Any, root: int, ends: Any) -> Any:
             above[place] = before[place]
             near[place] = 0.0
             size = rise(queue[0], queue[1], near, size, place)
-        spread(object_, weight, near, before, queue, size)
+        spread(object_, weight, (near, before), queue, size)
         found.extend(path)
         path.append(np.int64(root))  # which the first path covers the object around, too
-        _cover(object_, even, budget, covered, nowhere, queue, path)
+        _cover(object_, covering, queue, path)
     return np.array(found), above[np.array(found)]
 
 
@@ -73,16 +73,17 @@ def _distances(object_: Any, weight: Any, before: Any, queue: Any, root: int) ->
     near = np.full(len(weight), np.inf)
     near[root] = 0.0
     size = rise(queue[0], queue[1], near, 0, root)
-    spread(object_, weight, near, before, queue, size)
+    spread(object_, weight, (near, before), queue, size)
     return near
 
 
 @njit
-def _cover(object_: Any, even: Any, budget: Any, covered: Any, nowhere: Any, queue: Any, path: Any) -> None:
+def _cover(object_: Any, covering: Any, queue: Any, path: Any) -> None:
     """Cover the object around the voxels of a path."""
+    even, budget, covered, nowhere = covering
     size = 0
     for place in path:
         if -budget[place] < covered[place]:
             covered[place] = -budget[place]
             size = rise(queue[0], queue[1], covered, size, place)
-    spread(object_, even, covered, nowhere, queue, size)
+    spread(object_, even, (covered, nowhere), queue, size)

@@ -173,7 +173,9 @@ class SkeletonMerge(Stage):
         labels = found.labels
         content = {}
         for done, (label, pieces) in enumerate(pieces_of(folder, found, folder.pieces), start=1):
-            whole = tidied(join([Traced(*piece) for piece in pieces]), layer.voxel_size, ticks=self.ticks, dust=self.dust)
+            whole = tidied(
+                join([Traced(*piece) for piece in pieces]), layer.voxel_size, ticks=self.ticks, dust=self.dust
+            )
             if whole is not None:
                 content[label] = encode_skeleton(_places(whole, layer), whole.edges, whole.radius)
             chunk.report(done, len(labels), "labels")

@@ -73,7 +73,7 @@ class FragmentFolder:
 
 
 def encode_piece(piece: Piece, origin: Triple) -> bytes:
-    """The bytes of a piece: numbers of vertices and edges; voxels from an origin, int32; edges, uint32; radii, float32."""
+    """The bytes of a piece: two counts; voxels from an origin, int32; edges, uint32; radii, float32."""
     voxels, radius, edges = piece
     places = (voxels - np.array(origin)).astype("<i4")
     head = _COUNTS.pack(len(voxels), len(edges))

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 
@@ -128,8 +128,10 @@ def test_dust_is_dropped_by_its_cable_and_ticks_the_shortest_first() -> None:
         assert (0 if found is None else len(found.voxels)) == left
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 99), grid=st.tuples(*[st.integers(1, 15)] * 3), depth=st.sampled_from([0, 20, 300]))
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 99), grid=st.tuples(*[st.integers(4, 15)] * 3), depth=st.sampled_from([0, 20, 300]))
+@example(seed=1, grid=(11, 13, 14), depth=300)
+@example(seed=1, grid=(12, 1, 15), depth=20)
 def test_pieces_are_connected_exactly_where_labels_are(seed: int, grid: tuple[int, int, int], depth: float) -> None:
     noise = gaussian_filter(np.random.default_rng(seed).random((12, 14, 15)), 1)
     labels = np.digitize(noise, np.quantile(noise, (0.4, 0.8))).astype(np.uint64)

@@ -13,10 +13,10 @@ import tensorstore
 from cloudvolume import CloudVolume
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 
-from lchunk.removal import remove, removals
+from lchunk.removal import removals, remove
 from lchunk.status.facts import facts_of
 from lchunk.status.holdings import holding_lines
-from lchunk.tasks import Skeleton, SkeletonMerge
+from lchunk.tasks import SkeletonMerge
 from lchunk.verify import Fault, verify
 from lchunk.volumes.store import FileStore
 from tests.conftest import build, write_hdf5
@@ -122,9 +122,7 @@ def test_cloud_volume_reads_the_same_skeletons(tmp_path: Path, configure: Callab
         assert skeleton.cable_length() > 1000
 
 
-def test_damage_is_found_and_removed_shards_come_back_the_same(
-    tmp_path: Path, configure: Callable[..., None]
-) -> None:
+def test_damage_is_found_and_removed_shards_come_back_the_same(tmp_path: Path, configure: Callable[..., None]) -> None:
     root = dataset(tmp_path, configure, "12,20,16")
     configure("SkeletonMerge", shard_bits=1)
     assert build(SkeletonMerge())
