@@ -118,8 +118,8 @@ def _cover(places: Any, radius: float, centre: int, lookup: Any, covered: Any) -
     low = np.empty(3, np.int64)
     high = np.empty(3, np.int64)
     for axis in range(3):
-        low[axis] = max(np.int64((places[centre, axis] - radius) // CELL), 0)
-        high[axis] = np.int64((places[centre, axis] + radius) // CELL)
+        low[axis] = int(max((places[centre, axis] - radius) // CELL, 0.0))
+        high[axis] = int((places[centre, axis] + radius) // CELL)
     for z in range(low[0], high[0] + 1):
         for y in range(low[1], high[1] + 1):
             row = ((np.int64(z) << BITS) | np.int64(y)) << BITS

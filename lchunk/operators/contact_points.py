@@ -89,6 +89,6 @@ def _planes(part: Bbox) -> Iterator[tuple[int, int]]:
 def _deepest(groups: npt.NDArray[np.uint64], deep: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.intp], ...]:
     """The deepest place of each group but 0."""
     places = np.flatnonzero(groups)
-    order = places[np.lexsort([places, -deep.ravel()[places], groups.ravel()[places]])]
+    order = places[np.lexsort((places, -deep.ravel()[places], groups.ravel()[places]))]
     firsts = np.flatnonzero(np.diff(groups.ravel()[order], prepend=np.uint64(0)))
     return np.unravel_index(order[firsts], groups.shape)

@@ -136,8 +136,8 @@ def test_damage_is_found_and_removed_shards_come_back_the_same(tmp_path: Path, c
             damaged = bytearray(whole[file])
             damaged[place % len(damaged)] ^= 4
             file.write_bytes(damaged)
-            (finding,) = verify(store)
-            assert (finding.fault, finding.key) == (Fault.DAMAGED, file.relative_to(root).as_posix())
+            found = [finding.key for finding in verify(store) if finding.fault is Fault.DAMAGED]
+            assert found == [file.relative_to(root).as_posix()]
         file.unlink()
     assert build(SkeletonMerge())
     assert {file: file.read_bytes() for file in files} == whole
