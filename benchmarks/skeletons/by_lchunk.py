@@ -16,7 +16,7 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.skeleton_joining import join, lengths_of, tidied
 from lchunk.operators.skeletonizing import Skeleton, skeletonize
 
-JOINT_DEPTH, DUST, TICKS = 300.0, 1000.0, 500.0
+JOINT_DEPTH, DUST, TICKS = 300.0, 1000.0, 300.0
 """The defaults of the stages, nanometres."""
 
 

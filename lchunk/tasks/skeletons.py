@@ -131,7 +131,7 @@ class SkeletonMerge(Stage):
         least=0, most=FAR, default=1000.0, description="isolated parts with less cable than this vanish, nanometres"
     )
     ticks: float = RangeParameter(
-        least=0, most=FAR, default=500.0,
+        least=0, most=FAR, default=300.0,
         description="branches vanish that reach less than this out of the process they leave, nanometres",
     )  # fmt: skip
     shard_bits: int = CountParameter(
