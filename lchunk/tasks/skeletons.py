@@ -135,7 +135,7 @@ class SkeletonMerge(Stage):
         description="branches vanish that reach less than this out of the process they leave, nanometres",
     )  # fmt: skip
     shard_bits: int = CountParameter(
-        default=-1, least=-1, description="two to this power shards; -1: one for each 16 chunks"
+        default=-1, least=-1, most=24, description="two to this power shards; -1: one for each 16 chunks"
     )
 
     @property
