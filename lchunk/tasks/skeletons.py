@@ -29,6 +29,8 @@ from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolde
 from lchunk.volumes.volume import Volume
 
 CHUNKS_PER_SHARD = 16
+BYTES_PER_VOXEL = 80
+"""Memory that `Skeleton` takes for each voxel that it reads (`docs/skeletons.md`)."""
 FAR = 1e9
 """Nanometres, more than any length in a volume."""
 
@@ -95,6 +97,11 @@ class Skeleton(Stage):
     def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
         stage, seen = self.upstream(reads), self.reach(reads, bbox)
         return stage.region_of(self.mip, seen) if isinstance(stage, Downsample) else seen
+
+    @functools.cached_property
+    def projected_memory(self) -> int | None:
+        middle = self.grid.chunk(triple(count // 2 for count in self.grid.counts))
+        return BYTES_PER_VOXEL * self.reach(self.reading()[0], middle).size
 
     def files(self) -> FragmentFolder:
         return FragmentFolder(self.store, self.path, self.grid)
