@@ -1,4 +1,4 @@
-"""The parts of a dataset's folder: layers, mips, folders of records and of meshes, as their own files describe them."""
+"""The parts of a dataset's folder: layers, mips, records, meshes and skeletons, as their own files describe them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.multires_meshes import MULTIRES
 from lchunk.volumes.precomputed import VOLUME, read_checksums
+from lchunk.volumes.shard_writing import Sharding, decode_shard
+from lchunk.volumes.skeleton_folders import SKELETONS, SkeletonFolder
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import DOCUMENT, INFO, TABLE
 
@@ -90,6 +92,8 @@ def parts_of(store: Store, keys: list[str]) -> Iterator[Part]:
                 continue  # of the folder whose recipe is in layer.json
             if info.get("@type") in (VOLUME, MULTIRES):
                 yield from _checksummed(store, key, info)
+            elif info.get("@type") == SKELETONS:
+                yield from _skeletons(store, key.removesuffix("/info"), info)
             else:
                 yield from _meshes(store, key.removesuffix("/info"), info, keys)
         elif key.endswith(f"/{METADATA}"):
@@ -204,11 +208,26 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
 
     def read(index: Triple | None, key: str) -> None:
         container = Container(store, key)
-        for _ in container.surfaces(container.entries(labels_with_prefix(""))):
+        for _ in container.bodies(container.entries(labels_with_prefix(""))):
             pass
 
     own = f"{path}/info"
     yield Part(path, recipe, grid, folder.keys, read, spatial | {own}, own)
+
+
+def _skeletons(store: Store, path: str, info: Mapping[str, Any]) -> Iterator[Part]:
+    recipe = recipe_in(info)
+    grid = _grid(recipe)
+    if grid is None:
+        return
+
+    def read(index: Triple | None, key: str) -> None:
+        for _ in decode_shard(store.get(key)):
+            pass
+
+    own = f"{path}/info"
+    folder = SkeletonFolder(store, path, Sharding(info["sharding"]["shard_bits"]))
+    yield Part(path, recipe, grid, folder.keys, read, frozenset({own}), own)
 
 
 def _grid(recipe: Recipe) -> Grid | None:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lchunk.cli import codes
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 SEGMENTS = "segments"
 """Given instead of a layer, this name means the table of the layer `segmentation`."""
+SKELETONS = "skeletons"
+"""Given instead of a layer, this name means `segmentation/skeletons`."""
 OF_VOXELS = ("mip", "box", "format", "channel", "dtype", "relabel", "fill_missing")
 """Options that only exports of voxels and segments have."""
 TYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64")
@@ -32,19 +35,25 @@ examples:
   lchunk export image sections/ --format png --mip 1 a folder of sections
   lchunk export affinities x.nrrd --channel 0 --box 0-48_0-80_0-80
   lchunk export segments segments.csv                size, box and centre of mass of each segment
+  lchunk export skeletons swc                        an SWC file for each segment, in nanometres
   lchunk export section_levels levels/0              a file per section, as igneous and chunkflow read them
 
 docs/export.md explains what each format can store."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a box of a layer, a table of its segments, or the levels of its sections, for another program.
+    """Write a box of a layer, a table or the skeletons of its segments, or the levels of its sections.
 
     The output appears under its name when it is complete. A box of any size can be exported, because memory holds only
     a part of it. Voxel size and offset are stored if the format can hold them; otherwise a line reports it.
     """
     from lchunk.exports.levels import holds_levels  # noqa: PLC0415
+    from lchunk.exports.skeletons import LAYER, holds_skeletons  # noqa: PLC0415
 
+    skeletons = LAYER if arguments.layer == SKELETONS else arguments.layer.strip("/")
+    if holds_skeletons(store_of(arguments), skeletons):
+        _export_skeletons(arguments, skeletons)
+        return codes.DONE
     if holds_levels(store_of(arguments), arguments.layer.strip("/")):
         _export_levels(arguments)
         return codes.DONE
@@ -58,14 +67,25 @@ def run(arguments: argparse.Namespace) -> int:
     return codes.DONE
 
 
+def _export_skeletons(arguments: argparse.Namespace, layer: str) -> None:
+    from lchunk.exports.skeletons import write_swc  # noqa: PLC0415
+
+    _refuse_options_of_voxels(arguments, SKELETONS)
+    folder = Path(arguments.out)
+    count = write_swc(store_of(arguments), layer, folder, overwrite=arguments.overwrite)
+    print(f"wrote {folder}: {count} skeletons of {layer}; to read them in lchunk, use {folder}#unit=nm")
+
+
+def _refuse_options_of_voxels(arguments: argparse.Namespace, what: str) -> None:
+    idle = [name for name in OF_VOXELS if getattr(arguments, name) not in (None, "", 0, False)]
+    if idle:
+        raise ValueError(f"{what} must be exported without --{idle[0].replace('_', '-')}, got it; leave it out")
+
+
 def _export_levels(arguments: argparse.Namespace) -> None:
     from lchunk.exports.levels import read_levels, write_levels  # noqa: PLC0415
 
-    idle = [name for name in OF_VOXELS if getattr(arguments, name) not in (None, "", 0, False)]
-    if idle:
-        raise ValueError(
-            f"levels of sections must be exported without --{idle[0].replace('_', '-')}, got it; leave it out"
-        )
+    _refuse_options_of_voxels(arguments, "levels of sections")
     if scheme_of(arguments.out) not in ("", "file"):
         from lchunk.tasks.dataset import Dataset  # noqa: PLC0415
 
@@ -169,7 +189,7 @@ def add_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     command._negative_number_matcher = re.compile(r"-\d")  # --box -10-… is a value, not an option
-    command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, or {SEGMENTS}: a table of segments")
+    command.add_argument("layer", metavar="LAYER", help=f"a layer of the dataset, {SEGMENTS} or {SKELETONS}")
     command.add_argument(
         "out", metavar="OUT", help="file or folder to write, or file.h5:/dataset; of levels also a URL"
     )

@@ -55,6 +55,7 @@ from lchunk.tasks.section_levels import LevelSums, LocalLevels, SectionLevels
 from lchunk.tasks.segment_properties import ChunkSegments, SegmentProperties, SummedSegments
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.skeleton_evaluation import GatheredNodeLabels, NodeLabels, SkeletonEvaluation
+from lchunk.tasks.skeletons import Skeleton, SkeletonMerge
 from lchunk.tasks.thumbnail import Thumbnail
 
 if is_luigi_command():
@@ -116,7 +117,9 @@ __all__ = [
     "SegmentNames",
     "SegmentProperties",
     "Segmentation",
+    "Skeleton",
     "SkeletonEvaluation",
+    "SkeletonMerge",
     "SummedSegments",
     "Supervoxels",
     "Threshold",

@@ -1,24 +1,33 @@
-"""Gather the mesh fragments of labels from the chunks' containers, in batches that fit into memory."""
+"""Gather the fragments of labels from the chunks' containers, in batches that fit into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
 from lchunk.operators.welding import Surface, weld
-from lchunk.volumes.chunk_files import absent_chunk
+from lchunk.volumes.chunk_files import ChunkFiles, absent_chunk
 from lchunk.volumes.label_ranges import Labels
 from lchunk.volumes.mesh_containers import Container, Entries
-from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.parallel import parallel
+
+Piece = TypeVar("Piece")
 
 BATCH_BYTES = 1 << 27
 """Bytes of fragments that are in memory together, unless one group, such as a label, has more."""
+
+
+class Fragments(ChunkFiles, Protocol):
+    """The folder of the containers of all chunks."""
+
+    def container(self, index: Triple) -> Container:
+        """The fragments of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,13 @@ class Found:
         return labels
 
 
-def find(folder: MeshFolder, containers: Iterable[Container], wanted: Labels) -> Found:
+def find(folder: Fragments, containers: Iterable[Container], wanted: Labels) -> Found:
     """Find the fragments of labels in the tables of all containers, of which only the parts with these labels are read.
 
     Args:
-        folder: the mesh folder.
+        folder: the folder of the containers.
         containers: one per chunk, z-major.
-        wanted: the labels.
+        wanted: the labels, or their keys.
 
     Raises:
         FileNotFoundError: a chunk is missing.
@@ -64,7 +73,7 @@ def find(folder: MeshFolder, containers: Iterable[Container], wanted: Labels) ->
     return Found(chunks[order], entries[order])
 
 
-def gather(folder: MeshFolder, found: Found) -> Iterator[tuple[int, Surface]]:
+def gather(folder: Fragments, found: Found) -> Iterator[tuple[int, Surface]]:
     """Each label's whole mesh, ascending: its fragments, chunk by chunk, in which equal vertices became one.
 
     Args:
@@ -74,40 +83,61 @@ def gather(folder: MeshFolder, found: Found) -> Iterator[tuple[int, Surface]]:
     Raises:
         ValueError: a fragment is damaged.
     """
-    firsts = np.flatnonzero(np.diff(found.entries["label"], prepend=np.uint64(0)))  # no label is 0
-    for label, pieces in zip(found.labels, fragments_of(folder, found, firsts), strict=True):
+    for label, pieces in pieces_of(folder, found, Container.surfaces):
         yield label, weld(pieces)
 
 
-def fragments_of(folder: MeshFolder, found: Found, firsts: npt.NDArray[np.intp]) -> Iterator[list[Surface]]:
+def pieces_of(
+    folder: Fragments, found: Found, read: Callable[[Container, Entries], Iterator[tuple[int, Piece]]]
+) -> Iterator[tuple[int, list[Piece]]]:
+    """The pieces of each label, ascending, chunk by chunk.
+
+    Args:
+        folder: the folder of the containers.
+        found: the fragments.
+        read: returns the label and the content of some fragments of a container.
+
+    Raises:
+        ValueError: a fragment is damaged.
+    """
+    firsts = np.flatnonzero(np.diff(found.entries["label"], prepend=np.uint64(0)))  # no label is 0
+    yield from zip(found.labels, fragments_of(folder, found, firsts, read), strict=True)
+
+
+def fragments_of(
+    folder: Fragments,
+    found: Found,
+    firsts: npt.NDArray[np.intp],
+    read: Callable[[Container, Entries], Iterator[tuple[int, Piece]]],
+) -> Iterator[list[Piece]]:
     """The fragments of each group, chunk by chunk. Groups that fit into memory together are read together.
 
     Args:
-        folder: the mesh folder.
+        folder: the folder of the containers.
         found: the fragments, one group after the other.
         firsts: the first fragment of each group.
+        read: see `pieces_of`.
 
     Raises:
         ValueError: a fragment is damaged.
     """
     groups = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(found.entries)))
+
+    def of_chunk(part: tuple[int, Entries]) -> list[Piece]:
+        index: Triple = triple(int(n) for n in np.unravel_index(part[0], folder.grid.counts))
+        return [piece for _, piece in read(folder.container(index), part[1])]
+
     for begin, end in _batches(found.entries["bytes"], firsts):
         by_chunk = begin + np.argsort(found.chunks[begin:end], kind="stable")
         chunks, entries = found.chunks[by_chunk], found.entries[by_chunk]
-        pieces: dict[int, list[Surface]] = {group: [] for group in np.unique(groups[begin:end]).tolist()}
+        pieces: dict[int, list[Piece]] = {group: [] for group in np.unique(groups[begin:end]).tolist()}
         numbers, starts = np.unique(chunks, return_index=True)
         parts = zip(numbers.tolist(), np.split(entries, starts[1:]), strict=True)
-        surfaces = parallel(lambda part: _read(folder, *part), parts, folder.store.connections, "fragments")
-        for group, surface in zip(groups[by_chunk].tolist(), chain.from_iterable(surfaces), strict=True):
-            pieces[group].append(surface)
+        read_pieces = parallel(of_chunk, parts, folder.store.connections, "fragments")
+        for group, piece in zip(groups[by_chunk].tolist(), chain.from_iterable(read_pieces), strict=True):
+            pieces[group].append(piece)
         for group in list(pieces):
             yield pieces.pop(group)
-
-
-def _read(folder: MeshFolder, number: int, entries: Entries) -> list[Surface]:
-    """Some fragments of a chunk."""
-    index: Triple = triple(int(n) for n in np.unravel_index(number, folder.grid.counts))
-    return [surface for _, surface in folder.container(index).surfaces(entries)]
 
 
 def _batches(sizes: npt.NDArray[np.uint32], firsts: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lchunk.operators.mesh_octree import Boxes, along_curve
 from lchunk.operators.welding import Surface, weld
 from lchunk.tasks.gathering import Found, fragments_of
+from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.volume import VoxelSize
 
@@ -114,7 +115,7 @@ def pieces_of(folder: MeshFolder, found: Found, places: MeshBoxes) -> Iterator[L
     order = np.lexsort((found.chunks, along_curve(boxes), labels))  # labels ascend already
     found, boxes = Found(found.chunks[order], found.entries[order]), boxes[order]
     firsts = _changes(np.column_stack([labels, boxes.astype(np.uint64)]))
-    surfaces = map(weld, fragments_of(folder, found, firsts))
+    surfaces = map(weld, fragments_of(folder, found, firsts, Container.surfaces))
     of_labels = np.split(boxes[firsts], np.searchsorted(firsts, starts)[1:])
     for label, low, own in zip(labels[starts].tolist(), lows, of_labels, strict=True):
         in_box = partial(places.in_half_voxels, first=low)

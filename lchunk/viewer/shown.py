@@ -42,6 +42,7 @@ class Shown:
         hidden: whether it is invisible at first.
         intensities: the values of black and white; None: the whole range of the type.
         mesh: the folder of its meshes in the dataset's folder; empty where there is none.
+        skeletons: the folder of their skeletons; empty where there is none.
         properties: the folder of what is known of its segments; empty where there is none.
         coarse: whether the layer has coarser mips of an external volume only.
         named: whether the user named it when the viewer was started; such layers are visible, in the order of their
@@ -61,6 +62,7 @@ class Shown:
     hidden: bool = False
     intensities: tuple[float, float] | None = None
     mesh: str = ""
+    skeletons: str = ""
     properties: str = ""
     coarse: bool = False
     named: bool = False
@@ -154,6 +156,11 @@ def properties_folder(store: Store, name: str) -> str:
     return f"{name}/properties" if store.exists(f"{name}/properties/info") else ""
 
 
+def skeleton_folder(store: Store, name: str) -> str:
+    """The folder of the skeletons of a layer's segments; empty where there is none."""
+    return f"{name}/skeletons" if store.exists(f"{name}/skeletons/info") else ""
+
+
 def _kind(shown: Shown) -> tuple[str, bool, bool]:
     return shown.stage, shown.labels, shown.channels > 0
 
@@ -176,7 +183,7 @@ def _own(store: Store, name: str) -> Iterator[Shown]:
     yield Shown(
         name, f"data/{quote(name, safe='')}", layer.bounds, layer.voxel_size, layer.channels, layer.labels,
         stage=stage, made=_written(layer), coarsest=coarsest(layer, coarser), mesh=mesh_folder(store, name),
-        properties=properties_folder(store, name),
+        skeletons=skeleton_folder(store, name), properties=properties_folder(store, name),
         coarse=layer.mip > 0,
     )  # fmt: skip
 

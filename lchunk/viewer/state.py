@@ -143,6 +143,8 @@ def _coloured(store: Store | None, layer: Shown, base: str, voxels: dict[str, An
     if store and layer.mesh:
         look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.mesh)}"})
         look["segments"] = [str(label) for label in segments_with_meshes(store, layer.mesh)]
+    if store and layer.skeletons:
+        look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.skeletons)}"})
     if store and layer.properties:
         look["source"].append({"url": f"precomputed://{base}/data/{quote(layer.properties)}"})
         look["segmentQuery"] = ">voxels"  # the largest first

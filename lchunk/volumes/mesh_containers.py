@@ -1,19 +1,20 @@
-"""One file with all mesh fragments of a chunk. Its reader needs only the ranges of the fragments that it wants.
+"""One file with all mesh fragments of a chunk, or all pieces of its skeletons. A reader needs few ranges of it.
 
     magic      8 bytes: 0x93 lchmsh 0x01
     numbers    bytes of the file: 8 bytes; fragments: 4 bytes; CRC-32C of these numbers and of the directory: 4 bytes
-    directory  for each page: the first label in it, and its CRC-32C
+    directory  for each page: the first label in it, or the key of this label, and its CRC-32C
     pages      for each fragment: its label, its first byte, its bytes, and their CRC-32C; 512 fragments per page
     fragments
 
-Labels ascend, and numbers are little-endian. A fragment is what Neuroglancer reads: the number of vertices, their x, y
-and z in nanometres, and three numbers of vertices per triangle.
+Labels ascend, or their keys do, so that a reader of a range of keys needs few pages. Numbers are little-endian. A
+fragment of a mesh is what Neuroglancer reads: the number of vertices, their x, y and z in nanometres, and three numbers
+of vertices per triangle.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 """Vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from outside."""
 Entries = npt.NDArray[Any]
 """Structured array of fragments: `ENTRY`."""
+Key = Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.uint64]]
+"""Returns the keys of some labels, by which they are sorted."""
 
 SUFFIX = ".fragments"
 MAGIC = b"\x93lchmsh\x01"
@@ -43,12 +46,28 @@ FIRST_BYTES = 1 << 14
 """The same for a file on a disk, whose other parts cost little to read."""
 
 
+def by_label(labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The keys of a container that is sorted by label."""
+    return labels
+
+
 def encode_container(content: Mapping[int, Surface]) -> bytes:
-    """The bytes of a container. Equal fragments give equal bytes."""
-    labels = sorted(content)
-    bodies = [encode_fragment(*content[label]) for label in labels]
+    """The bytes of a container of mesh fragments. Equal fragments give equal bytes."""
+    return encode_bodies({label: encode_fragment(*surface) for label, surface in content.items()})
+
+
+def encode_bodies(content: Mapping[int, bytes], key: Key = by_label) -> bytes:
+    """The bytes of a container.
+
+    Args:
+        content: the bytes of each label's fragment.
+        key: by which labels are sorted; those of equal keys by label.
+    """
+    labels = np.sort(np.array([*content], np.uint64))
+    labels = labels[np.argsort(key(labels), kind="stable")]
+    bodies = [content[label] for label in labels.tolist()]
     entries = np.empty(len(labels), ENTRY)
-    entries["label"] = np.array(labels, np.uint64)
+    entries["label"] = labels
     entries["bytes"] = [len(body) for body in bodies]
     entries["crc32c"] = [checksum(body) for body in bodies]
     pages = [entries[first : first + PER_PAGE] for first in range(0, len(entries), PER_PAGE)]
@@ -56,7 +75,7 @@ def encode_container(content: Mapping[int, Surface]) -> bytes:
     ends = begin + np.cumsum(entries["bytes"], dtype=np.uint64)
     entries["start"] = ends - entries["bytes"]
     directory = np.empty(len(pages), _PAGE)
-    directory["label"] = [page["label"][0] for page in pages]
+    directory["label"] = key(entries["label"])[::PER_PAGE]
     directory["crc32c"] = [checksum(page.tobytes()) for page in pages]
     size = int(ends[-1]) if len(ends) else begin
     crc = checksum(struct.pack("<QI", size, len(labels)) + directory.tobytes())
@@ -65,14 +84,24 @@ def encode_container(content: Mapping[int, Surface]) -> bytes:
 
 
 class Container:
-    """A container in a store. Creating it reads nothing."""
+    """A container in a store. Creating it reads nothing.
 
-    def __init__(self, store: Store, key: str) -> None:
+    Args:
+        store: the store.
+        key: the file.
+        order: by which its labels are sorted.
+    """
+
+    def __init__(self, store: Store, key: str, order: Key = by_label) -> None:
         self._store = store
         self._key = key
+        self._order = order
 
     def entries(self, wanted: Labels) -> Entries:
-        """The fragments of some labels, ascending. Most often it takes one request.
+        """The fragments of some labels, in the order of the file. Most often it takes one request.
+
+        Args:
+            wanted: the keys of the labels.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -84,7 +113,15 @@ class Container:
             raise self._torn(error) from error
 
     def surfaces(self, entries: Entries) -> Iterator[tuple[int, Surface]]:
-        """The label and the surface of some fragments, whose bytes are read in few requests.
+        """The label and the surface of some fragments of meshes, see `bodies`."""
+        for label, body in self.bodies(entries):
+            try:
+                yield label, decode_fragment(body)
+            except ValueError as error:
+                raise self._torn(error) from error
+
+    def bodies(self, entries: Entries) -> Iterator[tuple[int, memoryview]]:
+        """The label and the bytes of some fragments, which are read in few requests.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -95,9 +132,9 @@ class Container:
         for label, crc, body in zip(*_numbers(entries, "label", "crc32c"), bodies, strict=True):
             try:
                 refuse_damaged(body, crc)
-                yield label, decode_fragment(body)
             except ValueError as error:
                 raise self._torn(error) from error
+            yield label, body
 
     def _entries(self, wanted: Labels) -> Entries:
         first = AT_ONCE if self._store.path(self._key) is None else FIRST_BYTES
@@ -121,7 +158,7 @@ class Container:
         for page, part in zip(meets, bodies, strict=True):
             refuse_damaged(part, int(directory["crc32c"][page]))
         entries = np.frombuffer(b"".join(bodies), ENTRY)
-        return entries[wanted.holds(entries["label"])]
+        return entries[wanted.holds(self._order(entries["label"]))]
 
     def _parts(self, start: bytes, ranges: Sequence[Range]) -> list[memoryview]:
         """Ranges of the file, of which the first bytes are known."""

@@ -230,3 +230,11 @@ def test_the_true_labels_are_those_that_a_table_was_made_with(tmp_path: Path) ->
     assert recorded_truth(store) == ""
     store.put("contingency/layer.json", encode_json({"recipe": {"made_of": {"ground_truth": "a.h5:/ids"}}}))
     assert recorded_truth(store) == "a.h5:/ids"
+
+
+def test_skeletons_are_a_source_of_the_segmentation_as_soon_as_there_are_some(tmp_path: Path) -> None:
+    write_layer(tmp_path, "segmentation", "Segmentation")
+    (before,) = viewer_state(FileStore(tmp_path), "http://a")["layers"]
+    FileStore(tmp_path).put("segmentation/skeletons/info", b"{}")
+    (after,) = viewer_state(FileStore(tmp_path), "http://a")["layers"]
+    assert after["source"] == [*before["source"], {"url": "precomputed://http://a/data/segmentation/skeletons"}]
