@@ -63,7 +63,9 @@ def test_others_count_from_the_first_failure_of_the_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("process", "ago", "expected"), [("other-1", 0, True), ("other-1", 100, False), (process_name(), 0, False)]
+    ("process", "ago", "expected"),
+    [("other-1", 0, True), ("other-1", 100, False), (process_name(), 0, False)],
+    ids=["of another process", "of long ago", "of this process"],
 )
 def test_others_succeed_if_their_logs_say_so(
     process: str, ago: float, expected: bool, tmp_path: Path, configure: Callable[..., None]
