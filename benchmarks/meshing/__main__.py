@@ -26,7 +26,6 @@ external = {folder}/labels.h5:/labels
 SAMPLE = Path(__file__).parents[2] / "sample/fib25.h5"
 PEERS = Path(__file__).parent / ".venv/bin"
 LIMIT = 1 / 3
-LIMIT_OF_LEVELS = 1 / 2
 
 
 def write_labels(path: Path, tiles: int) -> None:
@@ -85,8 +84,7 @@ def main() -> None:
     stage, chunk = ("MultiResMesh", "48,80,80") if arguments.levels else ("MeshManifest", "96,160,160")
     ours = lchunk("lchunk", stage, folder, CFG.format(folder=folder, chunk=chunk))
     theirs = igneous(folder, levels=arguments.levels)
-    limit = LIMIT_OF_LEVELS if arguments.levels else LIMIT
-    bars = [Bar("CPU against igneous", "cpu", ours.name, theirs.name, limit)]
+    bars = [Bar("CPU against igneous", "cpu", ours.name, theirs.name, LIMIT)]
     held = hold(bars, race([ours, theirs], arguments.rounds))
     shutil.rmtree(folder)
     sys.exit(0 if held else 1)
