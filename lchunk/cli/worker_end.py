@@ -25,7 +25,8 @@ def told_end(worker: Worker, stopping: Stopping) -> str:
         last, end = f"{worker.ended_because}; {machine}", WorkerEnd(worker.ended_because, machine)
     elif stopping.why:
         end = WorkerEnd(stopping.why)
-    if end is not None:
-        keep_end(open_store(root), process_name(), end)
+    store = open_store(root)
+    if end is not None and store.folders():  # the folder of a wrong cfg is not created
+        keep_end(store, process_name(), end)
     keep_requests(root, process_name())
     return last

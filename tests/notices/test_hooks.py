@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,27 @@ from tests.notices.receiver import SECRET, receiving
 from tests.servers import free_port
 
 
+class Said(logging.Handler):
+    """What is logged, with tracebacks, once each, whatever other tests made of the logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.messages)
+
+
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("luigi-interface"), "propagate", True)
-    return caplog
+def said() -> Iterator[Said]:
+    logger, handler = logging.getLogger("luigi-interface"), Said()
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
 
 
 def test_a_webhook_gets_what_slack_shows_and_fields_for_programs() -> None:
@@ -49,9 +67,7 @@ def test_nobody_is_told_if_nothing_is_set() -> None:
 
 
 @pytest.mark.parametrize("answer", [500, 404, 302])
-def test_an_answer_that_is_no_success_is_one_warning_with_the_host_alone(
-    answer: int, said: pytest.LogCaptureFixture
-) -> None:
+def test_an_answer_that_is_no_success_is_one_warning_with_the_host_alone(answer: int, said: Said) -> None:
     with receiving(answer) as receiver:
         hooks = Hooks(receiver.url)
         hooks.send(START, "start", {})
@@ -65,14 +81,14 @@ def test_an_answer_that_is_no_success_is_one_warning_with_the_host_alone(
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:{port}/{secret}", "http://none.invalid/{secret}", "http://h:x/{secret}"]
 )
-def test_a_host_that_does_not_answer_is_a_warning_without_the_secret(url: str, said: pytest.LogCaptureFixture) -> None:
+def test_a_host_that_does_not_answer_is_a_warning_without_the_secret(url: str, said: Said) -> None:
     Hooks(url.format(port=free_port(), secret=SECRET)).send(START, "start", {})
     (warning,) = said.messages
     assert "took no message" in warning
     assert SECRET not in said.text
 
 
-def test_a_server_that_hangs_is_left_alone(said: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_hangs_is_left_alone(said: Said) -> None:
     began = time.monotonic()
     with receiving(hangs=True) as receiver:
         Hooks(receiver.url, timeout=0.2).send(START, "start", {})
@@ -81,23 +97,21 @@ def test_a_server_that_hangs_is_left_alone(said: pytest.LogCaptureFixture) -> No
     assert "TimeoutError" in said.text
 
 
-def test_a_call_without_any_timeout_of_its_own_is_left_alone(
-    said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_without_any_timeout_of_its_own_is_left_alone(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hooks_module, "MARGIN", 0.0)
     monkeypatch.setattr(Hooks, "_post", lambda *_: time.sleep(2) or "")
     Hooks("http://host/a", timeout=0.1).send(START, "start", {})
     assert "it did not end within 0.1 s" in said.text
 
 
-def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path, said: Said) -> None:
     Hooks(command=f"(sleep 1; touch {tmp_path}/late) & wait", timeout=0.3).send(START, "start", {})
     assert "the command of [Hooks] took no message: it did not end within 0.3 s" in said.text
     time.sleep(1.5)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_command_that_fails_is_a_warning_without_its_text(said: pytest.LogCaptureFixture) -> None:
+def test_a_command_that_fails_is_a_warning_without_its_text(said: Said) -> None:
     Hooks(command=f"echo {SECRET} >&2; exit 3").send(START, "start", {})
     assert "it ended with code 3" in said.text
     assert SECRET not in said.text

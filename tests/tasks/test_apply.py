@@ -188,10 +188,12 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """What is told to the user meanwhile."""
     logger = logging.getLogger("luigi-interface")
     logger.addHandler(caplog.handler)
-    with caplog.at_level(logging.INFO, "luigi-interface"):
-        # the logger may or may not pass records on to pytest's own handler
-        yield lambda: list(dict.fromkeys(each.getMessage() for each in caplog.records if hasattr(each, SHOWN)))
-    logger.removeHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO, "luigi-interface"):
+            # the logger may or may not pass records on to pytest's own handler
+            yield lambda: list(dict.fromkeys(each.getMessage() for each in caplog.records if hasattr(each, SHOWN)))
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 def test_a_complete_layer_is_not_tried_again_unless_its_halo_is_checked(dataset: Callable[[str], Path]) -> None:
