@@ -90,7 +90,7 @@ def _lines(stage: Stage, trial: Trial, scratch: Path) -> Iterator[str]:
         beside = stage.root if is_dataset(stage.store) else stage.dataset.image
         voxels = zip(trial.bbox.start, trial.bbox.shape, trial.layer.voxel_size, strict=True)
         place = ",".join(f"{(start + side / 2) * size:.12g}" for start, side, size in voxels)
-        yield f"look      lchunk view {beside} try={scratch / trial.layer.name}, and add ?place={place} to its address"
+        yield f"look      lchunk view {beside} try={scratch / trial.layer.name} --place={place}"
     yield f"remove    rm -r {scratch}"
 
 

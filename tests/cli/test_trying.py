@@ -36,7 +36,7 @@ def test_a_chunk_is_that_of_a_run_and_the_dataset_stays_as_it_is(tmp_path: Path)
     assert second.code == 0, second.err
     assert everything(tmp_path / "out") == before
     assert second.out.splitlines()[0] == "chunk     14-18_26-30_21-25 of Inference"
-    assert f"look      lchunk view {tmp_path}/out try=after/affinities, and add ?place=640,112,92 " in second.out
+    assert f"look      lchunk view {tmp_path}/out try=after/affinities --place=640,112,92\n" in second.out
     assert re.search(r"^seconds   [\d.]+: read [\d.e-]+, decode .* write [\d.e-]+; on cpu$", second.out, re.MULTILINE)
     assert re.search(r"^memory    .* in all; .* projected$", second.out, re.MULTILINE)
     assert "all       8 chunks, of which 0 are missing" in second.out
