@@ -15,7 +15,6 @@ import numpy as np
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.operators.mesh_octree import Boxes, Octree
-from lchunk.tasks.external_values import Kind
 from lchunk.tasks.gathering import find
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.mesh_boxes import LabelPieces, MeshBoxes, pieces_of
@@ -24,9 +23,9 @@ from lchunk.tasks.parameters import CountParameter, RangeParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.draco import encode_draco
-from lchunk.volumes.label_shards import LabelSharding, LabelsOfShard, ShardFile, sharding_for
+from lchunk.volumes.label_shards import LabelSharding, LabelsOfShard, ShardFile, shard_grid, sharding_for
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.multires_meshes import SUFFIX, Level, MultiResFolder, encode_manifest, shard_grid
+from lchunk.volumes.multires_meshes import SUFFIX, Level, MultiResFolder, encode_manifest
 
 SPOOL_BYTES = 1 << 22
 """Bytes of a label's fragments of one level that are in memory; more are in a temporary file."""
@@ -76,7 +75,7 @@ class MultiResMesh(Stage):
 
     @cached_property
     def grid(self) -> Grid:
-        return shard_grid(self.sharding)
+        return shard_grid(self.sharding.shard_bits)
 
     @cached_property
     def sharding(self) -> LabelSharding:
@@ -85,10 +84,6 @@ class MultiResMesh(Stage):
             return self.for_volume.sharding  # type: ignore[attr-defined, no-any-return]
         containers = len(self.upstream(self.reading()[0]).grid)
         return sharding_for(containers, None if self.shard_bits < 0 else self.shard_bits)
-
-    @property
-    def external_kind(self) -> Kind | None:
-        return None
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """All chunks: each may have fragments of a shard's labels."""

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.tasks.downsample import Downsample
-from lchunk.tasks.external_values import Kind
 from lchunk.tasks.parameters import CountParameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.sources import LayerParameter, refuse_other_layer, stage_of
@@ -112,10 +111,6 @@ class Export(Stage):
     @property
     def channels(self) -> int:  # type: ignore[override]
         return self.exported.channels
-
-    @property
-    def external_kind(self) -> Kind | None:
-        return None
 
     @cached_property
     def exported(self) -> ExportedVolume:

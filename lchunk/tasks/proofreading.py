@@ -141,10 +141,6 @@ class ChunkedGraph(Stage):
         segmentation.validate()
 
     @property
-    def external_kind(self) -> Kind | None:
-        return None
-
-    @property
     def _bits(self) -> int:
         return cast(Supervoxels, self.upstream(NAMED_ALIKE)).bits
 

@@ -22,10 +22,11 @@ from lchunk.tasks.reads import Reads
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
+from lchunk.volumes.label_shards import shard_grid
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.shard_writing import Sharding
-from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton, shard_grid
+from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton
 from lchunk.volumes.volume import Volume
 
 CHUNKS_PER_SHARD = 16
@@ -161,11 +162,11 @@ class SkeletonMerge(Stage):
 
     @property
     def bounds(self) -> Bbox:
-        return shard_grid(self.sharding).bounds
+        return shard_grid(self.sharding.shard_bits).bounds
 
     @functools.cached_property
     def grid(self) -> Grid:
-        return shard_grid(self.sharding)
+        return shard_grid(self.sharding.shard_bits)
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return self.upstream(reads).bounds

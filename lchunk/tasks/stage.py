@@ -213,8 +213,8 @@ class Stage(luigi.Task):
     @property
     def external_kind(self) -> Kind | None:
         """The kind of values that an external volume must hold; None if the stage cannot be replaced by one."""
-        if self.format is not None:
-            return None
+        if self.format is not None or type(self).files is not Stage.files:
+            return None  # it writes no layer of voxels
         return Kind.LABELS if self.labels else Kind.IMAGE if self.dtype == np.uint8 else None
 
     @property

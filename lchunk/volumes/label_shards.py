@@ -24,11 +24,42 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.geometry.bbox import Bbox
+from lchunk.geometry.grid import Grid
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED
 
 MOST_MINISHARD_BITS = 9
 """512 minishards: then the shard index has 8 KiB."""
+
+
+def sharding_info(minishard_bits: int, shard_bits: int, encoding: str) -> dict[str, Any]:
+    """The entry `sharding` of an `info`.
+
+    Args:
+        minishard_bits: how many of the lowest bits of a label's hash select the minishard.
+        shard_bits: how many of the next bits select the shard.
+        encoding: of the minishard indexes and of the objects: `raw` or `gzip`.
+    """
+    return {
+        "@type": SHARDED,
+        "hash": HASHES[1],
+        "preshift_bits": 0,
+        "minishard_bits": minishard_bits,
+        "shard_bits": shard_bits,
+        "minishard_index_encoding": encoding,
+        "data_encoding": encoding,
+    }
+
+
+def shard_name(shard: int, shard_bits: int) -> str:
+    """The file of a shard."""
+    return f"{shard:0{-(-shard_bits // 4)}x}.shard"
+
+
+def shard_grid(shard_bits: int) -> Grid:
+    """The shards as chunks, along x."""
+    return Grid(Bbox((0, 0, 0), (1, 1, 1 << shard_bits)), (1, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -50,15 +81,7 @@ class LabelSharding:
 
     def info(self) -> dict[str, Any]:
         """The entry `sharding` of an `info`."""
-        return {
-            "@type": SHARDED,
-            "hash": HASHES[1],
-            "preshift_bits": 0,
-            "minishard_bits": self.minishard_bits,
-            "shard_bits": self.shard_bits,
-            "minishard_index_encoding": "raw",
-            "data_encoding": "raw",
-        }
+        return sharding_info(self.minishard_bits, self.shard_bits, "raw")
 
     def shard_of(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The shard of each label."""
@@ -75,7 +98,7 @@ class LabelSharding:
         >>> LabelSharding(9, 5).name(31), LabelSharding(0, 0).name(0)
         ('1f.shard', '0.shard')
         """
-        return f"{shard:0{-(-self.shard_bits // 4)}x}.shard"
+        return shard_name(shard, self.shard_bits)
 
 
 def sharding_for(containers: int, shard_bits: int | None = None) -> LabelSharding:

@@ -24,7 +24,7 @@ from lchunk.volumes.checksum import checksum
 from lchunk.volumes.chunk_files import Recipe, missing
 from lchunk.volumes.documents import encode_document, read_document, read_json
 from lchunk.volumes.info_folder import create_info, index_key, stored_recipe
-from lchunk.volumes.label_shards import LabelSharding, ShardFile
+from lchunk.volumes.label_shards import LabelSharding, ShardFile, shard_grid
 from lchunk.volumes.store import Store
 
 MULTIRES = "neuroglancer_multilod_draco"
@@ -50,7 +50,7 @@ class MultiResFolder:
 
     @property
     def grid(self) -> Grid:
-        return shard_grid(self.sharding)
+        return shard_grid(self.sharding.shard_bits)
 
     def keys(self, index: Triple) -> list[str]:
         return [index_key(self.path, index)]
@@ -86,11 +86,6 @@ class MultiResFolder:
         """The number of labels in the shards that have been written."""
         there = self.store.list(f"{self.path}/index")
         return sum(read_document(self.store, key)["labels"] for key in there if key.endswith(".json"))
-
-
-def shard_grid(sharding: LabelSharding) -> Grid:
-    """Shards as chunks: those of one row along x."""
-    return Grid(Bbox((0, 0, 0), (1, 1, sharding.shards)), (1, 1, 1))
 
 
 def open_multires(store: Store, path: str) -> MultiResFolder | None:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.label_ranges import LabelRanges
+from lchunk.volumes.label_shards import shard_name, sharding_info
 from lchunk.volumes.store import Store
 
 Labels = npt.NDArray[np.uint64]
@@ -46,11 +47,7 @@ class Sharding:
 
     def info(self) -> dict[str, Any]:
         """The entry in the folder's `info`."""
-        return {
-            "@type": "neuroglancer_uint64_sharded_v1", "preshift_bits": 0, "hash": "murmurhash3_x86_128",
-            "minishard_bits": MINISHARD_BITS, "shard_bits": self.shard_bits,
-            "minishard_index_encoding": "gzip", "data_encoding": "gzip",
-        }  # fmt: skip
+        return sharding_info(MINISHARD_BITS, self.shard_bits, "gzip")
 
     def file(self, shard: int) -> str:
         """The name of the file of a shard.
@@ -58,7 +55,7 @@ class Sharding:
         >>> Sharding(0).file(0), Sharding(5).file(17)
         ('0.shard', '11.shard')
         """
-        return f"{shard:0{-(-self.shard_bits // 4)}x}.shard"
+        return shard_name(shard, self.shard_bits)
 
     def keys_of(self, shard: int) -> LabelRanges:
         """The keys of the labels in a shard, as `shard_key` computes them: one range."""

@@ -19,6 +19,7 @@ from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.info_folder import create_info, stored_recipe
+from lchunk.volumes.label_shards import shard_grid
 from lchunk.volumes.mesh_containers import SUFFIX, Container, Entries, encode_bodies
 from lchunk.volumes.shard_writing import Sharding, encode_shard, shard_key
 from lchunk.volumes.store import Store
@@ -110,7 +111,7 @@ class SkeletonFolder:
 
     @property
     def grid(self) -> Grid:
-        return shard_grid(self.sharding)
+        return shard_grid(self.sharding.shard_bits)
 
     def keys(self, index: Triple) -> list[str]:
         return [f"{self.path}/{self.sharding.file(index[2])}"]
@@ -129,11 +130,6 @@ class SkeletonFolder:
 
     def write(self, bbox: Bbox, content: Mapping[int, bytes]) -> None:
         self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_shard(content))
-
-
-def shard_grid(sharding: Sharding) -> Grid:
-    """The shards as chunks, along x."""
-    return Grid(Bbox.of((0, 0, 0), (1, 1, 2**sharding.shard_bits)), (1, 1, 1))
 
 
 def encode_skeleton(
