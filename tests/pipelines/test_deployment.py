@@ -77,6 +77,14 @@ def test_all_kinds_of_places_tell_commands() -> None:
     } <= places
 
 
+def test_the_image_has_the_packages_of_the_commands_that_run_in_it() -> None:
+    services = [*compose().values(), *compose("prometheus/compose.yaml").values()]
+    asked = {service["command"][0] for service in services if service["image"] == "lchunk:base"}
+    (extras,) = re.findall(r"constraints\.txt \"\.\[([\w,]+)\]\"", (DOCKER / "base/Dockerfile").read_text())
+    assert "metrics" in asked
+    assert "metrics" in extras.split(",")
+
+
 def test_the_array_job_hands_its_arguments_to_workers(tmp_path: Path) -> None:
     (tmp_path / "srun").write_text('#!/bin/sh\necho "$@" threads=$OMP_NUM_THREADS\n')
     (tmp_path / "srun").chmod(0o755)
