@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     appears under its name when it is complete.
     """
     volumes = _volumes(arguments)
+    shown = arguments.view or arguments.screenshot
     if arguments.out:
         outputs = [_output(volume, _target(arguments, volume)) for volume in volumes]
         try:
@@ -53,19 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("lchunk: interrupted; nothing was written, and the same command starts again", file=sys.stderr)
             return codes.INTERRUPTED
-    elif not arguments.view:
+    elif not shown:
         raise ValueError(
             "lchunk create must have a file to write, or --view, got neither; for example: lchunk create cells vol.h5"
         )
-    if not arguments.view:
+    if not shown:
         return codes.DONE
     from lchunk.cli.looking import show  # noqa: PLC0415 - imports Luigi and tornado
     from lchunk.cli.named import Named  # noqa: PLC0415
 
-    show(
-        argparse.Namespace(**vars(arguments), chunks=False),
-        [Named(volume.name, volume, volume.labels) for volume in volumes],
-    )
+    show(arguments, [Named(volume.name, volume, volume.labels) for volume in volumes])
     return codes.DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from lchunk.tasks.storage import hand_over
 from lchunk.viewer.elsewhere import Elsewhere, recorded_truth
 from lchunk.viewer.hosts import Hosts
 from lchunk.viewer.server import application, serve
-from lchunk.viewer.shown import is_dataset, open_dataset
+from lchunk.viewer.shown import Shown, is_dataset, open_dataset
+from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.formats.options import split_url
 from lchunk.volumes.store import Store, open_store, scheme_of
 
@@ -57,16 +59,34 @@ def view(arguments: argparse.Namespace) -> None:
     words = [word for word in arguments.volumes if word not in roots]
     if not roots and not words and not arguments.labels and not arguments.images:
         roots = [root_of(argparse.Namespace(root=""))]
-    show(arguments, open_named(words, arguments.labels, arguments.images), *roots)
+    if arguments.chunks and not roots:
+        raise ValueError(f"--chunks must be given with a dataset, got {' '.join(words) or 'volumes'}; leave it out")
+    named = open_named(words, arguments.labels, arguments.images)
+    show(arguments, named, *roots, maps=_maps(roots[0]) if arguments.chunks else ())
 
 
-def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None = None) -> None:
+def _maps(root: str) -> list[tuple[Shown, ZarrView]]:
+    """Maps of the unfinished layers of a dataset; without any, a note says so."""
+    maps = list(maps_of(open_dataset(root)))
+    if not maps:
+        print(f"note: --chunks adds nothing, because no chunk of the layers in {root} is missing", file=sys.stderr)
+    return maps
+
+
+def show(
+    arguments: argparse.Namespace,
+    named: Sequence[Named],
+    root: str | None = None,
+    *,
+    maps: Sequence[tuple[Shown, ZarrView]] = (),
+) -> None:
     """Serve a dataset, and volumes that the user named, until Ctrl-C or until a picture is taken.
 
     Args:
         arguments: those of `add_addresses`, and `voxel_size` for volumes without one.
         named: the volumes.
         root: the dataset's folder; None without a dataset.
+        maps: volumes that are computed, over all others.
     """
     hosts = Hosts(arguments.address, tuple(arguments.host))
     place = place_of("--place", arguments.place) if arguments.place else ()
@@ -77,7 +97,6 @@ def show(arguments: argparse.Namespace, named: Sequence[Named], root: str | None
     default = () if root is None else Dataset().voxel_size
     names = {each.name for each in elsewhere}
     different = [Named(each.volume.url, each.volume, each.labels) if each.name in names else each for each in named]
-    maps = maps_of(open_dataset(root)) if root is not None and arguments.chunks else ()
     app = application(root, hosts, elsewhere, size or default, with_sizes(different, size), maps=maps)
     shown = ", ".join([*([] if root is None else [root]), *(each.name for each in different)])
     if arguments.screenshot:

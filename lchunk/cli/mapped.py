@@ -59,13 +59,13 @@ class ChunkMap:
         watched: the progress.
         path: the layer.
         grid: its chunks.
-        voxel_size: that of the grid, in nanometres.
+        unit: sides of a voxel of the grid, in nanometres.
     """
 
     watched: Watched
     path: str
     grid: Grid
-    _size: VoxelSize
+    unit: VoxelSize
 
     @property
     def url(self) -> str:
@@ -80,13 +80,13 @@ class ChunkMap:
     @property
     def voxel_size(self) -> VoxelSize:
         """The sides of a chunk in nanometres."""
-        z, y, x = (side * size for side, size in zip(self.grid.chunk_shape, self._size, strict=True))
+        z, y, x = (side * size for side, size in zip(self.grid.chunk_shape, self.unit, strict=True))
         return z, y, x
 
     @cached_property
     def corner(self) -> VoxelSize:
         """Where the first chunk begins, in nanometres."""
-        z, y, x = (start * size for start, size in zip(self.grid.bounds.start, self._size, strict=True))
+        z, y, x = (start * size for start, size in zip(self.grid.bounds.start, self.unit, strict=True))
         return z, y, x
 
     @property
@@ -96,7 +96,7 @@ class ChunkMap:
 
     @property
     def channels(self) -> int:
-        """None."""
+        """No axis of channels."""
         return 0
 
     def read(self, bbox: Bbox, *, fill_missing: bool = False) -> npt.NDArray[Any]:

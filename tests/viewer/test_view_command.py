@@ -116,6 +116,20 @@ def test_it_serves_the_folder_and_what_its_cfg_names_until_it_is_stopped(tmp_pat
     assert "Traceback" not in complaints
 
 
+def test_maps_of_chunks_need_a_dataset_and_missing_chunks(tmp_path: Path) -> None:
+    write_layers(tmp_path / "root")
+    np.save(tmp_path / "a.npy", np.zeros((4, 4, 4), np.uint8))
+    process = view(tmp_path, "a.npy", "--chunks")
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert complaints.splitlines()[-1] == (
+        "lchunk: Error: --chunks must be given with a dataset, got a.npy; leave it out"
+    )
+    with served(tmp_path, "view", "root", "--chunks") as (_, end):
+        _, complaints = end()
+    assert "note: --chunks adds nothing, because no chunk of the layers in root is missing" in complaints
+
+
 def test_what_cannot_be_served_is_one_line(tmp_path: Path) -> None:
     write_layers(tmp_path / "root")
     (tmp_path / "empty").mkdir()
