@@ -250,7 +250,7 @@ def _distinct(source: Source) -> npt.NDArray[np.uint64]:
     known: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
     parts = [known]
     for _, voxels in source.pieces():
-        parts.append(np.unique(voxels).astype(np.uint64))
+        parts.append(distinct(voxels).astype(np.uint64))
         if sum(map(len, parts)) > max(FEW, 2 * len(known)):
             known = np.unique(np.concatenate(parts))
             parts = [known]

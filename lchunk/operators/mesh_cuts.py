@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.welding import numbered, used
+
 Cut = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 """Vertices (n, 3) and triangles (m, 3)."""
 _HALF = 32
@@ -82,22 +84,20 @@ def on_grid(
         bits: how many bits a number has.
 
     Returns:
-        Vertices, ordered by z, y and x, and triangles in the order in which they were.
+        Vertices and triangles in the order in which they were.
 
     >>> ends = np.array([[0, 0, 0], [4, 4, 4], [8, 0, 0], [0, 0.01, 0]])
     >>> vertices, triangles = on_grid(ends, np.array([[0, 1, 2], [0, 2, 3]]), np.array([8.0, 8.0, 8.0]), 10)
     >>> vertices.tolist(), triangles.tolist()
-    ([[0, 0, 0], [1023, 0, 0], [0, 1, 0], [512, 512, 512]], [[0, 3, 1], [0, 1, 2]])
+    ([[0, 0, 0], [512, 512, 512], [1023, 0, 0], [0, 1, 0]], [[0, 1, 2], [0, 2, 3]])
     """
     most = 2**bits - 1
     # whole numbers below 2^53 as long as `vertices` are: nothing is rounded before the division
     numbers = np.floor((2 * vertices * most + side) / (2 * side)).astype(np.int64)
     codes = (numbers[:, 2] << 2 * bits) + (numbers[:, 1] << bits) + numbers[:, 0]
-    distinct, place = np.unique(codes, return_inverse=True)
+    place, first = numbered(codes.view(np.uint32).reshape(-1, 2))
     corners = place[triangles]
     a, b, c = corners.T
-    corners = corners[(a != b) & (b != c) & (c != a)]
-    used, corners = np.unique(corners, return_inverse=True)
-    kept = distinct[used]
+    kept, corners = used(codes[first], corners[(a != b) & (b != c) & (c != a)])
     found = np.stack([kept & most, kept >> bits & most, kept >> 2 * bits], axis=1)
-    return found.astype(np.int32), corners.reshape(-1, 3).astype(np.uint32)
+    return found.astype(np.int32), corners

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.compiled import njit
+from lchunk.operators.hashing import mixed
 from lchunk.operators.mesh_cuts import cut_at, on_grid
 from lchunk.operators.simplification import simplify
-from lchunk.operators.welding import Surface, weld
+from lchunk.operators.welding import Surface, used, weld
 
 Fragment = tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]
 """Vertices (n, 3) as numbers of a grid in the box, xyz, and triangles (m, 3)."""
@@ -81,8 +84,7 @@ class Octree:
         fewer = simplify(places, triangles, factor=len(triangles), max_error=self.max_error * 2.0**level)
         if not _same_border(triangles, fewer):
             return surface
-        used, corners = np.unique(fewer, return_inverse=True)
-        return vertices[used], corners.reshape(-1, 3).astype(np.uint32)
+        return used(vertices, fewer)
 
     def _fragment(self, surface: Surface, level: int, position: Boxes) -> Fragment:
         """The surface in a box, cut at the middle of the box, as Neuroglancer requires above level 0."""
@@ -114,19 +116,20 @@ def _same_border(triangles: npt.NDArray[np.uint32], fewer: npt.NDArray[np.uint32
     """Whether two surfaces with the same vertices have the same open edges, in the same direction and as often.
 
     Simplification keeps edges that belong to one triangle. Where several sheets share an edge, it may take an open one
-    for closed.
+    for closed. Borders are compared by a sum over their edges: different ones have the same sum once in 2^64.
     """
-    one, other = _border(triangles), _border(fewer)
-    return all(np.array_equal(mine, its) for mine, its in zip(one, other, strict=True))
+    return bool(_sum_of_border(triangles) == _sum_of_border(fewer))
 
 
-def _border(triangles: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """Edges that occur more often in one direction than in the other, and by how much."""
-    starts = triangles.astype(np.uint64).ravel()
-    ends = triangles[:, [1, 2, 0]].astype(np.uint64).ravel()
-    edges = np.minimum(starts, ends) << np.uint64(32) | np.maximum(starts, ends)
-    order = np.argsort(edges, kind="stable")
-    edges, forward = edges[order], np.where(starts < ends, 1, -1)[order]
-    firsts = np.flatnonzero(np.diff(edges, prepend=edges[0] + np.uint64(1)))
-    surplus = np.add.reduceat(forward, firsts)
-    return edges[firsts][surplus != 0], surplus[surplus != 0]
+@njit
+def _sum_of_border(triangles: Any) -> Any:
+    """The sum of a hash of each edge, positive in one direction, negative in the other: those of inner edges cancel."""
+    total = np.uint64(0)
+    for row in range(len(triangles)):
+        for corner in range(3):
+            start, end = np.uint64(triangles[row, corner]), np.uint64(triangles[row, (corner + 1) % 3])
+            if start < end:
+                total += mixed(start << np.uint64(32) | end)
+            elif end < start:
+                total -= mixed(end << np.uint64(32) | start)
+    return total

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import zmesh
 
 from lchunk.operators.compiled import njit
+from lchunk.operators.graph import distinct
 from lchunk.operators.simplification import simplify
-from lchunk.operators.welding import Surface
+from lchunk.operators.welding import Surface, used
 
 
 def mesh_labels(
@@ -50,7 +51,10 @@ def mesh_labels(
     """
     first, voxel, low = (np.array(side[::-1], np.float64) for side in (start, voxel_size, origin))
     mesher = zmesh.Mesher((1.0, 1.0, 1.0))
-    mesher.mesh(np.ascontiguousarray(np.where(np.isin(labels, wanted), labels, 0)).T)
+    unwanted = np.setdiff1d(distinct(labels), wanted)
+    if len(unwanted) > (0 in unwanted):
+        labels = np.where(np.isin(labels, unwanted), 0, labels)
+    mesher.mesh(np.ascontiguousarray(labels).T)
     surfaces = {}
     for label in sorted(mesher.ids()):
         mesh = mesher.get(label, reduction_factor=0, voxel_centered=True)
@@ -58,20 +62,14 @@ def mesh_labels(
         triangles = mesh.faces.astype(np.uint32, copy=False)
         if not len(triangles):
             continue
-        vertices = _placed(mesh.vertices, first, voxel, low)
+        vertices = mesh.vertices
         if simplification:
-            places = (mesh.vertices * voxel).astype(np.float32)  # near 0, where float32 resolves most
+            places = _placed(vertices, np.zeros(3), voxel, np.zeros(3))  # near 0, where float32 resolves most
             triangles = simplify(places, triangles, factor=simplification, max_error=max_error)
-            vertices, triangles = _used(vertices, triangles)
+            vertices, triangles = used(vertices, triangles)
+        vertices = _placed(vertices, first, voxel, low)
         surfaces[int(label)] = (vertices, triangles)
     return surfaces
-
-
-def _used(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -> Surface:
-    """A surface without the vertices that no triangle has; the others keep their order."""
-    used = np.zeros(len(vertices), np.bool_)
-    used[triangles] = True
-    return vertices[used], (np.cumsum(used, dtype=np.uint32) - 1)[triangles]
 
 
 @njit

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.compiled import njit
-from lchunk.operators.surface_distance import far_vertices
+from lchunk.operators.surface_distance import ends_of_box, far_vertices
 
-PART = 0.125
+PART = 0.1375
 """Part of the largest error that meshoptimizer is asked for: its own measure is a mean over planes, and a surface whose
 vertices all lie on a curved one encloses less than that."""
 ROUNDS = 4
@@ -43,14 +43,16 @@ def simplify(
     >>> sorted(set(simplify(square, np.concatenate([low, low + 3]), factor=2, max_error=1.0).ravel().tolist()))
     [0, 1, 2, 3, 5, 6, 7, 8]
     """
-    bound = max(max_error, RESOLVED * float(np.ptp(places, axis=0).max()))
-    aside = np.zeros(len(triangles), np.bool_)
+    low, high = ends_of_box(places)
+    bound = max(max_error, RESOLVED * float((high - low).max()))
+    aside, others = triangles[:0], triangles
     for _ in range(ROUNDS):
-        fewer = np.concatenate([_collapsed(places, triangles[~aside], factor, max_error), triangles[aside]])
+        fewer = np.concatenate([_collapsed(places, others, factor, max_error), aside])
         far = far_vertices(places, fewer, bound)
         if not far.any():
             return triangles if _is_flat(places, fewer) else fewer
-        aside |= far[triangles].any(axis=1)
+        near = ~far[others].any(axis=1)
+        aside, others = np.concatenate([aside, others[~near]]), others[near]
     return triangles
 
 

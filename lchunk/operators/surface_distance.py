@@ -27,7 +27,7 @@ def far_vertices(
     >>> far_vertices(corners, np.array([[0, 1, 2]], np.uint32), 2.0).tolist()
     [False, False, False, False, True, True]
     """
-    low, high = places.min(axis=0).astype(np.float64), places.max(axis=0).astype(np.float64)
+    low, high = ends_of_box(places)
     # about as many cells as a surface of so many triangles touches, and none smaller than the bound
     most = min(MOST_CELLS, 1 + int(np.sqrt(len(triangles))))
     side = np.maximum((high - low) / most, bound)
@@ -35,6 +35,16 @@ def far_vertices(
     lists = _lists(_boxes(places, triangles, low, side, counts), counts)
     found: npt.NDArray[np.bool_] = _far((places, triangles), float(bound), (low, side, counts), lists)
     return found
+
+
+@njit
+def ends_of_box(places: Any) -> Any:
+    """The least and the largest coordinates (3,) of vertices (n, 3), n at least 1; numpy is slower by far."""
+    low, high = places[0].astype(np.float64), places[0].astype(np.float64)
+    for row in range(1, len(places)):
+        for axis in range(3):
+            low[axis], high[axis] = min(low[axis], places[row, axis]), max(high[axis], places[row, axis])
+    return low, high
 
 
 @njit
@@ -102,17 +112,21 @@ def _is_near(surface: Any, bound: Any, lists: Any, vertex: Any, around: Any) -> 
             for z in range(around[0, 2], around[1, 2]):
                 entry = firsts[x, y, z]
                 while entry >= 0:
-                    if _square_distance(places, triangles, rows[entry], vertex) <= bound * bound:
+                    if _is_near_one(places, triangles, rows[entry], vertex, bound * bound):
                         return True
                     entry = nexts[entry]
     return False
 
 
 @njit
-def _square_distance(places: Any, triangles: Any, row: Any, vertex: Any) -> Any:
-    """Of a vertex from a triangle: from its plane if the vertex projects into it, else from the nearest edge."""
+def _is_near_one(places: Any, triangles: Any, row: Any, vertex: Any, square: Any) -> Any:
+    """Whether a vertex is near a triangle: its plane if the vertex projects into it, else its nearest edge.
+
+    The corners come first: where the bound is as long as edges are, one of them is most often enough.
+    """
     a, b, c = triangles[row, 0], triangles[row, 1], triangles[row, 2]
-    nearest = min(_from_edge(places, a, b, vertex), _from_edge(places, b, c, vertex), _from_edge(places, c, a, vertex))
+    if _square_of(places, a, vertex) <= square or _square_of(places, b, vertex) <= square:
+        return True
     ux, uy, uz = _from_to(places, a, b)
     vx, vy, vz = _from_to(places, a, c)
     wx, wy, wz = _from_to(places, a, vertex)
@@ -121,10 +135,20 @@ def _square_distance(places: Any, triangles: Any, row: Any, vertex: Any) -> Any:
     # barycentric coordinates, times the area
     second = (wy * vz - wz * vy) * nx + (wz * vx - wx * vz) * ny + (wx * vy - wy * vx) * nz
     third = (uy * wz - uz * wy) * nx + (uz * wx - ux * wz) * ny + (ux * wy - uy * wx) * nz
-    if area > 0 and second >= 0 and third >= 0 and second + third <= area:
+    if area > 0:
         above = wx * nx + wy * ny + wz * nz
-        return min(nearest, above * above / area)
-    return nearest
+        if second >= 0 and third >= 0 and second + third <= area:
+            return above * above / area <= square
+        if above * above / area > 2 * square:  # of the plane, so of the edges; twice, as both are rounded
+            return False
+    nearest = min(_from_edge(places, a, b, vertex), _from_edge(places, b, c, vertex), _from_edge(places, c, a, vertex))
+    return nearest <= square
+
+
+@njit(inline=True)
+def _square_of(places: Any, one: Any, other: Any) -> Any:
+    x, y, z = _from_to(places, one, other)
+    return x * x + y * y + z * z
 
 
 @njit

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.operators.hashing import firsts
+
 Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 """Vertices (n, 3) and triangles (m, 3)."""
+
+
+def used(
+    vertices: npt.NDArray[Any], triangles: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint32]]:
+    """A surface without the vertices that no triangle has; the others keep their order.
+
+    >>> vertices, triangles = used(np.array([[0, 0], [1, 1], [2, 2], [3, 3]]), np.array([[3, 0, 1]]))
+    >>> vertices[:, 0].tolist(), triangles.tolist()
+    ([0, 1, 3], [[2, 0, 1]])
+    """
+    kept = np.zeros(len(vertices), np.bool_)
+    kept[triangles] = True
+    return vertices[kept], (np.cumsum(kept, dtype=np.uint32) - np.uint32(1))[triangles]
 
 
 def weld(pieces: Sequence[Surface]) -> Surface:
@@ -29,15 +46,18 @@ def weld(pieces: Sequence[Surface]) -> Surface:
     if len(pieces) == 1:
         return pieces[0]
     vertices = np.concatenate([vertices for vertices, _ in pieces]).astype(np.float32) + np.float32(0)  # no -0
-    x, y, z = np.ascontiguousarray(vertices).view(np.uint32).astype(np.uint64).T
-    order = np.lexsort((z, x << np.uint64(32) | y))  # vertices at one place in the order of the pieces
-    ordered = vertices[order]
-    new = np.ones(len(order), np.bool_)
-    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    first = np.empty(len(order), np.int64)
-    first[order] = order[new][np.cumsum(new) - 1]  # for each vertex, the first one at its place
-    kept = first == np.arange(len(first))
-    numbers = (np.cumsum(kept) - 1)[first].astype(np.uint32)
+    numbers, kept = numbered(np.ascontiguousarray(vertices).view(np.uint32))
     starts = np.cumsum([0, *(len(vertices) for vertices, _ in pieces)])
     triangles = [numbers[own.astype(np.int64) + start] for (_, own), start in zip(pieces, starts, strict=False)]
     return vertices[kept], np.concatenate(triangles)
+
+
+def numbered(rows: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """Rows (n, k) numbered in the order in which each first occurs: the numbers (n,), and which rows are the first.
+
+    >>> [part.tolist() for part in numbered(np.array([[7], [3], [7]], np.uint32))]
+    [[0, 1, 0], [True, True, False]]
+    """
+    first = firsts(rows)
+    kept = first == np.arange(len(first))
+    return (np.cumsum(kept, dtype=np.uint32) - np.uint32(1))[first], kept

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.cut import Names
-from lchunk.operators.graph import Table
+from lchunk.operators.graph import Table, distinct
 from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.welding import Surface
 from lchunk.tasks.downsample import Downsample
@@ -135,7 +135,7 @@ class Mesh(Stage):
     def compute_chunk(
         self, chunk: Chunk, labels: npt.NDArray[np.uint64], *sizes: Iterator[Table]
     ) -> dict[int, Surface]:
-        wanted = np.unique(labels)
+        wanted = distinct(labels)
         for names in sizes:
             large = [_roots_of(table, self.dust_threshold) for table in names]
             wanted = np.intersect1d(wanted, np.concatenate(large))
