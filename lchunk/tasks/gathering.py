@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Protocol, TypeVar
 
@@ -42,7 +43,7 @@ class Found:
     chunks: npt.NDArray[np.int64]
     entries: Entries
 
-    @property
+    @cached_property
     def labels(self) -> list[int]:
         """The labels, ascending."""
         labels: list[int] = np.unique(self.entries["label"]).tolist()
