@@ -21,7 +21,7 @@ from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.info_folder import create_info, stored_recipe
 from lchunk.volumes.label_shards import shard_grid
 from lchunk.volumes.mesh_containers import SUFFIX, Container, Entries, encode_bodies
-from lchunk.volumes.shard_writing import Sharding, encode_shard, shard_key
+from lchunk.volumes.shard_writing import Sharding, decode_shard, encode_shard, shard_key
 from lchunk.volumes.store import Store
 
 Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -130,6 +130,27 @@ class SkeletonFolder:
 
     def write(self, bbox: Bbox, content: Mapping[int, bytes]) -> None:
         self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_shard(content))
+
+    def records(self, bbox: Bbox) -> Iterator[Iterator[tuple[int, bytes]]]:
+        """The labels and skeletons of each shard that a box touches; a shard is read when it is asked for."""
+        return map(self.skeletons, self.grid.meeting(bbox))
+
+    def skeletons(self, index: Triple) -> Iterator[tuple[int, bytes]]:
+        """The labels and skeletons of a shard, which is read at once.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged.
+        """
+        key = self.keys(index)[0]
+        return _decoded(key, self.store.get(key))
+
+
+def _decoded(key: str, body: bytes) -> Iterator[tuple[int, bytes]]:
+    try:
+        yield from decode_shard(body)
+    except ValueError as error:
+        raise ValueError(f"{key} must be a whole shard, but {error}; remove it and run SkeletonMerge again") from error
 
 
 def encode_skeleton(
