@@ -10,8 +10,8 @@ import numpy as np
 
 from lchunk.exports.outputs import whole_or_nothing
 from lchunk.volumes.documents import read_json
+from lchunk.volumes.packed_shards import packed_sharding
 from lchunk.volumes.parallel import parallel
-from lchunk.volumes.shard_writing import Sharding
 from lchunk.volumes.skeleton_folders import SKELETONS, SkeletonFolder, decode_skeleton
 from lchunk.volumes.store import Store
 
@@ -36,7 +36,7 @@ def read_skeletons(store: Store, layer: str) -> Iterator[tuple[int, bytes]]:
     info = read_json(store, f"{layer}/info")
     if info is None:
         raise FileNotFoundError(f"{store.url} must have a layer {layer}, got none; lchunk run {STAGE} makes it")
-    folder = SkeletonFolder(store, layer, Sharding(info["sharding"]["shard_bits"]))
+    folder = SkeletonFolder(store, layer, packed_sharding(info["sharding"]["shard_bits"]))
     keys = [folder.keys(index)[0] for index in folder.grid]
     there = parallel(store.exists, keys, store.connections, "shards")
     absent = [key for key, exists in zip(keys, there, strict=True) if not exists]

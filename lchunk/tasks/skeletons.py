@@ -22,10 +22,10 @@ from lchunk.tasks.reads import Reads
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
-from lchunk.volumes.label_shards import shard_grid
+from lchunk.volumes.label_shards import LabelSharding, shard_grid
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.shard_writing import Sharding
+from lchunk.volumes.packed_shards import keys_of, packed_sharding
 from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton
 from lchunk.volumes.volume import Volume
 
@@ -153,12 +153,12 @@ class SkeletonMerge(Stage):
         return f"{fragments.path.rpartition('/')[0]}/{name}"
 
     @functools.cached_property
-    def sharding(self) -> Sharding:
-        """How labels are distributed over shards."""
+    def sharding(self) -> LabelSharding:
+        """How labels are distributed to shards."""
         if self.shard_bits >= 0:
-            return Sharding(self.shard_bits)
+            return packed_sharding(self.shard_bits)
         chunks = len(self.upstream(self.reads[0]).grid)
-        return Sharding((-(-chunks // CHUNKS_PER_SHARD) - 1).bit_length())
+        return packed_sharding((-(-chunks // CHUNKS_PER_SHARD) - 1).bit_length())
 
     @property
     def bounds(self) -> Bbox:
@@ -177,7 +177,7 @@ class SkeletonMerge(Stage):
     def compute_chunk(self, chunk: Chunk, containers: Iterator[Container]) -> dict[int, bytes]:
         fragments = Skeleton(root=self.root)
         folder, layer = fragments.files(), fragments.segmentation
-        found = find(folder, containers, self.sharding.keys_of(chunk.bbox.start[2]))
+        found = find(folder, containers, keys_of(chunk.bbox.start[2], self.sharding.shard_bits))
         labels = found.labels
         content = {}
         for done, (label, pieces) in enumerate(pieces_of(folder, found, folder.pieces), start=1):
