@@ -146,6 +146,11 @@ class SkeletonFolder:
         return _decoded(key, self.store.get(key))
 
 
+def skeleton_folder(store: Store, layer: str) -> str:
+    """The folder of the skeletons of a layer's segments; empty where there is none."""
+    return f"{layer}/skeletons" if store.exists(f"{layer}/skeletons/info") else ""
+
+
 def _decoded(key: str, body: bytes) -> Iterator[tuple[int, bytes]]:
     try:
         yield from decode_shard(body)
