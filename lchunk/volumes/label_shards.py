@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.formats.minishards import ENTRY
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED
 
@@ -133,7 +134,7 @@ class ShardFile:
     def __init__(self, sharding: LabelSharding) -> None:
         self.labels = 0
         self._sharding = sharding
-        self._begin = 16 << sharding.minishard_bits
+        self._begin = ENTRY << sharding.minishard_bits
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the shard
         weakref.finalize(self, self._file.close)
         self._file.seek(self._begin)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from lchunk.volumes.formats.minishards import ENTRY, minishard_entries
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.label_ranges import LabelRanges
 from lchunk.volumes.label_shards import GZIP, LabelSharding, ShardFile
@@ -74,11 +75,13 @@ def decode_shard(body: bytes) -> Iterator[tuple[int, bytes]]:
     Raises:
         ValueError: it is damaged.
     """
-    head = 16 * 2**MINISHARD_BITS
+    head = ENTRY << MINISHARD_BITS
     ranges = _ranges(body[:head])
     end = 0
     for begin, stop in ranges.tolist():
-        for label, start, size in _table(body[head + begin : head + stop]).tolist() if stop > begin else ():
+        for label, start, size in (
+            minishard_entries(_unpacked(body[head + begin : head + stop])).tolist() if stop > begin else ()
+        ):
             if start != end:
                 raise ValueError(f"the object of {label} begins at byte {start}, and not at {end}")
             end += size
@@ -94,10 +97,9 @@ def labels_in(store: Store, key: str) -> list[int]:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged.
     """
-    head = 16 * 2**MINISHARD_BITS
+    head = ENTRY << MINISHARD_BITS
     ranges = [(head + begin, head + end) for begin, end in _ranges(store.get(key, 0, head)).tolist() if end > begin]
-    tables = map(_table, store.get_ranges(key, ranges))
-    return [label for table in tables for label in table[:, 0].tolist()]
+    return [label for index in store.get_ranges(key, ranges) for label, _, _ in _entries(index)]
 
 
 def _ranges(head: bytes) -> npt.NDArray[np.uint64]:
@@ -112,11 +114,10 @@ def _ranges(head: bytes) -> npt.NDArray[np.uint64]:
     return ranges
 
 
-def _table(packed: bytes | memoryview) -> npt.NDArray[np.uint64]:
-    """A minishard's index: (n, 3) label, first byte, size."""
-    table = np.frombuffer(_unpacked(packed), "<u8").reshape(3, -1).astype(np.uint64)
-    starts = np.cumsum(table[1] + np.append(np.uint64(0), table[2, :-1]))
-    return np.stack([np.cumsum(table[0]), starts, table[2]], axis=1)
+def _entries(packed: bytes | memoryview) -> list[list[int]]:
+    """A minishard's index, see `minishard_entries`."""
+    found: list[list[int]] = minishard_entries(_unpacked(packed)).tolist()
+    return found
 
 
 def _unpacked(body: bytes | memoryview) -> bytes:
