@@ -22,8 +22,8 @@ from lchunk.volumes.layer import open_layer
 from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.multires_meshes import MULTIRES
+from lchunk.volumes.packed_shards import decode_shard, packed_sharding
 from lchunk.volumes.precomputed import VOLUME, read_checksums
-from lchunk.volumes.shard_writing import Sharding, decode_shard
 from lchunk.volumes.skeleton_folders import SKELETONS, SkeletonFolder
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import DOCUMENT, INFO, TABLE
@@ -226,7 +226,7 @@ def _skeletons(store: Store, path: str, info: Mapping[str, Any]) -> Iterator[Par
             pass
 
     own = f"{path}/info"
-    folder = SkeletonFolder(store, path, Sharding(info["sharding"]["shard_bits"]))
+    folder = SkeletonFolder(store, path, packed_sharding(info["sharding"]["shard_bits"]))
     yield Part(path, recipe, grid, folder.keys, read, frozenset({own}), own)
 
 

@@ -67,6 +67,9 @@ def compare(layer: str, folders: list[str], stored: Recipe, wanted: Recipe, name
             if there.get(knob) != here.get(knob):
                 option = f"{prefix}-{knob}".replace("_", "-")
                 differences.append(f"{option} is {_shown(there, knob)} there, {_shown(here, knob)} in this run")
+    if not differences and all(read[name] == reads[name] for name in read.keys() & reads.keys()):
+        only_one = sorted(read.keys() ^ reads.keys())
+        differences = [f"it was made {'with' if name in read else 'without'} {name}" for name in only_one]
     by_edits = edited[0] != edited[1] or made_of.get("edits") != now.get("edits")
     return Mismatch(layer, stage, tuple(folders), tuple(differences), named_by or stage, by_edits)
 

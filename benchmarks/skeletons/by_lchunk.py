@@ -13,7 +13,7 @@ import numpy as np
 
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
-from lchunk.operators.skeleton_joining import join, lengths_of, tidied
+from lchunk.operators.skeleton_joining import edge_lengths, join, tidied
 from lchunk.operators.skeletonizing import Skeleton, skeletonize
 
 JOINT_DEPTH, DUST, TICKS = 300.0, 1000.0, 300.0
@@ -38,6 +38,12 @@ def skeletons(
     return {label: tidied(join(own), size, ticks=TICKS, dust=DUST) for label, own in pieces.items()}
 
 
+def measures(skeleton: Skeleton, size: tuple[float, float, float]) -> tuple[float, int]:
+    """Nanometres of cable, and the number of branch points."""
+    cable = edge_lengths(skeleton.voxels, skeleton.edges, size).sum()
+    return float(cable), int((np.bincount(skeleton.edges.ravel()) > 2).sum())
+
+
 def main(file: str, dataset: str, out: str, counts: str) -> None:
     with h5py.File(file) as opened:
         node = opened[dataset]
@@ -47,10 +53,7 @@ def main(file: str, dataset: str, out: str, counts: str) -> None:
     begin = time.process_time()
     found = skeletons(labels, (z, y, x), tuple(map(int, counts.split(","))))
     seconds = time.process_time() - begin
-    rows = {
-        label: [float(lengths_of(one, (z, y, x)).sum()), int((np.bincount(one.edges.ravel()) > 2).sum())]
-        for label, one in found.items() if one is not None
-    }  # fmt: skip
+    rows = {label: measures(one, (z, y, x)) for label, one in found.items() if one is not None}
     Path(out).write_text(json.dumps({"cpu": seconds, "skeletons": rows}))
 
 

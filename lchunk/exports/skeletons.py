@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from lchunk.exports.outputs import whole_or_nothing
 from lchunk.volumes.documents import read_json
+from lchunk.volumes.packed_shards import packed_sharding
 from lchunk.volumes.parallel import parallel
-from lchunk.volumes.shard_writing import Sharding, decode_shard
 from lchunk.volumes.skeleton_folders import SKELETONS, SkeletonFolder, decode_skeleton
 from lchunk.volumes.store import Store
 
@@ -35,7 +36,7 @@ def read_skeletons(store: Store, layer: str) -> Iterator[tuple[int, bytes]]:
     info = read_json(store, f"{layer}/info")
     if info is None:
         raise FileNotFoundError(f"{store.url} must have a layer {layer}, got none; lchunk run {STAGE} makes it")
-    folder = SkeletonFolder(store, layer, Sharding(info["sharding"]["shard_bits"]))
+    folder = SkeletonFolder(store, layer, packed_sharding(info["sharding"]["shard_bits"]))
     keys = [folder.keys(index)[0] for index in folder.grid]
     there = parallel(store.exists, keys, store.connections, "shards")
     absent = [key for key, exists in zip(keys, there, strict=True) if not exists]
@@ -44,11 +45,7 @@ def read_skeletons(store: Store, layer: str) -> Iterator[tuple[int, bytes]]:
             f"{layer} must have all {len(keys)} shards, but {len(absent)} are missing, the first {absent[0]}; "
             f"lchunk run {STAGE} makes what is missing"
         )
-    for key, body in zip(keys, parallel(store.get, keys, store.connections, "shards"), strict=True):
-        try:
-            yield from decode_shard(body)
-        except ValueError as error:
-            raise ValueError(f"{key} must be a whole shard, but {error}; remove it and run {STAGE} again") from error
+    yield from chain.from_iterable(parallel(folder.skeletons, folder.grid, store.connections, "shards"))
 
 
 def write_swc(store: Store, layer: str, folder: Path, *, overwrite: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +33,21 @@ def join(pieces: Sequence[Skeleton]) -> Skeleton:
     return Skeleton(voxels[order][new], np.minimum.reduceat(radius[order], np.flatnonzero(new)), ends)
 
 
-def lengths_of(skeleton: Skeleton, voxel_size: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-    """The length of each edge, nanometres."""
-    ends = skeleton.voxels[skeleton.edges]
-    lengths: npt.NDArray[np.float64] = np.sqrt((((ends[:, 1] - ends[:, 0]) * np.array(voxel_size)) ** 2).sum(1))
+def edge_lengths(
+    places: npt.NDArray[Any], edges: npt.NDArray[np.integer], size: tuple[float, float, float] = (1.0, 1.0, 1.0)
+) -> npt.NDArray[np.float64]:
+    """The length of each edge, nanometres; all together are the length of the cable.
+
+    Args:
+        places: (n, 3) vertices zyx.
+        edges: (m, 2) rows of the places.
+        size: nanometres zyx of the unit of the places.
+
+    >>> edge_lengths(np.array([[0, 0, 0], [0, 3, 4]]), np.array([[0, 1]]), (40, 8, 8)).tolist()
+    [40.0]
+    """
+    ends = places[edges]
+    lengths: npt.NDArray[np.float64] = np.sqrt((((ends[:, 1] - ends[:, 0]) * np.array(size)) ** 2).sum(1))
     return lengths
 
 
@@ -55,7 +67,7 @@ def tidied(skeleton: Skeleton, voxel_size: tuple[float, float, float], *, ticks:
     Returns:
         What is left, in the same order; None if nothing is.
     """
-    lengths = lengths_of(skeleton, voxel_size)
+    lengths = edge_lengths(skeleton.voxels, skeleton.edges, voxel_size)
     tree = _opened(skeleton, lengths)
     skeleton, lengths = Skeleton(skeleton.voxels, skeleton.radius, skeleton.edges[tree]), lengths[tree]
     count = len(skeleton.voxels)

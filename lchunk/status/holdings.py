@@ -10,8 +10,8 @@ from lchunk.scored import totals as _totals
 from lchunk.status.facts import Facts
 from lchunk.volumes.documents import read_document
 from lchunk.volumes.multires_meshes import SUFFIX, open_multires
+from lchunk.volumes.packed_shards import labels_in
 from lchunk.volumes.parallel import parallel
-from lchunk.volumes.shard_writing import labels_in
 from lchunk.volumes.store import Store
 
 

@@ -4,6 +4,7 @@ import lchunk.tasks.quiet_luigi  # noqa: F401 - before any other module imports 
 from lchunk.tasks.absorption import Absorb, AbsorbedNames
 from lchunk.tasks.agglomeration import Agglomeration, RegionGraph, SegmentNames
 from lchunk.tasks.apply import Apply
+from lchunk.tasks.cable_lengths import CableLengths
 from lchunk.tasks.cfg import settle
 from lchunk.tasks.components import (
     ComponentNames,
@@ -71,6 +72,7 @@ __all__ = [
     "Agglomeration",
     "Apply",
     "BlackOutSections",
+    "CableLengths",
     "ChannelVoting",
     "ChunkSegments",
     "ChunkedGraph",

@@ -15,6 +15,7 @@ from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table, distinct
 from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.welding import Surface
+from lchunk.tasks.at_mip import AtMip
 from lchunk.tasks.downsample import Downsample
 from lchunk.tasks.gathering import find, gather
 from lchunk.tasks.jobs import Chunk
@@ -24,15 +25,14 @@ from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.label_ranges import labels_of, labels_with_prefix
-from lchunk.volumes.layer import Layer
 from lchunk.volumes.mesh_containers import Container
 from lchunk.volumes.meshes import MeshFolder
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.tables import DOCUMENT
-from lchunk.volumes.volume import Volume, VoxelSize
+from lchunk.volumes.volume import VoxelSize
 
 
-class Mesh(Stage):
+class Mesh(AtMip):
     """Make the surface of every segment in each chunk.
 
     Reads  `segmentation` (z, y, x) at one mip, one voxel more on the high sides; with a dust threshold, the sizes
@@ -45,7 +45,6 @@ class Mesh(Stage):
 
     layer = "mesh"
 
-    mip: int = CountParameter(default=0, description="mip of the segmentation to mesh: coarser is faster, and smaller")
     simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
     max_error: float = RangeParameter(
         least=0, most=1e9, default=40.0, description="largest distance from the whole surface, nanometres"
@@ -54,43 +53,21 @@ class Mesh(Stage):
     ids: tuple[int, ...] = labels_parameter(description="mesh these labels only: 5,7,12")
 
     def reading(self) -> tuple[Reads, ...]:
-        segmentation = Reads(Downsample if self.mip else Segmentation)
-        return (segmentation, Reads(type(self._names))) if self.dust_threshold else (segmentation,)
+        segmentation = super().reading()
+        return (*segmentation, Reads(type(self._names))) if self.dust_threshold else segmentation
 
     def connect(self, reads: Reads) -> Stage:
-        if reads.stage is Downsample:
-            return Downsample(root=self.root, of=Segmentation.layer).pass_of(self.mip)
-        if reads.stage is type(self._names):
-            return self._names
-        return super().connect(reads)
+        return self._names if reads.stage is type(self._names) else super().connect(reads)
 
     @property
     def _names(self) -> Stage:
         """The stage that knows the sizes of segments."""
         return Segmentation(root=self.root).names
 
-    def source(self, reads: Reads) -> Volume | Records:
-        return self._segmentation if reads.stage is Downsample else super().source(reads)
-
-    @property
-    def _segmentation(self) -> Layer:
-        """The mip that is meshed."""
-        stage = self.upstream(self.reading()[0])
-        return stage.mip(self.mip) if isinstance(stage, Downsample) else stage.voxels
-
     @property
     def corner(self) -> VoxelSize:
         """The low corner of the first voxel, nanometres zyx."""
-        return self._segmentation.corner
-
-    @property
-    def path(self) -> str:
-        segmentation = self.upstream(self.reading()[0])
-        return f"{segmentation.path}/{self.layer_name or self.layer}"
-
-    @property
-    def bounds(self) -> Bbox:
-        return self._segmentation.bounds
+        return self.segmentation.corner
 
     def validate(self) -> None:
         external = Segmentation(root=self.root).external
@@ -110,14 +87,10 @@ class Mesh(Stage):
         seen = bbox.grown(low, (1, 1, 1))
         return seen if reads.stage in (Segmentation, Downsample) else self._at_mip_0(seen)
 
-    def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
-        stage, seen = self.upstream(reads), self.reach(reads, bbox)
-        return stage.region_of(self.mip, seen) if isinstance(stage, Downsample) else seen
-
     def _at_mip_0(self, bbox: Bbox) -> Bbox:
         """The voxels of mip 0 that a box of the mip covers."""
         finest = self._names.bounds
-        layer = self._segmentation
+        layer = self.segmentation
         factor = [round(size / fine) for size, fine in zip(layer.voxel_size, self.geometry.voxel_size, strict=True)]
         ends = (
             triple(
@@ -129,7 +102,7 @@ class Mesh(Stage):
         return Bbox(*ends).clipped(finest)
 
     def files(self) -> MeshFolder:
-        layer = self._segmentation
+        layer = self.segmentation
         return MeshFolder(self.store, self.path, self.grid, layer.voxel_size, self.mip)
 
     def compute_chunk(
@@ -141,7 +114,7 @@ class Mesh(Stage):
             wanted = np.intersect1d(wanted, np.concatenate(large))
         if self.ids:
             wanted = np.intersect1d(wanted, np.array(self.ids, np.uint64))
-        layer = self._segmentation
+        layer = self.segmentation
         # not 0 for a mip whose first voxel begins before the volume
         z, y, x = (
             corner - start * size

@@ -122,4 +122,4 @@ def _add(shard: ShardFile, label: LabelPieces, boxes: MeshBoxes, octree: Octree)
             positions[level].append(position)
         levels = [Level(np.array(positions[n]), sizes[n], octree.max_error * 2.0**n) for n in sorted(spools)]
         manifest = encode_manifest(boxes.side_nm, boxes.start_nm(label.first), levels)
-        shard.add(label.label, [spools[n] for n in sorted(spools)], manifest)
+        shard.add(label.label, manifest, [spools[n] for n in sorted(spools)])

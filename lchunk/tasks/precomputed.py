@@ -27,8 +27,8 @@ class Export(Stage):
     Writes `precomputed/<layer>`: a file per inner chunk, raw, or compressed for labels; and for each chunk, finally a
            file of their checksums.
 
-    The info of a segmentation names the folder of its meshes once they exist: `segmentation/mesh`, or the one of
-    `MultiResMesh` once all its shards exist.
+    The info of a segmentation names the folders of its meshes and skeletons once they exist: `segmentation/skeletons`,
+    and `segmentation/mesh`, or the one of `MultiResMesh` once all its shards exist.
     """
 
     layer = "precomputed"
@@ -142,9 +142,9 @@ class Export(Stage):
         return list(mips)
 
     def complete(self) -> bool:
-        return super().complete() and not (self.region is None and self.exported.lacks_mesh)
+        return super().complete() and not (self.region is None and self.exported.lacks_objects)
 
     def run(self) -> None:
         if self.region is None:
-            self.exported.link_mesh()
+            self.exported.link_objects()
         super().run()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import luigi
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +14,7 @@ from lchunk.geometry.bbox import Bbox
 from lchunk.operators.graph import Table
 from lchunk.operators.segment_sums import SegmentSums, merged, segment_sums
 from lchunk.parts import PROPERTIES
+from lchunk.tasks.cable_lengths import CableLengths
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.levels import LAST, Summed, Sums
 from lchunk.tasks.parameters import CountParameter
@@ -22,6 +24,13 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.tables import INFO, TABLE
 
 UM3_PER_NM3 = 1e-9
+UM_PER_NM = 1e-3
+
+
+class CableParameter(luigi.BoolParameter):
+    """Whether lengths of cables are listed. The recipe has it as what is read."""
+
+    recorded = False
 
 
 class ChunkSegments(Stage):
@@ -56,32 +65,56 @@ class SummedSegments(Summed):
 
 
 class SegmentProperties(Stage):
-    """Write what Neuroglancer lists of segments: voxels, volume, box, and whether they are orphans.
+    """Write what Neuroglancer lists of segments: voxels, volume, box, whether they are orphans, and cable.
 
-    Reads  `summed_segments`, the last level.
+    Reads  `summed_segments`, the last level; with `cable`, `cable_lengths`.
     Writes `segmentation/properties/info`, a folder that any Neuroglancer opens beside the segmentation
            (`neuroglancer_segment_properties`).
 
-    `lchunk view` lists the largest segments first. An orphan touches no face of the volume. The browser holds all that
-    is written: for a large volume, leave the small segments out.
+    `lchunk view` lists the largest segments first. An orphan touches no face of the volume. The cable of a segment
+    without a skeleton is 0. The browser holds all that is written: for a large volume, leave the small segments out.
     """
 
     reads = (Reads(SummedSegments, level=LAST),)
-    layer = "segmentation"
+    layer = "properties"
     format = INFO
     single_chunk = True
     file = "info"
 
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels are not listed")
+    cable: bool = CableParameter(default=False, description="list the cable of skeletons too, which are made if needed")
+
+    def reading(self) -> tuple[Reads, ...]:
+        return (*self.reads, Reads(CableLengths, waits_for_all=True)) if self.cable else self.reads
+
+    def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
+        return self.upstream(reads).bounds if reads.stage is CableLengths else super().reach(reads, bbox)
 
     @property
     def path(self) -> str:
-        return f"{Segmentation(root=self.root).path}/properties"
+        return f"{Segmentation(root=self.root).path}/{self.layer_name or self.layer}"
 
-    def compute_chunk(self, chunk: Chunk, boxes: Iterator[Sums]) -> dict[str, Any]:
+    def compute_chunk(self, chunk: Chunk, boxes: Iterator[Sums], *cables: Iterator[Sums]) -> dict[str, Any]:
         (sums,) = map(_sums, boxes)
         listed = np.flatnonzero(sums.voxels >= self.dust_threshold)
-        return properties(sums, listed, chunk.bounds, math.prod(self.geometry.voxel_size))
+        info = properties(sums, listed, chunk.bounds, math.prod(self.geometry.voxel_size))
+        for tables in cables:
+            lengths = cable_lengths(sums.labels, tables)[listed] * UM_PER_NM
+            info["inline"]["properties"].append(_numbers("cable", "micrometres of the skeleton", lengths.tolist()))
+        return info
+
+
+def cable_lengths(labels: npt.NDArray[np.uint64], tables: Iterable[Sums]) -> npt.NDArray[np.float64]:
+    """The length of the cable of each segment, nanometres; 0 for one without a skeleton.
+
+    Args:
+        labels: of all segments, ascending.
+        tables: of `CableLengths`.
+    """
+    lengths = np.zeros(len(labels))
+    for table in tables:
+        lengths[np.searchsorted(labels, table["labels"])] = table["lengths"]
+    return lengths
 
 
 def properties(sums: SegmentSums, listed: npt.NDArray[np.intp], bounds: Bbox, nm3_per_voxel: float) -> dict[str, Any]:

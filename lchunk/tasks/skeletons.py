@@ -14,20 +14,17 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.skeleton_joining import join, tidied
 from lchunk.operators.skeletonizing import Skeleton as Traced
 from lchunk.operators.skeletonizing import skeletonize
-from lchunk.tasks.downsample import Downsample
+from lchunk.tasks.at_mip import AtMip
 from lchunk.tasks.gathering import find, pieces_of
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, RangeParameter, labels_parameter
 from lchunk.tasks.reads import Reads
-from lchunk.tasks.segmentation import Segmentation
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.chunk_files import Records
-from lchunk.volumes.label_shards import shard_grid
+from lchunk.volumes.label_shards import LabelSharding, shard_grid
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.shard_writing import Sharding
+from lchunk.volumes.packed_shards import keys_of, packed_sharding
 from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton
-from lchunk.volumes.volume import Volume
 
 CHUNKS_PER_SHARD = 16
 BYTES_PER_VOXEL = 80
@@ -36,7 +33,7 @@ FAR = 1e9
 """Nanometres, more than any length in a volume."""
 
 
-class Skeleton(Stage):
+class Skeleton(AtMip):
     """Trace the skeleton of every segment in each chunk, by TEASAR.
 
     Reads  `segmentation` (z, y, x) at one mip, `joint_depth` beside the chunk, and one voxel more on the high sides.
@@ -48,7 +45,6 @@ class Skeleton(Stage):
 
     layer = "skeleton_fragments"
 
-    mip: int = CountParameter(default=0, description="mip of the segmentation: coarser is faster, and less exact")
     scale: float = RangeParameter(
         least=0, most=1e3, default=1.5, description="a path covers so many times the distance to the boundary around it"
     )
@@ -61,31 +57,6 @@ class Skeleton(Stage):
     )  # fmt: skip
     ids: tuple[int, ...] = labels_parameter(description="skeletons of these labels only: 5,7,12")
 
-    def reading(self) -> tuple[Reads, ...]:
-        return (Reads(Downsample if self.mip else Segmentation),)
-
-    def connect(self, reads: Reads) -> Stage:
-        if reads.stage is Downsample:
-            return Downsample(root=self.root, of=Segmentation.layer).pass_of(self.mip)
-        return super().connect(reads)
-
-    def source(self, reads: Reads) -> Volume | Records:
-        return self.segmentation if reads.stage is Downsample else super().source(reads)
-
-    @property
-    def segmentation(self) -> Layer:
-        """The mip that is read."""
-        stage = self.upstream(self.reading()[0])
-        return stage.mip(self.mip) if isinstance(stage, Downsample) else stage.voxels
-
-    @property
-    def path(self) -> str:
-        return f"{self.upstream(self.reading()[0]).path}/{self.layer_name or self.layer}"
-
-    @property
-    def bounds(self) -> Bbox:
-        return self.segmentation.bounds
-
     @property
     def _reach(self) -> Triple:
         """Voxels that are read beside a chunk: at most the chunk before it, which the next one sees whole."""
@@ -94,10 +65,6 @@ class Skeleton(Stage):
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         return bbox.grown(self._reach, triple(side + 1 for side in self._reach)).clipped(self.bounds)
-
-    def awaits(self, reads: Reads, bbox: Bbox) -> Bbox:
-        stage, seen = self.upstream(reads), self.reach(reads, bbox)
-        return stage.region_of(self.mip, seen) if isinstance(stage, Downsample) else seen
 
     @functools.cached_property
     def projected_memory(self) -> int | None:
@@ -153,12 +120,12 @@ class SkeletonMerge(Stage):
         return f"{fragments.path.rpartition('/')[0]}/{name}"
 
     @functools.cached_property
-    def sharding(self) -> Sharding:
-        """How labels are distributed over shards."""
+    def sharding(self) -> LabelSharding:
+        """How labels are distributed to shards."""
         if self.shard_bits >= 0:
-            return Sharding(self.shard_bits)
+            return packed_sharding(self.shard_bits)
         chunks = len(self.upstream(self.reads[0]).grid)
-        return Sharding((-(-chunks // CHUNKS_PER_SHARD) - 1).bit_length())
+        return packed_sharding((-(-chunks // CHUNKS_PER_SHARD) - 1).bit_length())
 
     @property
     def bounds(self) -> Bbox:
@@ -177,7 +144,7 @@ class SkeletonMerge(Stage):
     def compute_chunk(self, chunk: Chunk, containers: Iterator[Container]) -> dict[int, bytes]:
         fragments = Skeleton(root=self.root)
         folder, layer = fragments.files(), fragments.segmentation
-        found = find(folder, containers, self.sharding.keys_of(chunk.bbox.start[2]))
+        found = find(folder, containers, keys_of(chunk.bbox.start[2], self.sharding.shard_bits))
         labels = found.labels
         content = {}
         for done, (label, pieces) in enumerate(pieces_of(folder, found, folder.pieces), start=1):

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from lchunk.viewer.shown import Shown, coarsest, layers_in, skeleton_folder
+from lchunk.viewer.shown import Shown, coarsest, layers_in
 from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.layer import Layer, external_of, mips_in, open_layer
 from lchunk.volumes.multires_meshes import mesh_folder
+from lchunk.volumes.skeleton_folders import skeleton_folder
 from lchunk.volumes.store import Store
 
 logger = logging.getLogger(__name__)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from lchunk.geometry.bbox import Bbox
 from lchunk.volumes.layer import Layer, layer_names, mips_in, open_layer
 from lchunk.volumes.multires_meshes import mesh_folder
+from lchunk.volumes.skeleton_folders import skeleton_folder
 from lchunk.volumes.store import Store, open_store
 from lchunk.volumes.volume import VoxelSize
 
@@ -154,11 +155,6 @@ def together(own: Sequence[Shown], others: Iterable[Shown]) -> list[Shown]:
 def properties_folder(store: Store, name: str) -> str:
     """The folder of what is known of a layer's segments; empty where there is none."""
     return f"{name}/properties" if store.exists(f"{name}/properties/info") else ""
-
-
-def skeleton_folder(store: Store, name: str) -> str:
-    """The folder of the skeletons of a layer's segments; empty where there is none."""
-    return f"{name}/skeletons" if store.exists(f"{name}/skeletons/info") else ""
 
 
 def _kind(shown: Shown) -> tuple[str, bool, bool]:

@@ -9,10 +9,12 @@ a shard, and one of its minishards. A shard is:
     minishard indexes  labels, ascending; positions; sizes: 8 bytes each
 
 Labels and positions are stored as differences from the ones before. Positions count from the end of the shard index.
+Objects and minishard indexes are raw, or each is packed with gzip.
 """
 
 from __future__ import annotations
 
+import gzip
 import mmap
 import shutil
 import tempfile
@@ -26,35 +28,14 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.formats.minishards import ENTRY
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED
 
+RAW, GZIP = "raw", "gzip"
+GZIP_LEVEL = 6
 MOST_MINISHARD_BITS = 9
 """512 minishards: then the shard index has 8 KiB."""
-
-
-def sharding_info(minishard_bits: int, shard_bits: int, encoding: str) -> dict[str, Any]:
-    """The entry `sharding` of an `info`.
-
-    Args:
-        minishard_bits: how many of the lowest bits of a label's hash select the minishard.
-        shard_bits: how many of the next bits select the shard.
-        encoding: of the minishard indexes and of the objects: `raw` or `gzip`.
-    """
-    return {
-        "@type": SHARDED,
-        "hash": HASHES[1],
-        "preshift_bits": 0,
-        "minishard_bits": minishard_bits,
-        "shard_bits": shard_bits,
-        "minishard_index_encoding": encoding,
-        "data_encoding": encoding,
-    }
-
-
-def shard_name(shard: int, shard_bits: int) -> str:
-    """The file of a shard."""
-    return f"{shard:0{-(-shard_bits // 4)}x}.shard"
 
 
 def shard_grid(shard_bits: int) -> Grid:
@@ -64,15 +45,17 @@ def shard_grid(shard_bits: int) -> Grid:
 
 @dataclass(frozen=True)
 class LabelSharding:
-    """How labels are distributed to shards.
+    """How labels are distributed to shards, and how a shard is encoded.
 
     Args:
         minishard_bits: how many of the lowest bits of a label's hash select the minishard.
         shard_bits: how many of the next bits select the shard.
+        encoding: of the minishard indexes and of the objects: `raw` or `gzip`.
     """
 
     minishard_bits: int
     shard_bits: int
+    encoding: str = RAW
 
     @property
     def shards(self) -> int:
@@ -81,7 +64,15 @@ class LabelSharding:
 
     def info(self) -> dict[str, Any]:
         """The entry `sharding` of an `info`."""
-        return sharding_info(self.minishard_bits, self.shard_bits, "raw")
+        return {
+            "@type": SHARDED,
+            "hash": HASHES[1],
+            "preshift_bits": 0,
+            "minishard_bits": self.minishard_bits,
+            "shard_bits": self.shard_bits,
+            "minishard_index_encoding": self.encoding,
+            "data_encoding": self.encoding,
+        }
 
     def shard_of(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The shard of each label."""
@@ -98,7 +89,7 @@ class LabelSharding:
         >>> LabelSharding(9, 5).name(31), LabelSharding(0, 0).name(0)
         ('1f.shard', '0.shard')
         """
-        return shard_name(shard, self.shard_bits)
+        return f"{shard:0{-(-self.shard_bits // 4)}x}.shard"
 
 
 def sharding_for(containers: int, shard_bits: int | None = None) -> LabelSharding:
@@ -113,8 +104,9 @@ def sharding_for(containers: int, shard_bits: int | None = None) -> LabelShardin
         shard_bits: logarithm of the number of shards; None: as described.
 
     >>> [sharding_for(n) for n in (1, 64, 1_000_000)]
-    [LabelSharding(minishard_bits=0, shard_bits=0), LabelSharding(minishard_bits=4, shard_bits=2),
-     LabelSharding(minishard_bits=9, shard_bits=8)]
+    [LabelSharding(minishard_bits=0, shard_bits=0, encoding='raw'),
+     LabelSharding(minishard_bits=4, shard_bits=2, encoding='raw'),
+     LabelSharding(minishard_bits=9, shard_bits=8, encoding='raw')]
     """
     bits = max(0, (containers.bit_length() - 1) // 2 - 1) if shard_bits is None else shard_bits
     return LabelSharding(min(MOST_MINISHARD_BITS, (containers - 1 >> bits).bit_length()), bits)
@@ -142,39 +134,51 @@ class ShardFile:
     def __init__(self, sharding: LabelSharding) -> None:
         self.labels = 0
         self._sharding = sharding
-        self._begin = 16 << sharding.minishard_bits
+        self._begin = ENTRY << sharding.minishard_bits
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the shard
         weakref.finalize(self, self._file.close)
         self._file.seek(self._begin)
         self._entries: dict[int, list[tuple[int, int, int]]] = {}
 
-    def add(self, label: int, hidden: Iterable[IO[bytes]], body: bytes) -> None:
+    def add(self, label: int, body: bytes, hidden: Iterable[IO[bytes]] = ()) -> None:
         """Append the object of a label.
 
         Args:
-            label: greater than those before.
-            hidden: files, read from their starts, whose bytes come before the object and are in no index.
+            label: greater than those before of its minishard.
             body: the object.
+            hidden: files, read from their starts, whose bytes come before the object and are in no index.
         """
         for file in hidden:
             file.seek(0)
             shutil.copyfileobj(file, self._file)
         entries = self._entries.setdefault(self._sharding.minishard_of(label), [])
-        entries.append((label, self._file.tell() - self._begin, len(body)))
-        self._file.write(body)
+        start = self._file.tell() - self._begin
+        entries.append((label, start, self._file.write(self._packed(body))))
         self.labels += 1
 
     def finished(self) -> memoryview:
         """Write the indexes. Returns the bytes of the file, which are read from the disk when they are used."""
         ends = np.zeros((1 << self._sharding.minishard_bits, 2), "<u8")
-        for minishard, entries in sorted(self._entries.items()):
-            labels, starts, sizes = np.array(entries, np.uint64).T
-            after = np.concatenate([starts[:1], starts[1:] - starts[:-1] - sizes[:-1]])
-            index = np.concatenate([np.diff(labels, prepend=np.uint64(0)), after, sizes]).astype("<u8").tobytes()
-            first = self._file.tell() - self._begin
-            self._file.write(index)
-            ends[minishard] = first, first + len(index)
+        end = self._file.tell() - self._begin
+        for minishard in range(len(ends)):
+            size = self._write_index(self._entries.get(minishard, []))
+            if size or self._sharding.encoding == GZIP:  # `packed_shards` has no gap, so that it can be checked
+                ends[minishard] = end, end + size
+            end += size
         self._file.seek(0)
         self._file.write(ends.tobytes())
         self._file.flush()
         return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def _write_index(self, entries: list[tuple[int, int, int]]) -> int:
+        """Write the index of a minishard: label, first byte and bytes of each object. Returns its bytes, 0 for none."""
+        if not entries:
+            return 0
+        labels, starts, sizes = np.array(entries, np.uint64).T
+        after = np.concatenate([starts[:1], starts[1:] - starts[:-1] - sizes[:-1]])
+        index = np.concatenate([np.diff(labels, prepend=np.uint64(0)), after, sizes])
+        return self._file.write(self._packed(index.astype("<u8").tobytes()))
+
+    def _packed(self, body: bytes) -> bytes:
+        # without a time, so that equal objects give equal bytes
+        return gzip.compress(body, GZIP_LEVEL, mtime=0) if self._sharding.encoding == GZIP else body

@@ -27,6 +27,7 @@ from lchunk.volumes.documents import decode_document, encode_document, encode_js
 from lchunk.volumes.info_folder import create_info, index_key, stored_recipe, with_recipe
 from lchunk.volumes.multires_meshes import mesh_folder
 from lchunk.volumes.optional_packages import precomputed_extra
+from lchunk.volumes.skeleton_folders import skeleton_folder
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
 
@@ -96,7 +97,7 @@ class ExportedVolume:
         dtype: type of a voxel; uint64 for labels.
         channels: 0 for (z, y, x), otherwise the length of the first axis.
         labels: whether voxels are labels.
-        source: folder of the layer from which it is made; the volume links the meshes in it.
+        source: folder of the layer from which it is made; the volume links the meshes and skeletons in it.
     """
 
     store: Store
@@ -128,25 +129,28 @@ class ExportedVolume:
             "num_channels": max(self.channels, 1),
             "scales": [scale.info(self.labels) for scale in self.scales],
         }
-        return info | ({"mesh": mesh} if (mesh := self._mesh) else {})
+        return info | self._objects
 
     @property
-    def _mesh(self) -> str:
-        """The folder of the meshes, relative to this volume; empty where there is none."""
+    def _objects(self) -> dict[str, str]:
+        """The folders of the meshes and of the skeletons, relative to this volume; without those that do not exist."""
         # Neuroglancer does not show a volume if its info names meshes that do not exist
-        folder = mesh_folder(self.store, self.source) if self.labels else ""
-        return posixpath.relpath(folder, self.path) if folder else ""
+        if not self.labels:
+            return {}
+        folders = {"mesh": mesh_folder, "skeletons": skeleton_folder}
+        found = {kind: folder_of(self.store, self.source) for kind, folder_of in folders.items()}
+        return {kind: posixpath.relpath(folder, self.path) for kind, folder in found.items() if folder}
 
     @property
-    def lacks_mesh(self) -> bool:
-        """Whether meshes exist that the info does not name, because they were made later."""
-        mesh = self._mesh
-        info = read_json(self.store, f"{self.path}/info") if mesh else None
-        return info is not None and info.get("mesh") != mesh
+    def lacks_objects(self) -> bool:
+        """Whether meshes or skeletons exist that the info does not name, because they were made later."""
+        objects = self._objects
+        info = read_json(self.store, f"{self.path}/info") if objects else None
+        return info is not None and not objects.items() <= info.items()
 
-    def link_mesh(self) -> None:
-        """Add meshes that were made later to the info."""
-        if self.lacks_mesh:
+    def link_objects(self) -> None:
+        """Add meshes and skeletons that were made later to the info."""
+        if self.lacks_objects:
             self.store.put(f"{self.path}/info", encode_json(with_recipe(self._info(), self.recipe() or {})))
 
     def write(self, bbox: Bbox, content: list[npt.NDArray[Any]]) -> None:

@@ -3,7 +3,7 @@
 skeleton_fragments/info                       the recipe
 skeleton_fragments/c/<z>/<y>/<x>.fragments    the pieces of all labels in a chunk: its target (`mesh_containers`)
 skeletons/info                                the format, and the recipe
-skeletons/<number>.shard                      the skeletons of a part of the labels (`shard_writing`)
+skeletons/<number>.shard                      the skeletons of a part of the labels (`packed_shards`)
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.info_folder import create_info, stored_recipe
-from lchunk.volumes.label_shards import shard_grid
+from lchunk.volumes.label_shards import LabelSharding, shard_grid
 from lchunk.volumes.mesh_containers import SUFFIX, Container, Entries, encode_bodies
-from lchunk.volumes.shard_writing import Sharding, encode_shard, shard_key
+from lchunk.volumes.packed_shards import decode_shard, encode_shard, shard_key
 from lchunk.volumes.store import Store
 
 Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -102,19 +102,19 @@ class SkeletonFolder:
     Args:
         store: the store of the folder.
         path: the folder.
-        sharding: how labels are distributed over shards.
+        sharding: how labels are distributed to shards, see `packed_sharding`.
     """
 
     store: Store
     path: str
-    sharding: Sharding
+    sharding: LabelSharding
 
     @property
     def grid(self) -> Grid:
         return shard_grid(self.sharding.shard_bits)
 
     def keys(self, index: Triple) -> list[str]:
-        return [f"{self.path}/{self.sharding.file(index[2])}"]
+        return [f"{self.path}/{self.sharding.name(index[2])}"]
 
     def recipe(self) -> Recipe | None:
         return stored_recipe(self.store, self.path)
@@ -129,7 +129,33 @@ class SkeletonFolder:
         return create_info(self.store, self.path, info, recipe)
 
     def write(self, bbox: Bbox, content: Mapping[int, bytes]) -> None:
-        self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_shard(content))
+        self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_shard(content, self.sharding))
+
+    def records(self, bbox: Bbox) -> Iterator[Iterator[tuple[int, bytes]]]:
+        """The labels and skeletons of each shard that a box touches; a shard is read when it is asked for."""
+        return map(self.skeletons, self.grid.meeting(bbox))
+
+    def skeletons(self, index: Triple) -> Iterator[tuple[int, bytes]]:
+        """The labels and skeletons of a shard, which is read at once.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is damaged.
+        """
+        key = self.keys(index)[0]
+        return _decoded(key, self.store.get(key))
+
+
+def skeleton_folder(store: Store, layer: str) -> str:
+    """The folder of the skeletons of a layer's segments; empty where there is none."""
+    return f"{layer}/skeletons" if store.exists(f"{layer}/skeletons/info") else ""
+
+
+def _decoded(key: str, body: bytes) -> Iterator[tuple[int, bytes]]:
+    try:
+        yield from decode_shard(body)
+    except ValueError as error:
+        raise ValueError(f"{key} must be a whole shard, but {error}; remove it and run SkeletonMerge again") from error
 
 
 def encode_skeleton(

@@ -13,10 +13,11 @@ from lchunk import cli
 from lchunk.exports.skeletons import read_skeletons, swc
 from lchunk.tasks import SkeletonEvaluation, SkeletonMerge
 from lchunk.volumes.skeleton_folders import decode_skeleton, encode_skeleton
-from lchunk.volumes.skeletons import find_skeletons
+from lchunk.volumes.skeletons import Skeletons, find_skeletons
 from lchunk.volumes.store import FileStore
 from tests.conftest import build
 from tests.tasks.test_skeletons import BIG, SIZE, dataset
+from tests.volumes.skeletons.test_reading import parts_of
 
 Run = Callable[..., str]
 
@@ -39,7 +40,11 @@ def export(
     return run
 
 
-def test_swc_files_hold_the_same_skeletons_and_follow_the_labels_they_were_made_of(
+def without_directions(skeletons: Skeletons) -> dict[str, object]:
+    return {name: (nodes, sorted(map(sorted, edges))) for name, (nodes, edges) in parts_of(skeletons).items()}
+
+
+def test_swc_files_and_shards_hold_the_same_skeletons_and_follow_the_labels_they_were_made_of(
     export: Run, tmp_path: Path, configure: Callable[..., None]
 ) -> None:
     said = "wrote swc: 2 skeletons of segmentation/skeletons; to read them in lchunk, use swc#unit=nm\n"
@@ -53,11 +58,16 @@ def test_swc_files_hold_the_same_skeletons_and_follow_the_labels_they_were_made_
         ends = np.sort(read.nodes[read.edges[own[read.edges[:, 0]]]].view("f8,f8,f8")[..., 0], axis=1)
         true = np.sort(np.ascontiguousarray(places[edges].astype(float)).view("f8,f8,f8")[..., 0], axis=1)
         assert {*map(tuple, ends.tolist())} == {*map(tuple, true.tolist())}
-    configure("Dataset", skeletons=f"{tmp_path}/swc#unit=nm")
+    folder = tmp_path / "12,20,16/segmentation/skeletons"
+    assert without_directions(find_skeletons(str(folder)).read(SIZE)) == without_directions(read)
+    configure("Dataset", skeletons=folder)
     assert build(SkeletonEvaluation())
     stage = SkeletonEvaluation()
     (scores,) = stage.files().records(stage.bounds)
     assert scores["normalized_run_length"] == 1
+    (folder / "0.shard").unlink()
+    with pytest.raises(FileNotFoundError, match=r"skeletons must have all 2 shards, got 1; lchunk run SkeletonMerge"):
+        find_skeletons(str(folder))
 
 
 def test_each_tree_of_a_file_has_a_root_and_radii_are_written() -> None:

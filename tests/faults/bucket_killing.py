@@ -1,9 +1,10 @@
 """Kill -9 over a whole job whose root is in a bucket: does it end with the bytes of a job on a disk?
 
-`python -m tests.faults.bucket_killing s3|gs KILLS SEED` starts a server of objects, and lets one process make a small
-dataset on a disk. Then a process makes it in the bucket. It is killed at a random instant of its work, and another one
-goes on where it was, until one comes to the end; then the job begins anew in another root, until all kills are done.
-Each root must have the bytes of the one on the disk, and `lchunk verify` must find nothing in it.
+`python -m tests.faults.bucket_killing s3|gs KILLS SEED [late]` starts a server of objects, and lets one process make a
+small dataset on a disk. Then a process makes it in the bucket. It is killed at a random instant of its work, and
+another one goes on where it was, until one comes to the end; then the job begins anew in another root, until all kills
+are done. Each root must have the bytes of the one on the disk, and `lchunk verify` must find nothing in it. With
+`late`, no process is killed before the meshes are complete, so that all kills fall into what is written in shards.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,11 @@ import luigi
 from luigi.configuration import get_config
 from luigi.task_register import Register
 
-from lchunk.tasks import MeshManifest
 from lchunk.tasks import dataset as dataset_module
 from lchunk.verify import verify
 from lchunk.volumes.store import open_store
 from tests.conftest import files_of
-from tests.faults.forked_job import configure_run, end_of, run_in_child, run_job, write_image
+from tests.faults.forked_job import configure_run, end_of, meshes, objects, run_in_child, run_job, write_image
 from tests.faults.request_notes import count_requests, note_requests, open_requests
 from tests.servers import AWS, gcs_server, sqs_server
 from tests.volumes.conftest import make_bucket
@@ -87,18 +87,27 @@ def objects_of(root: str) -> dict[str, bytes]:
     return {key: store.get(key) for key in store.list("") if not key.startswith("logs/")}
 
 
-def to_meshes() -> list[luigi.Task]:
-    """From the image to meshes."""
-    return [MeshManifest()]
+def nothing() -> list[luigi.Task]:
+    """No task."""
+    return []
 
 
 def kill_in_bucket(
-    folder: Path, scheme: str, shape: tuple[int, int, int], kills: int, chance: random.Random
+    folder: Path,
+    scheme: str,
+    shape: tuple[int, int, int],
+    kills: int,
+    chance: random.Random,
+    *,
+    undisturbed: Callable[[], list[luigi.Task]] = nothing,
 ) -> Figures:
-    """Make jobs until so many kills hit a process at work. What must hold of each job is asserted."""
+    """Make jobs until so many kills hit a process at work, after some undisturbed tasks.
+
+    What must hold of each job is asserted.
+    """
     write_image(folder, shape)
     configure_run(set_options, folder, folder / "out")
-    assert run_job(to_meshes)
+    assert run_job(objects)
     expected, figures = files_of(folder / "out"), Figures()
     figures.objects = len(expected)
     with service(scheme) as store:
@@ -106,6 +115,7 @@ def kill_in_bucket(
         while figures.killed.total() < kills:
             root = f"{scheme}://lchunk/{uuid.uuid4().hex}/out"
             configure_run(set_options, folder, root)
+            assert end_of(run_in_child(undisturbed)) == 0
             kill_until_complete(root, folder / "requests", figures, kills, chance)
             figures.jobs += 1
             made = objects_of(root)
@@ -119,7 +129,7 @@ def kill_until_complete(root: str, notes: Path, figures: Figures, kills: int, ch
     """Kill one process of a job after the other, until one comes to the end before its instant, or none is left."""
     while True:
         notes.write_bytes(b"")
-        child = run_in_child(to_meshes, partial(note_requests, notes, root))
+        child = run_in_child(objects, partial(note_requests, notes, root))
         last = figures.killed.total() == kills
         if not last:
             wanted = chance.randint(1, MOST_REQUESTS)
@@ -144,8 +154,9 @@ def main() -> None:
     os.environ.update(AWS)
     scheme, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     began = time.monotonic()
+    first = meshes if len(sys.argv) > 4 else nothing
     with tempfile.TemporaryDirectory(prefix="lchunk-killing-") as folder:
-        figures = kill_in_bucket(Path(folder), scheme, (24, 32, 36), kills, random.Random(seed))
+        figures = kill_in_bucket(Path(folder), scheme, (24, 32, 36), kills, random.Random(seed), undisturbed=first)
     lines = [
         f"{figures.killed.total()} kills in {figures.jobs} jobs of {figures.objects} objects, "
         f"{time.monotonic() - began:.0f} seconds, {figures.requests} requests",

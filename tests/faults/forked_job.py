@@ -11,7 +11,15 @@ import luigi
 import numpy as np
 from luigi.task_register import Register
 
-from lchunk.tasks import ConnectedComponents, Downsample, Evaluation, MeshManifest
+from lchunk.tasks import (
+    ConnectedComponents,
+    Downsample,
+    Evaluation,
+    MeshManifest,
+    MultiResMesh,
+    SegmentProperties,
+    SummedSegments,
+)
 from tests.conftest import smooth_affinities, write_hdf5
 
 OFFSET = (-10, 200, 300)
@@ -35,13 +43,25 @@ def configure_run(configure: Callable[..., None], folder: Path, root: Path | str
     )
     configure("LocalComponents", of="segmentation", connectivity=6)
     configure("Downsample", factor="2,2,2", pass_mips=1)
+    configure("MultiResMesh", shard_bits=1)
+    configure("SkeletonMerge", shard_bits=1, dust=20)
 
 
 def all_tasks() -> list[luigi.Task]:
     """Tasks that need nearly every stage."""
     return [
-        MeshManifest(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation(), ConnectedComponents(),
+        *objects(), Downsample(of="image"), Downsample(of="segmentation"), Evaluation(), ConnectedComponents(),
     ]  # fmt: skip
+
+
+def meshes() -> list[luigi.Task]:
+    """From the image to meshes, and to the sizes of segments."""
+    return [MeshManifest(), SummedSegments()]
+
+
+def objects() -> list[luigi.Task]:
+    """Meshes, those with levels of detail, and skeletons, with a list of segments and their lengths."""
+    return [*meshes(), MultiResMesh(), SegmentProperties(cable=True)]
 
 
 def run_job(tasks: Callable[[], list[luigi.Task]] = all_tasks) -> bool:

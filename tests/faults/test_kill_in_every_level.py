@@ -70,3 +70,5 @@ def test_a_kill_in_each_level_is_mended(configure: Callable[..., None], tmp_path
     for sums in (ContingencySums, LevelSums):
         assert {f"{sums.layer}/{n}" for n in range(1, sums().top + 1)} <= set(killed)
     assert {"image/1", "image/2", "segmentation/1", "segmentation/2", "evaluation", "section_levels"} <= set(killed)
+    objects = ("mesh", "mesh_multires", "mesh_multires/index", "skeleton_fragments", "skeletons", "properties")
+    assert {"cable_lengths"} | {f"segmentation/{folder}" for folder in objects} <= set(killed)

@@ -9,7 +9,15 @@ import luigi
 import numpy as np
 
 from lchunk.geometry.bbox import Bbox, Triple
-from lchunk.tasks import CleftEvaluation, Downsample, Evaluation, MeshManifest, ThresholdCurve
+from lchunk.tasks import (
+    CleftEvaluation,
+    Downsample,
+    Evaluation,
+    MeshManifest,
+    MultiResMesh,
+    SegmentProperties,
+    ThresholdCurve,
+)
 from lchunk.volumes.store import PARTIAL
 from tests.conftest import files_of, smooth_affinities, write_hdf5
 from tests.workers.stages import Noted
@@ -56,6 +64,11 @@ of = segmentation
 connectivity = 6
 [Downsample]
 factor = 2,2,2
+[MultiResMesh]
+shard_bits = 1
+[SkeletonMerge]
+shard_bits = 1
+dust = 20
 [Noted]
 runs = {root}-runs
 poison = {poison}
@@ -70,7 +83,7 @@ class WholeJob(luigi.WrapperTask):
     def requires(self) -> Iterator[luigi.Task]:
         yield from (MeshManifest(prefix=str(digit)) for digit in range(1, 10))
         yield from (Downsample(of=layer) for layer in ("image", "affinities", "segmentation"))
-        yield from (Evaluation(), ThresholdCurve(), CleftEvaluation())
+        yield from (Evaluation(), ThresholdCurve(), CleftEvaluation(), MultiResMesh(), SegmentProperties(cable=True))
         grid = Noted().grid
         yield from (Noted(region=str(grid.chunk(index))) for index in list(grid)[:-1])
 

@@ -15,7 +15,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 from lchunk.geometry.bbox import Bbox, triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.label_distances import label_distances
-from lchunk.operators.skeleton_joining import join, lengths_of, tidied
+from lchunk.operators.skeleton_joining import edge_lengths, join, tidied
 from lchunk.operators.skeletonizing import Skeleton, skeletonize
 
 SAMPLE = Path(__file__).parents[2] / "sample" / "fib25.h5"
@@ -63,7 +63,7 @@ def test_the_skeleton_of_a_straight_tube_is_its_axis(size: Size) -> None:
     assert skeleton is not None
     assert sorted(set(degrees(skeleton))) == [1, 2], "no branch"
     assert (degrees(skeleton) == 1).sum() == 2
-    assert length * 0.98 < lengths_of(skeleton, size).sum() < length * 1.02
+    assert length * 0.98 < edge_lengths(skeleton.voxels, skeleton.edges, size).sum() < length * 1.02
     inner = np.abs(skeleton.voxels[:, 2] * size[2] - length / 2) < length / 4
     axis = np.linalg.norm(skeleton.voxels[inner, :2] * size[:2] - np.array(middle), axis=1)
     assert axis.max() <= np.linalg.norm(size[:2])
@@ -89,7 +89,7 @@ def test_a_ring_becomes_one_tree_around_it() -> None:
         tree = tidied(skeleton, ISO, ticks=100, dust=0)
         assert tree is not None
         assert len(tree.edges) == len(tree.voxels) - 1
-        assert 0.8 * 2 * np.pi * 350 < lengths_of(tree, ISO).sum() < 1.15 * 2 * np.pi * 350
+        assert 0.8 * 2 * np.pi * 350 < edge_lengths(tree.voxels, tree.edges, ISO).sum() < 1.15 * 2 * np.pi * 350
 
 
 def test_pieces_of_two_chunks_share_the_deepest_voxel_of_the_plane() -> None:
@@ -164,7 +164,9 @@ def test_radius_is_the_distance_to_the_boundary_on_real_labels_and_grids_agree()
     for grid in ((96, 160, 160), (96, 80, 80), (48, 80, 160)):
         found = over_chunks(labels, ISO, grid)
         whole = {name: tidied(skeleton, ISO, ticks=500, dust=1000) for name, skeleton in found.items()}
-        cables.append({name: lengths_of(one, ISO).sum() for name, one in whole.items() if one is not None})
+        cables.append(
+            {name: edge_lengths(one.voxels, one.edges, ISO).sum() for name, one in whole.items() if one is not None}
+        )
         largest = max(cables[-1], key=lambda name: cables[-1][name])
         voxels = found[largest].voxels - (-3, 5, 7)
         true = distance_transform_edt(labels == largest, ISO)[tuple(voxels.T)]

@@ -17,7 +17,7 @@ import zarr
 from cloudvolume import CloudVolume
 
 from lchunk.recipe import RecipeMismatchError
-from lchunk.tasks import Downsample, Export, Ingest, MeshManifest, Segmentation
+from lchunk.tasks import Downsample, Export, Ingest, MeshManifest, Segmentation, SkeletonMerge
 from lchunk.verify import Fault, verify
 from lchunk.volumes.formats import open_volume
 from lchunk.volumes.precomputed import encode_labels
@@ -131,20 +131,23 @@ def test_the_voxels_do_not_depend_on_the_grid(dataset: Callable[..., Path], conf
     assert np.array_equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("first", ["meshes", "volume"])
-def test_meshes_are_found_by_way_of_the_volume(
+@pytest.mark.parametrize("first", ["objects", "volume"])
+def test_meshes_and_skeletons_are_found_by_way_of_the_volume(
     dataset: Callable[..., Path], configure: Callable[..., None], first: str
 ) -> None:
     root = dataset()
     configure("Mesh", simplification=0)
-    jobs = [MeshManifest(), Export()]
-    for job in jobs if first == "meshes" else jobs[::-1]:
+    configure("SkeletonMerge", dust=0)
+    jobs = [MeshManifest(), SkeletonMerge(), Export()]
+    for job in jobs if first == "objects" else jobs[::-1]:
         assert build(job)
     folder = root / "precomputed/segmentation"
-    assert ("mesh" in json.loads((folder / "info").read_text())) == (first == "meshes")
+    objects = {"mesh", "skeletons"} & json.loads((folder / "info").read_text()).keys()
+    assert objects == ({"mesh", "skeletons"} if first == "objects" else set())
     before = files_of(root)
     assert build(Export())
-    assert list(json.loads((folder / "info").read_text()))[-2:] == ["mesh", "lchunk"]  # whichever was made first
+    found = list(json.loads((folder / "info").read_text()))
+    assert found[-3:] == ["mesh", "skeletons", "lchunk"]  # whichever was made first
     volume = CloudVolume(f"file://{folder}", progress=False)
     assert volume.info["mesh"] == "../../segmentation/mesh"
     labels, sizes = np.unique(layer(root, "segmentation"), return_counts=True)
@@ -155,8 +158,11 @@ def test_meshes_are_found_by_way_of_the_volume(
         side = mesh.vertices[:, 2 - axis]
         assert np.isclose(side.min(), (places[:, axis].min() + START[axis]) * size)
         assert np.isclose(side.max(), (places[:, axis].max() + 1 + START[axis]) * size)
+    assert volume.info["skeletons"] == "../../segmentation/skeletons"
+    x, y, z = (volume.skeleton.get(largest).vertices / SIZE[::-1] - START[::-1]).T.astype(int)
+    assert (layer(root, "segmentation")[z, y, x] == largest).all()
     changed = {name for name, body in files_of(root).items() if before.get(name) != body}
-    assert changed == (set() if first == "meshes" else {"precomputed/segmentation/info"})
+    assert changed == (set() if first == "objects" else {"precomputed/segmentation/info"})
     assert Export().complete()
 
 

@@ -1,4 +1,4 @@
-"""What is listed of segments: counted on the whole volume, for every grid."""
+"""What is listed of segments: counted on the whole volume, for every grid; cables as cloud-volume measures them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cloudvolume import CloudVolume
 
 import lchunk
-from lchunk.tasks import Segmentation, SegmentProperties
+from lchunk.recipe import RecipeMismatchError
+from lchunk.tasks import Segmentation, SegmentProperties, SkeletonMerge
 from lchunk.verify import verify
 from lchunk.viewer.state import viewer_state
 from lchunk.volumes.store import FileStore
@@ -98,3 +100,48 @@ def test_a_damaged_list_is_found(dataset: Callable[..., Path]) -> None:
     file.write_text(file.read_text().replace('"orphan"', '"Orphan"'))
     (finding,) = verify(FileStore(root))
     assert finding.key == "segmentation/properties/info"
+
+
+@pytest.mark.parametrize(("grid", "bits", "least"), [("5,21,7", 2, 0), ("40,40,40", 0, 40)])
+def test_cables_are_as_long_as_those_that_cloud_volume_reads(
+    dataset: Callable[..., Path], configure: Callable[..., None], grid: str, bits: int, least: int
+) -> None:
+    root = dataset(grid)
+    configure("SkeletonMerge", dust=300, shard_bits=bits)
+    assert build(SegmentProperties(cable=True, dust_threshold=least))
+    info = {"data_type": "uint64", "num_channels": 1, "type": "segmentation", "skeletons": "skeletons", "scales": [
+        {"chunk_sizes": [[1, 1, 1]], "encoding": "raw", "key": "1", "resolution": [1, 1, 1], "size": [1, 1, 1]}
+    ]}  # fmt: skip
+    (root / "segmentation/info").write_text(json.dumps(info))
+    skeletons = CloudVolume(f"file://{root}/segmentation", progress=False).skeleton
+    found = {label: cable for label, (*_, cable) in listed(root).items()}
+    assert found.keys() == counted(least).keys()
+    for label, cable in found.items():
+        there = skeletons.reader.exists(int(label), "skeletons")
+        assert cable == pytest.approx(skeletons.get(int(label)).cable_length() / 1000 if there else 0, rel=1e-5)
+        assert not 0 < cable < 0.3
+    assert len(set(found.values())) > 3
+    assert 0.0 in found.values()
+
+
+def test_lists_without_cables_are_as_before_and_never_mixed_with_those_that_have_them(
+    dataset: Callable[..., Path], configure: Callable[..., None]
+) -> None:
+    root = dataset("40,40,40")
+    layer = root / "segmentation/properties/layer.json"
+    assert build(SegmentProperties())
+    recipe = json.loads(layer.read_text())["recipe"]
+    assert (recipe["knobs"], list(recipe["reads"])) == ({"dust_threshold": "0"}, ["summed_segments/1"])
+    assert build(SkeletonMerge())
+    assert SegmentProperties().complete()
+    with pytest.raises(RecipeMismatchError, match=r"segmentation/properties .*: it was made without cable_lengths\n"):
+        SegmentProperties(cable=True).complete()
+    assert build(SegmentProperties(cable=True, layer_name="with_cables"))  # as the message says
+    assert (root / "segmentation/with_cables/info").exists()
+    with pytest.raises(RecipeMismatchError, match="it was made with cable_lengths\n"):
+        SegmentProperties(layer_name="with_cables").complete()
+    configure("SkeletonMerge", ticks=100)
+    with pytest.raises(RecipeMismatchError, match=r"SkeletonMerge-ticks is '300.0' there, '100.0' in this run"):
+        SegmentProperties(cable=True, layer_name="with_cables").complete()
+    assert SegmentProperties().complete()
+    assert list(verify(FileStore(root))) == []

@@ -24,7 +24,7 @@ def test_tensorstore_reads_all_labels(tmp_path: Path, minishard_bits: int, shard
         shard = ShardFile(sharding)
         own = labels[LabelsOfShard(sharding, number).holds(labels)].tolist()
         for label in own:
-            shard.add(label, [io.BytesIO(b"hidden"), io.BytesIO(b"-too")], bodies[label])
+            shard.add(label, bodies[label], [io.BytesIO(b"hidden"), io.BytesIO(b"-too")])
         assert shard.labels == len(own)
         if own:
             (tmp_path / sharding.name(number)).write_bytes(shard.finished())

@@ -25,14 +25,13 @@ from lchunk.volumes.formats.placing import Placement, overruled, size_of, start_
 from lchunk.volumes.formats.precomputed_chunks import Chunks
 from lchunk.volumes.formats.precomputed_codecs import ENCODINGS, require_codec
 from lchunk.volumes.formats.precomputed_folder import Folder, unpacked
-from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED, Scale, Sharding
+from lchunk.volumes.formats.precomputed_scale import Scale, sharding_of
 from lchunk.volumes.formats.refusals import AbsentVoxelsError, RefusedVolumeError, readable
 from lchunk.volumes.place import on_disk, place_of
 from lchunk.volumes.store import SCHEMES, scheme_of
 
 INFO = "info"
 _TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
-_PACKINGS = {"raw": "", "gzip": "gzip"}
 _VOLUME = "neuroglancer_multiscale_volume"
 
 
@@ -170,26 +169,7 @@ def _scale(info: Mapping[str, Any], scale: Mapping[str, Any], url: str) -> Scale
         channels=channels,
         encoding=str(scale["encoding"]).lower(),
         block=block,
-        sharding=None if sharding is None else _sharding(sharding, url),
-    )
-
-
-def _sharding(sharding: Mapping[str, Any], url: str) -> Sharding:
-    kind, hashing = sharding.get("@type"), sharding["hash"]
-    packings = [sharding.get(name, "raw") for name in ("minishard_index_encoding", "data_encoding")]
-    if kind != SHARDED or hashing not in HASHES or not set(packings) <= set(_PACKINGS):
-        raise RefusedVolumeError(
-            f"the shards of {url} must be {SHARDED}, chosen by {' or '.join(HASHES)} and packed as "
-            f"{' or '.join(_PACKINGS)}, got {', '.join(map(str, [kind, hashing, *packings]))}; write the volume again"
-        )
-    index, data = (_PACKINGS[packing] for packing in packings)
-    return Sharding(
-        preshift_bits=int(sharding["preshift_bits"]),
-        minishard_bits=int(sharding["minishard_bits"]),
-        shard_bits=int(sharding["shard_bits"]),
-        hashed=hashing != HASHES[0],
-        index_packing=index,
-        data_packing=data,
+        sharding=None if sharding is None else sharding_of(sharding, url),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +10,17 @@ import numpy as np
 
 from lchunk.geometry.bbox import Triple
 from lchunk.geometry.grid import Grid
+from lchunk.volumes.formats.refusals import RefusedVolumeError
 from lchunk.volumes.volume import VoxelSize
 
 SHARDED = "neuroglancer_uint64_sharded_v1"
 HASHES = ("identity", "murmurhash3_x86_128")
+_PACKINGS = {"raw": "", "gzip": "gzip"}
 
 
 @dataclass(frozen=True)
 class Sharding:
-    """How chunks are distributed to shards: bits of a chunk's number select the minishard and the shard.
+    """How chunks, or objects, are distributed to shards: bits of a number, or a label, select minishard and shard.
 
     Args:
         preshift_bits: how many of the lowest bits are ignored.
@@ -25,7 +28,7 @@ class Sharding:
         shard_bits: how many of the next bits select the shard.
         hashed: whether the bits are those of a hash of the number.
         index_packing: compression of a minishard's index; empty if it is not compressed.
-        data_packing: compression of each chunk; empty if it is not compressed.
+        data_packing: compression of each chunk or object; empty if it is not compressed.
     """
 
     preshift_bits: int
@@ -59,3 +62,28 @@ class Scale:
     encoding: str
     block: Triple
     sharding: Sharding | None
+
+
+def sharding_of(sharding: Mapping[str, Any], url: str) -> Sharding:
+    """The entry `sharding` of an info.
+
+    Raises:
+        RefusedVolumeError: it is of another kind.
+        KeyError: it has not all numbers.
+    """
+    kind, hashing = sharding.get("@type"), sharding["hash"]
+    packings = [sharding.get(name, "raw") for name in ("minishard_index_encoding", "data_encoding")]
+    if kind != SHARDED or hashing not in HASHES or not set(packings) <= set(_PACKINGS):
+        raise RefusedVolumeError(
+            f"the shards of {url} must be {SHARDED}, chosen by {' or '.join(HASHES)} and packed as "
+            f"{' or '.join(_PACKINGS)}, got {', '.join(map(str, [kind, hashing, *packings]))}; write it again"
+        )
+    index, data = (_PACKINGS[packing] for packing in packings)
+    return Sharding(
+        preshift_bits=int(sharding["preshift_bits"]),
+        minishard_bits=int(sharding["minishard_bits"]),
+        shard_bits=int(sharding["shard_bits"]),
+        hashed=hashing != HASHES[0],
+        index_packing=index,
+        data_packing=data,
+    )

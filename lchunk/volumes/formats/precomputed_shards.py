@@ -13,14 +13,12 @@ import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple
 from lchunk.geometry.morton import morton_code
+from lchunk.volumes.formats.minishards import ENTRY, minishard_entries
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.pieces import PIECES
 from lchunk.volumes.formats.precomputed_folder import Folder, Stored, unpacked
 from lchunk.volumes.formats.precomputed_scale import Scale, Sharding
 from lchunk.volumes.formats.refusals import RefusedVolumeError, readable
-
-_ENTRY = 16
-"""Bytes of the position of a minishard's index: its start and its end."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,10 @@ class Shards:
     def _minishard(self, key: str, minishard: int) -> npt.NDArray[np.uint64]:
         """The index of a minishard, in three rows: number, first byte and size in bytes of each chunk."""
         nothing = np.zeros((3, 0), np.uint64)
-        entry = self._range(key, _ENTRY * minishard, _ENTRY * (minishard + 1))
+        entry = self._range(key, ENTRY * minishard, ENTRY * (minishard + 1))
         if entry is None:
             return nothing
-        base = _ENTRY << self.sharding.minishard_bits
+        base = ENTRY << self.sharding.minishard_bits
         first, last = (base + int(place) for place in np.frombuffer(entry.body, "<u8"))
         if first == last:
             return nothing
@@ -78,11 +76,8 @@ class Shards:
             return nothing
         packed = Stored(found.name, found.body, self.sharding.index_packing)
         with readable(found.name, "a whole shard", "copy it again"):
-            rows = np.frombuffer(unpacked(packed), "<u8").reshape(3, -1)
-        sizes = rows[2]
-        # the index stores each start relative to the end of the chunk before
-        starts = np.cumsum(rows[1]) + np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.uint64) + np.uint64(base)
-        return np.stack([np.cumsum(rows[0]), starts, sizes])
+            rows = minishard_entries(unpacked(packed)).T
+        return rows + np.array([[0], [base], [0]], np.uint64)
 
     def _range(self, key: str, start: int, stop: int) -> Stored | None:
         found = self.folder.get_range(key, start, stop)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +19,13 @@ from lchunk.volumes.formats.units import nanometers
 from lchunk.volumes.place import Place, place_of
 from lchunk.volumes.skeletons.nml import read_nml
 from lchunk.volumes.skeletons.node_tables import read_table
-from lchunk.volumes.skeletons.precomputed import read_precomputed, transform_of
+from lchunk.volumes.skeletons.precomputed import precomputed_info, read_precomputed
 from lchunk.volumes.skeletons.swc import read_swc
 from lchunk.volumes.skeletons.trees import Gathered, Skeletons, joined
 from lchunk.volumes.volume import VoxelSize
 
 VOXELS = "voxels"
 ORIGIN = (0.0, 0.0, 0.0)
-_LABEL = re.compile(r"(\d+)(\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ class SkeletonFiles:
         suffix = _suffix(self.files[0])
         several = len(self.files) > 1
         if self.info is not None:
-            transform = transform_of(_body(self.info), str(self.info))
-            return lambda file: read_precomputed(_body(file), str(file), _LABEL.sub(r"\1", file.name), transform)
+            info = precomputed_info(_body(self.info), str(self.info))
+            return lambda file: read_precomputed(_body(file), str(file), file.name, info)
         if suffix == ".swc":
             return lambda file: read_swc(_text(file), str(file), file.name[: -len(suffix)])
         if suffix == ".csv":
@@ -152,7 +150,13 @@ def _of_folder(url: str, folder: Place, options: dict[str, Any]) -> SkeletonFile
     files = [folder / name for name in names if "/" not in name]
     info = next((file for file in files if file.name == "info"), None)
     if info is not None:
-        found = [file for file in files if _LABEL.fullmatch(file.name)]
+        described = precomputed_info(info.document() or b"", str(info))
+        found = [file for file in files if described.holds(file.name)]
+        if 0 < len(found) < described.least_files:
+            raise FileNotFoundError(
+                f"{folder} must have all {described.least_files} shards, got {len(found)}; lchunk run SkeletonMerge "
+                "makes what is missing"
+            )
     else:
         found = [file for file in files if _suffix(file) in (".swc", ".nml")]
     if not found:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cloudvolume.datasource.precomputed.sharding import ShardingSpecification
 
 from lchunk.volumes.skeletons import Skeletons, find_skeletons
 
@@ -150,8 +151,9 @@ def test_a_wrong_file_is_refused_with_its_line(folder: Path, url: str, files: di
 @pytest.mark.parametrize(
     ("info", "cut", "message"),
     [
-        ({"@type": "neuroglancer_legacy_mesh"}, 0, "in a file each, got neuroglancer_legacy_mesh"),
-        ({"sharding": {}}, 0, "got sharded ones; .* export them without sharding"),
+        ({"@type": "neuroglancer_legacy_mesh"}, 0, "info of neuroglancer_skeletons, got neuroglancer_legacy_mesh"),
+        ({"sharding": {}}, 0, "must be the info of precomputed skeletons, got an error: 'hash'"),
+        ({"sharding": {"@type": "shards_v9", "hash": "identity"}}, 0, "the shards of .* must be neuroglancer_uint64"),
         ({"transform": [1, 2]}, 0, "must be the info of precomputed skeletons"),
         ({}, 24, "17 must be a whole precomputed skeleton"),
     ],
@@ -163,6 +165,25 @@ def test_other_or_torn_precomputed_skeletons_are_refused(
     body = (folder / "pre/17").read_bytes()
     (folder / "pre/17").write_bytes(body[: len(body) - cut])
     with pytest.raises(ValueError, match=message):
+        find_skeletons("pre").read(VOXEL_SIZE)
+
+
+@pytest.mark.parametrize("encodings", [("raw", "raw"), ("gzip", "raw"), ("raw", "gzip")])
+@pytest.mark.parametrize(("hashing", "bits"), [("identity", (0, 0, 1)), ("murmurhash3_x86_128", (2, 3, 5))])
+def test_shards_of_cloud_volume_give_the_same_skeletons(
+    folder: Path, hashing: str, bits: tuple[int, int, int], encodings: tuple[str, str]
+) -> None:
+    sharding = ShardingSpecification("neuroglancer_uint64_sharded_v1", bits[0], hashing, bits[1], bits[2], *encodings)
+    precomputed(folder / "single")
+    precomputed(folder / "pre", sharding=json.loads(json.dumps(sharding.to_dict(), default=int)))
+    bodies = {17: (folder / "pre/17").read_bytes(), 5: gzip.decompress((folder / "pre/5.gz").read_bytes())}
+    for name, body in sharding.synthesize_shards(bodies).items():
+        (folder / "pre" / name).write_bytes(body)
+    read = find_skeletons("pre").read(VOXEL_SIZE)  # of shards alone, although files of single skeletons are there
+    assert parts_of(read) == parts_of(find_skeletons("single").read(VOXEL_SIZE))
+    shard = next((folder / "pre").glob("*.shard"))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=rf"{shard.name} must be a whole shard of skeletons of finite places, got"):
         find_skeletons("pre").read(VOXEL_SIZE)
 
 

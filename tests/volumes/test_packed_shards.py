@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lchunk.volumes.formats.murmur import murmur_hash
-from lchunk.volumes.shard_writing import Sharding, decode_shard, encode_shard, labels_in, shard_key
+from lchunk.volumes.packed_shards import decode_shard, encode_shard, keys_of, labels_in, packed_sharding, shard_key
 from lchunk.volumes.store import FileStore
 
 
@@ -23,11 +23,11 @@ def content(labels: np.ndarray) -> dict[int, bytes]:
 @pytest.mark.parametrize("bits", [0, 1, 5])
 def test_tensorstore_reads_all_labels_of_all_shards(tmp_path: Path, bits: int) -> None:
     labels = np.random.default_rng(bits).integers(1, 2**64 - 1, 500, np.uint64, endpoint=True)
-    sharding = Sharding(bits)
+    sharding = packed_sharding(bits)
     for shard in range(2**bits):
-        own = labels[sharding.keys_of(shard).holds(shard_key(labels))]
-        (tmp_path / sharding.file(shard)).write_bytes(encode_shard(content(own)))
-        assert sorted(labels_in(FileStore(tmp_path), sharding.file(shard))) == sorted(own.tolist())
+        own = labels[keys_of(shard, bits).holds(shard_key(labels))]
+        (tmp_path / sharding.name(shard)).write_bytes(encode_shard(content(own), sharding))
+        assert sorted(labels_in(FileStore(tmp_path), sharding.name(shard))) == sorted(own.tolist())
     spec = {"driver": "neuroglancer_uint64_sharded", "metadata": sharding.info(), "base": f"file://{tmp_path}/"}
     store = tensorstore.KvStore.open(spec).result()
     assert {struct.unpack(">Q", key)[0] for key in store.list().result()} == set(labels.tolist())
@@ -39,9 +39,10 @@ def test_tensorstore_reads_all_labels_of_all_shards(tmp_path: Path, bits: int) -
 @given(labels=st.sets(st.integers(1, 2**64 - 1), max_size=40), data=st.data())
 def test_a_shard_comes_back_and_no_changed_bit_of_it_is_read(labels: set[int], data: st.DataObject) -> None:
     whole = content(np.array([*labels], np.uint64))
-    body = encode_shard(whole)
+    sharding = packed_sharding(0)
+    body = bytes(encode_shard(whole, sharding))
     assert dict(decode_shard(body)) == whole
-    assert encode_shard(dict(reversed(whole.items()))) == body
+    assert encode_shard(dict(reversed(whole.items())), sharding) == body
     place = data.draw(st.integers(0, len(body) - 1))
     damaged = bytearray(body)
     damaged[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -59,4 +60,4 @@ def test_shards_are_ranges_of_keys_however_many_there_are() -> None:
     for bits in (0, 3, 9):
         numbers = (murmur_hash(labels) >> np.uint64(6)) & np.uint64(2**bits - 1)
         for shard in range(2**bits):
-            assert np.array_equal(Sharding(bits).keys_of(shard).holds(shard_key(labels)), numbers == shard)
+            assert np.array_equal(keys_of(shard, bits).holds(shard_key(labels)), numbers == shard)
