@@ -20,7 +20,7 @@ from lchunk.volumes.info_folder import index_key, recipe_in
 from lchunk.volumes.label_ranges import labels_with_prefix
 from lchunk.volumes.layer import open_layer
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.meshes import ORDER, MeshFolder
 from lchunk.volumes.multires_meshes import MULTIRES
 from lchunk.volumes.packed_shards import decode_shard, packed_sharding
 from lchunk.volumes.precomputed import VOLUME, read_checksums
@@ -207,7 +207,7 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
     spatial = frozenset(key for key in keys if key.startswith(f"{path}/") and key.endswith(".spatial"))
 
     def read(index: Triple | None, key: str) -> None:
-        container = Container(store, key)
+        container = Container(store, key, ORDER)
         for _ in container.bodies(container.entries(labels_with_prefix(""))):
             pass
 

@@ -25,6 +25,7 @@ from lchunk.exports.tiff import write_tiff
 from lchunk.exports.values import NUMBERED, limits
 from lchunk.exports.zarr_arrays import write_ome_zarr, write_zarr, write_zarr_group
 from lchunk.geometry.bbox import Bbox
+from lchunk.operators.graph import distinct
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.layer import Layer
 

@@ -22,6 +22,8 @@ Piece = TypeVar("Piece")
 
 BATCH_BYTES = 1 << 27
 """Bytes of fragments that are in memory together, unless one group, such as a label, has more."""
+OBJECT_BYTES = 1 << 10
+"""Memory of the objects that hold a fragment, beside its bytes."""
 
 
 class Fragments(ChunkFiles, Protocol):
@@ -56,7 +58,7 @@ def find(folder: Fragments, containers: Iterable[Container], wanted: Labels) -> 
     Args:
         folder: the folder of the containers.
         containers: one per chunk, z-major.
-        wanted: the labels, or their keys.
+        wanted: the labels.
 
     Raises:
         FileNotFoundError: a chunk is missing.
@@ -128,7 +130,7 @@ def fragments_of(
         index: Triple = triple(int(n) for n in np.unravel_index(part[0], folder.grid.counts))
         return [piece for _, piece in read(folder.container(index), part[1])]
 
-    for begin, end in _batches(found.entries["bytes"], firsts):
+    for begin, end in _batches(found.entries["bytes"].astype(np.int64) + OBJECT_BYTES, firsts):
         by_chunk = begin + np.argsort(found.chunks[begin:end], kind="stable")
         chunks, entries = found.chunks[by_chunk], found.entries[by_chunk]
         pieces: dict[int, list[Piece]] = {group: [] for group in np.unique(groups[begin:end]).tolist()}
@@ -141,7 +143,7 @@ def fragments_of(
             yield pieces.pop(group)
 
 
-def _batches(sizes: npt.NDArray[np.uint32], firsts: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+def _batches(sizes: npt.NDArray[np.int64], firsts: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
     """First fragment of each batch, and the one after its last; all fragments of a group are in one batch.
 
     Args:
@@ -151,7 +153,7 @@ def _batches(sizes: npt.NDArray[np.uint32], firsts: npt.NDArray[np.intp]) -> Ite
     if not len(firsts):
         return
     begin, held = 0, 0
-    for first, size in zip(firsts.tolist(), np.add.reduceat(sizes.astype(np.int64), firsts).tolist(), strict=True):
+    for first, size in zip(firsts.tolist(), np.add.reduceat(sizes, firsts).tolist(), strict=True):
         if held and held + size > BATCH_BYTES:
             yield begin, first
             begin, held = first, 0

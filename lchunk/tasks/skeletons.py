@@ -20,10 +20,10 @@ from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, RangeParameter, labels_parameter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
-from lchunk.volumes.label_shards import LabelSharding, shard_grid
+from lchunk.volumes.label_shards import LabelSharding, LabelsOfShard, shard_grid
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.packed_shards import keys_of, packed_sharding
+from lchunk.volumes.packed_shards import packed_sharding
 from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton
 
 CHUNKS_PER_SHARD = 16
@@ -144,7 +144,7 @@ class SkeletonMerge(Stage):
     def compute_chunk(self, chunk: Chunk, containers: Iterator[Container]) -> dict[int, bytes]:
         fragments = Skeleton(root=self.root)
         folder, layer = fragments.files(), fragments.segmentation
-        found = find(folder, containers, keys_of(chunk.bbox.start[2], self.sharding.shard_bits))
+        found = find(folder, containers, LabelsOfShard(self.sharding, chunk.bbox.start[2]))
         labels = found.labels
         content = {}
         for done, (label, pieces) in enumerate(pieces_of(folder, found, folder.pieces), start=1):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+Key = Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.uint64]]
+"""Returns the keys of some labels, by which a file sorts them."""
 MOST = 2**64 - 1
 """The largest label."""
 
@@ -19,8 +21,8 @@ class Labels(Protocol):
     def holds(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Which of some labels are in the set."""
 
-    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Which of some ranges, with first and last label, may have a label of the set."""
+    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64], key: Key) -> npt.NDArray[np.bool_]:
+        """Which of some ranges, with first and last key, may have the key of a label of the set."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,17 @@ class LabelRanges:
 
     def holds(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Which of some labels are in a range."""
-        return self.meets(labels, labels)
-
-    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """Which of some other ranges have a label in common with one of these."""
-        found: npt.NDArray[np.bool_] = np.searchsorted(self.lasts, firsts) < np.searchsorted(
-            self.firsts, lasts, side="right"
+        found: npt.NDArray[np.bool_] = np.searchsorted(self.lasts, labels) < np.searchsorted(
+            self.firsts, labels, side="right"
         )
+        return found
+
+    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64], key: Key) -> npt.NDArray[np.bool_]:
+        """All ranges of keys, unless these are single labels: keys of a range of labels may be anywhere."""
+        if not np.array_equal(self.firsts, self.lasts):
+            return np.ones(len(firsts), np.bool_)
+        keys = np.sort(key(self.firsts))
+        found: npt.NDArray[np.bool_] = np.searchsorted(keys, firsts) < np.searchsorted(keys, lasts, side="right")
         return found
 
 

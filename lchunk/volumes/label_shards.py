@@ -31,10 +31,11 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.formats.minishards import ENTRY
 from lchunk.volumes.formats.murmur import murmur_hash
 from lchunk.volumes.formats.precomputed_scale import HASHES, SHARDED
+from lchunk.volumes.label_ranges import MOST, Key
 
 RAW, GZIP = "raw", "gzip"
 GZIP_LEVEL = 6
-MOST_MINISHARD_BITS = 9
+MINISHARD_BITS = 9
 """512 minishards: then the shard index has 8 KiB."""
 
 
@@ -79,6 +80,13 @@ class LabelSharding:
         bits = murmur_hash(labels) >> np.uint64(self.minishard_bits) & np.uint64(self.shards - 1)
         return bits.astype(np.int64)
 
+    def keys(self, labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        """Keys by which files sort labels so that those of a shard are next to each other, of any number of shards.
+
+        The shard is in the low bits of the hash, above those of the minishard; a key has these bits in reverse order.
+        """
+        return _reversed(murmur_hash(labels) >> np.uint64(self.minishard_bits))
+
     def minishard_of(self, label: int) -> int:
         """The minishard of a label in its shard."""
         return murmur_hash(label) & ((1 << self.minishard_bits) - 1)
@@ -96,20 +104,17 @@ def sharding_for(containers: int, shard_bits: int | None = None) -> LabelShardin
     """The sharding of labels whose fragments are in some containers.
 
     The number of shards is about half the square root of the number of containers: the task of a shard reads the table
-    of each container, so that with as many shards as containers the requests would grow with the square. A minishard
-    has the labels of about one container; at most 512 of them are in a shard.
+    of each container, so that with as many shards as containers the requests would grow with the square.
 
     Args:
         containers: at least 1.
         shard_bits: logarithm of the number of shards; None: as described.
 
-    >>> [sharding_for(n) for n in (1, 64, 1_000_000)]
-    [LabelSharding(minishard_bits=0, shard_bits=0, encoding='raw'),
-     LabelSharding(minishard_bits=4, shard_bits=2, encoding='raw'),
-     LabelSharding(minishard_bits=9, shard_bits=8, encoding='raw')]
+    >>> [sharding_for(n).shards for n in (1, 64, 1_000_000)]
+    [1, 4, 256]
     """
     bits = max(0, (containers.bit_length() - 1) // 2 - 1) if shard_bits is None else shard_bits
-    return LabelSharding(min(MOST_MINISHARD_BITS, (containers - 1 >> bits).bit_length()), bits)
+    return LabelSharding(MINISHARD_BITS, bits)
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,22 @@ class LabelsOfShard:
         found: npt.NDArray[np.bool_] = self.sharding.shard_of(labels) == self.shard
         return found
 
-    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-        """All ranges: a hash keeps no order."""
-        return np.ones(len(firsts), np.bool_)
+    def meets(self, firsts: npt.NDArray[np.uint64], lasts: npt.NDArray[np.uint64], key: Key) -> npt.NDArray[np.bool_]:
+        """The ranges of keys, see `LabelSharding.keys`, with a key of the shard; these are one range."""
+        first = _reversed(np.array([self.shard], np.uint64))
+        last = first | np.uint64(MOST >> self.sharding.shard_bits)
+        found: npt.NDArray[np.bool_] = (firsts <= last) & (lasts >= first)
+        return found
+
+
+def _reversed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Numbers with their 64 bits in reverse order.
+
+    >>> _reversed(np.array([1, 6], np.uint64)).tolist() == [2**63, 3 * 2**61]
+    True
+    """
+    bits = np.unpackbits(numbers.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+    return np.packbits(bits, axis=1, bitorder="big").view(">u8").ravel().astype(np.uint64)
 
 
 class ShardFile:

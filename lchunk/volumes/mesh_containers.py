@@ -1,27 +1,27 @@
 """One file with all mesh fragments of a chunk, or all pieces of its skeletons. A reader needs few ranges of it.
 
-    magic      8 bytes: 0x93 lchmsh 0x01
+    magic      8 bytes: 0x93 lchmsh 0x02
     numbers    bytes of the file: 8 bytes; fragments: 4 bytes; CRC-32C of these numbers and of the directory: 4 bytes
-    directory  for each page: the first label in it, or the key of this label, and its CRC-32C
+    directory  for each page: the key of the first label in it, and its CRC-32C
     pages      for each fragment: its label, its first byte, its bytes, and their CRC-32C; 512 fragments per page
     fragments
 
-Labels ascend, or their keys do, so that a reader of a range of keys needs few pages. Numbers are little-endian. A
-fragment of a mesh is what Neuroglancer reads: the number of vertices, their x, y and z in nanometres, and three numbers
-of vertices per triangle.
+Keys ascend (`LabelSharding.keys`): the labels of a shard are next to each other, so that its task needs few pages, and
+one range of fragments. Numbers are little-endian. A fragment of a mesh is what Neuroglancer reads: the number of
+vertices, their x, y and z in nanometres, and three numbers of vertices per triangle.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lchunk.volumes.checksum import checksum, refuse_damaged
-from lchunk.volumes.label_ranges import Labels
+from lchunk.volumes.label_ranges import Key, Labels
 from lchunk.volumes.ranges import Range
 from lchunk.volumes.store import Store
 from lchunk.volumes.tables import torn
@@ -30,13 +30,11 @@ Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 """Vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from outside."""
 Entries = npt.NDArray[Any]
 """Structured array of fragments: `ENTRY`."""
-Key = Callable[[npt.NDArray[np.uint64]], npt.NDArray[np.uint64]]
-"""Returns the keys of some labels, by which they are sorted."""
 
 SUFFIX = ".fragments"
-MAGIC = b"\x93lchmsh\x01"
+MAGIC = b"\x93lchmsh\x02"
 _HEAD = struct.Struct(f"<{len(MAGIC)}sQII")
-_PAGE = np.dtype([("label", "<u8"), ("crc32c", "<u4")])
+_PAGE = np.dtype([("key", "<u8"), ("crc32c", "<u4")])
 ENTRY = np.dtype([("label", "<u8"), ("start", "<u8"), ("bytes", "<u4"), ("crc32c", "<u4")])
 """A fragment's label, its first byte in the file, its bytes, and their checksum."""
 PER_PAGE = 512
@@ -46,18 +44,8 @@ FIRST_BYTES = 1 << 14
 """The same for a file on a disk, whose other parts cost little to read."""
 
 
-def by_label(labels: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The keys of a container that is sorted by label."""
-    return labels
-
-
-def encode_container(content: Mapping[int, Surface]) -> bytes:
-    """The bytes of a container of mesh fragments. Equal fragments give equal bytes."""
-    return encode_bodies({label: encode_fragment(*surface) for label, surface in content.items()})
-
-
-def encode_bodies(content: Mapping[int, bytes], key: Key = by_label) -> bytes:
-    """The bytes of a container.
+def encode_container(content: Mapping[int, bytes], key: Key) -> bytes:
+    """The bytes of a container. Equal fragments give equal bytes.
 
     Args:
         content: the bytes of each label's fragment.
@@ -75,7 +63,7 @@ def encode_bodies(content: Mapping[int, bytes], key: Key = by_label) -> bytes:
     ends = begin + np.cumsum(entries["bytes"], dtype=np.uint64)
     entries["start"] = ends - entries["bytes"]
     directory = np.empty(len(pages), _PAGE)
-    directory["label"] = key(entries["label"])[::PER_PAGE]
+    directory["key"] = key(entries["label"])[::PER_PAGE]
     directory["crc32c"] = [checksum(page.tobytes()) for page in pages]
     size = int(ends[-1]) if len(ends) else begin
     crc = checksum(struct.pack("<QI", size, len(labels)) + directory.tobytes())
@@ -89,10 +77,10 @@ class Container:
     Args:
         store: the store.
         key: the file.
-        order: by which its labels are sorted.
+        order: returns the keys of labels, by which they are sorted.
     """
 
-    def __init__(self, store: Store, key: str, order: Key = by_label) -> None:
+    def __init__(self, store: Store, key: str, order: Key) -> None:
         self._store = store
         self._key = key
         self._order = order
@@ -101,7 +89,7 @@ class Container:
         """The fragments of some labels, in the order of the file. Most often it takes one request.
 
         Args:
-            wanted: the keys of the labels.
+            wanted: the labels.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -151,14 +139,14 @@ class Container:
         (body,) = self._parts(start, [(_HEAD.size, begin)])
         refuse_damaged(struct.pack("<QI", size, count) + body, crc)
         directory = np.frombuffer(body, _PAGE)
-        lasts = np.append(directory["label"][1:], np.uint64(2**64 - 1))  # the next page begins above it
-        meets = np.flatnonzero(wanted.meets(directory["label"], lasts))
+        lasts = np.append(directory["key"][1:], np.uint64(2**64 - 1))  # the next page may begin with the same key
+        meets = np.flatnonzero(wanted.meets(directory["key"], lasts, self._order))
         ends = begin + ENTRY.itemsize * np.minimum(PER_PAGE * np.arange(pages + 1), count)
         bodies = self._parts(start, [(int(ends[page]), int(ends[page + 1])) for page in meets])
         for page, part in zip(meets, bodies, strict=True):
             refuse_damaged(part, int(directory["crc32c"][page]))
         entries = np.frombuffer(b"".join(bodies), ENTRY)
-        return entries[wanted.holds(self._order(entries["label"]))]
+        return entries[wanted.holds(entries["label"])]
 
     def _parts(self, start: bytes, ranges: Sequence[Range]) -> list[memoryview]:
         """Ranges of the file, of which the first bytes are known."""

@@ -22,11 +22,15 @@ from lchunk.volumes.checksum import checksum
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import encode_json
 from lchunk.volumes.info_folder import create_info, stored_recipe
+from lchunk.volumes.label_shards import MINISHARD_BITS, LabelSharding
 from lchunk.volumes.mesh_containers import SUFFIX, Container, Surface, encode_container, encode_fragment
 from lchunk.volumes.spatial_index import SpatialIndex
 from lchunk.volumes.step_parts import ENCODE, Part
 from lchunk.volumes.store import Store
 from lchunk.volumes.volume import VoxelSize
+
+ORDER = LabelSharding(MINISHARD_BITS, 0).keys
+"""How the fragments of a chunk are sorted, for any number of shards."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,12 @@ class MeshFolder:
         for name in self._spatial_index.names(index):
             self.store.put(f"{self.path}/{name}", boxes)
         with Part(ENCODE):
-            body = encode_container(content)
+            body = encode_container({label: encode_fragment(*surface) for label, surface in content.items()}, ORDER)
         self.store.put(self.keys(index)[0], body)
 
     def container(self, index: Triple) -> Container:
         """The fragments of a chunk."""
-        return Container(self.store, self.keys(index)[0])
+        return Container(self.store, self.keys(index)[0], ORDER)
 
     def records(self, bbox: Bbox) -> Iterator[Container]:
         """The container of each chunk that a box touches, z-major; nothing is read of it yet."""

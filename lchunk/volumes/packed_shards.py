@@ -15,12 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.volumes.formats.minishards import ENTRY, minishard_entries
-from lchunk.volumes.formats.murmur import murmur_hash
-from lchunk.volumes.label_ranges import LabelRanges
 from lchunk.volumes.label_shards import GZIP, LabelSharding, ShardFile
 from lchunk.volumes.store import Store
 
-Labels = npt.NDArray[np.uint64]
 MINISHARD_BITS = 6
 """A reader of one label reads the index of its minishard, a part of the shard's labels."""
 GZIP_START = b"\x1f\x8b\x08" + bytes(5)
@@ -30,30 +27,6 @@ GZIP_START = b"\x1f\x8b\x08" + bytes(5)
 def packed_sharding(shard_bits: int) -> LabelSharding:
     """How labels are distributed to two to this power shards."""
     return LabelSharding(MINISHARD_BITS, shard_bits, GZIP)
-
-
-def keys_of(shard: int, shard_bits: int) -> LabelRanges:
-    """The keys of the labels in a shard, as `shard_key` computes them: one range."""
-    first = _reversed(np.array([shard], np.uint64))
-    return LabelRanges(first, first | np.uint64(2 ** (64 - shard_bits) - 1))
-
-
-def shard_key(labels: Labels) -> Labels:
-    """Keys by which labels are sorted so that those of a shard are next to each other, however many shards there are.
-
-    The shard is in the low bits of the hash, above those of the minishard; a key has these bits in reverse order.
-    """
-    return _reversed(murmur_hash(labels) >> np.uint64(MINISHARD_BITS))
-
-
-def _reversed(numbers: Labels) -> Labels:
-    """Numbers with their 64 bits in reverse order.
-
-    >>> _reversed(np.array([1, 6], np.uint64)).tolist() == [2**63, 3 * 2**61]
-    True
-    """
-    bits = np.unpackbits(numbers.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
-    return np.packbits(bits, axis=1, bitorder="big").view(">u8").ravel().astype(np.uint64)
 
 
 def encode_shard(content: Mapping[int, bytes], sharding: LabelSharding) -> memoryview:

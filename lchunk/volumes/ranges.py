@@ -64,7 +64,10 @@ def read_ranges(
     parts = [memoryview(b"")] * len(ranges)
     for span, body in zip(together, bodies, strict=True):
         view = memoryview(body)
+        needed = sum(ranges[place][1] - ranges[place][0] for place in span.places)
         for place in span.places:
             start, stop = ranges[place]
-            parts[place] = view[start - span.start : stop - span.start]
+            part = view[start - span.start : stop - span.start]
+            # a copy does not keep the bytes between the ranges in memory
+            parts[place] = part if 2 * needed >= len(view) else memoryview(bytes(part))
     return parts

@@ -20,8 +20,8 @@ from lchunk.geometry.grid import Grid
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.info_folder import create_info, stored_recipe
 from lchunk.volumes.label_shards import LabelSharding, shard_grid
-from lchunk.volumes.mesh_containers import SUFFIX, Container, Entries, encode_bodies
-from lchunk.volumes.packed_shards import decode_shard, encode_shard, shard_key
+from lchunk.volumes.mesh_containers import SUFFIX, Container, Entries, encode_container
+from lchunk.volumes.packed_shards import decode_shard, encode_shard, packed_sharding
 from lchunk.volumes.store import Store
 
 Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -29,6 +29,8 @@ Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int
 
 FRAGMENTS = "lchunk_skeleton_fragments"
 SKELETONS = "neuroglancer_skeletons"
+ORDER = packed_sharding(0).keys
+"""How the pieces of a chunk are sorted, for any number of shards."""
 _COUNTS = struct.Struct("<II")
 
 
@@ -57,11 +59,11 @@ class FragmentFolder:
 
     def write(self, bbox: Bbox, content: Mapping[int, Piece]) -> None:
         bodies = {label: encode_piece(piece, self.grid.bounds.start) for label, piece in content.items()}
-        self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_bodies(bodies, shard_key))
+        self.store.put(self.keys(self.grid.index_of(bbox))[0], encode_container(bodies, ORDER))
 
     def container(self, index: Triple) -> Container:
         """The pieces of a chunk."""
-        return Container(self.store, self.keys(index)[0], shard_key)
+        return Container(self.store, self.keys(index)[0], ORDER)
 
     def records(self, bbox: Bbox) -> Iterator[Container]:
         """The container of each chunk that a box touches, z-major; nothing is read of it yet."""

@@ -11,7 +11,7 @@ import tensorstore as ts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lchunk.volumes.label_shards import MOST_MINISHARD_BITS, LabelSharding, LabelsOfShard, ShardFile, sharding_for
+from lchunk.volumes.label_shards import LabelSharding, LabelsOfShard, ShardFile, sharding_for
 
 
 @pytest.mark.parametrize(("minishard_bits", "shard_bits"), [(0, 0), (3, 2), (9, 5)])
@@ -42,8 +42,4 @@ def test_shards_and_requests_grow_slowly(containers: int) -> None:
     sharding = sharding_for(containers)
     assert sharding.shards**2 <= max(1, containers)
     assert 64 * sharding.shards**2 > containers
-    assert sharding.minishard_bits <= MOST_MINISHARD_BITS
     assert sharding_for(containers, 3).shards == 8
-    minishards = sharding.shards << sharding.minishard_bits
-    assert minishards >= containers or sharding.minishard_bits == MOST_MINISHARD_BITS
-    assert minishards < 2 * containers + sharding.shards

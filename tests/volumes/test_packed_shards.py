@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lchunk.volumes.formats.murmur import murmur_hash
-from lchunk.volumes.packed_shards import decode_shard, encode_shard, keys_of, labels_in, packed_sharding, shard_key
+from lchunk.volumes.label_shards import LabelsOfShard
+from lchunk.volumes.packed_shards import decode_shard, encode_shard, labels_in, packed_sharding
 from lchunk.volumes.store import FileStore
 
 
@@ -25,7 +26,7 @@ def test_tensorstore_reads_all_labels_of_all_shards(tmp_path: Path, bits: int) -
     labels = np.random.default_rng(bits).integers(1, 2**64 - 1, 500, np.uint64, endpoint=True)
     sharding = packed_sharding(bits)
     for shard in range(2**bits):
-        own = labels[keys_of(shard, bits).holds(shard_key(labels))]
+        own = labels[LabelsOfShard(sharding, shard).holds(labels)]
         (tmp_path / sharding.name(shard)).write_bytes(encode_shard(content(own), sharding))
         assert sorted(labels_in(FileStore(tmp_path), sharding.name(shard))) == sorted(own.tolist())
     spec = {"driver": "neuroglancer_uint64_sharded", "metadata": sharding.info(), "base": f"file://{tmp_path}/"}
@@ -58,6 +59,9 @@ def test_a_shard_comes_back_and_no_changed_bit_of_it_is_read(labels: set[int], d
 def test_shards_are_ranges_of_keys_however_many_there_are() -> None:
     labels = np.arange(1, 2000, dtype=np.uint64)
     for bits in (0, 3, 9):
-        numbers = (murmur_hash(labels) >> np.uint64(6)) & np.uint64(2**bits - 1)
+        sharding = packed_sharding(bits)
+        keys, numbers = sharding.keys(labels), (murmur_hash(labels) >> np.uint64(6)) & np.uint64(2**bits - 1)
         for shard in range(2**bits):
-            assert np.array_equal(keys_of(shard, bits).holds(shard_key(labels)), numbers == shard)
+            own = LabelsOfShard(sharding, shard)
+            assert np.array_equal(own.meets(keys, keys, sharding.keys), numbers == shard)
+            assert np.array_equal(own.holds(labels), numbers == shard)
