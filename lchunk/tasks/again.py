@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import luigi
 from luigi.cmdline_parser import CmdlineParser
 
 from lchunk.tasks.cfg import families
-from lchunk.tasks.stage import Stage
 from lchunk.tasks.storage import Store
+
+if TYPE_CHECKING:
+    from lchunk.tasks.stage import Stage
 
 OWN_MODULE = "lchunk.tasks"
 
@@ -41,13 +43,19 @@ def _given() -> dict[str, Any]:
     return named | {f"{root}_{name}": named[name] for name in own if name in named}
 
 
-def _own(stage: Stage) -> Iterator[str]:
+def telling_knobs(stage: Stage) -> Iterator[tuple[str, Any, Any]]:
+    """Name, parameter and value of each knob of a stage that a command must give, except the region."""
     given, family = _given(), stage.task_family
     for name, knob in stage.get_params():
         value = getattr(stage, name)
         usual = knob.normalize(knob.task_value(family, name)) if knob.has_task_value(family, name) else None
         if name != "region" and (value != usual or f"{family}_{name}" in given):
-            yield from _words(f"--{family}-{name}", knob, value)  # `--batch` alone would be ambiguous for Luigi
+            yield name, knob, value
+
+
+def _own(stage: Stage) -> Iterator[str]:
+    for name, knob, value in telling_knobs(stage):
+        yield from _words(f"--{stage.task_family}-{name}", knob, value)  # `--batch` alone would be ambiguous for Luigi
 
 
 def _others(stage: Stage) -> Iterator[str]:
