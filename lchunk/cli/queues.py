@@ -20,7 +20,9 @@ from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
 from lchunk.cli.telling import told
 from lchunk.cli.worker_end import told_end
 from lchunk.notices.watch import Letters
+from lchunk.status.given_up import printable
 from lchunk.tasks.cfg_check import check_cfg, check_line
+from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.levels import Leveled
 from lchunk.tasks.memory import free_memory
 from lchunk.workers import logs
@@ -28,6 +30,7 @@ from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
 from lchunk.workers.gate import options_given
 from lchunk.workers.messages import STAGES
+from lchunk.workers.notes import Notes
 from lchunk.workers.ready import Job, amounts
 from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
@@ -137,7 +140,8 @@ def work(arguments: argparse.Namespace) -> int:
     stopping.on_signals()
     if arguments.spot:
         stopping.on_spot_notice()
-    worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
+    queue = open_queue(arguments.queue, patient=True)
+    worker = Worker(queue, terms, stopping, notes=Notes(Dataset().root, arguments.queue, terms.visibility))
     faulthandler.enable(STDERR)  # says where a process crashed, as for an illegal instruction
     with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
@@ -170,18 +174,12 @@ def dead(arguments: argparse.Namespace) -> None:
     count = 0
     for letter in open_queue(arguments.queue).dead():
         count += 1
-        print(_printable(letter.body))
+        print(printable(letter.body))
         for text in (
             letter.error or "no worker reported a reason: it was delivered too often, and every worker died"
         ).splitlines():
-            print(f"    {_printable(text)}")
+            print(f"    {printable(text)}")
     print(f"{count} dead letters")
-
-
-def _printable(text: str) -> str:
-    """The text of a message for a terminal, with all other bytes escaped."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in plain)
 
 
 def redrive(arguments: argparse.Namespace) -> None:

@@ -76,12 +76,15 @@ def _look(store: Store, arguments: argparse.Namespace) -> None:
         print(json.dumps(facts.content(), indent=None if arguments.watch else 1), flush=True)
         return
     from lchunk.status.ends import end_lines  # noqa: PLC0415
+    from lchunk.status.given_up import given_up_lines  # noqa: PLC0415
+    from lchunk.status.held import lost_lines  # noqa: PLC0415
     from lchunk.status.holdings import holding_lines  # noqa: PLC0415
     from lchunk.status.table import table_lines  # noqa: PLC0415
 
     terminal = sys.stdout.isatty()
     lines = [*table_lines(facts, bars=terminal), *holding_lines(store, facts), *course_lines(store)]
-    lines += [*failure_lines(store, facts.failures), *end_lines(store)]
+    lines += [*failure_lines(store, facts.failures), *given_up_lines(store)]
+    lines += [*lost_lines(store, facts), *end_lines(store)]
     if arguments.html:
         lines.append(f"the page is {arguments.html}")
     if arguments.watch:
