@@ -7,7 +7,7 @@ import faulthandler
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from luigi.cmdline_parser import CmdlineParser
@@ -31,7 +31,7 @@ from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refu
 from lchunk.workers.gate import options_given
 from lchunk.workers.messages import STAGES
 from lchunk.workers.notes import Notes
-from lchunk.workers.ready import Job, amounts
+from lchunk.workers.ready import Amount, Job, amounts
 from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.terms import Outcome, Terms
@@ -65,7 +65,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
         if job.done:
             print("nothing to send: all of it is complete")
             return 0
-        for text in summary(job, amounts(job.ready), workers=arguments.workers, price=arguments.price):
+        parts = amounts(job.ready)
+        for text in (*summary(job, parts, workers=arguments.workers), *_price_lines(parts)):
             print(text)
         if routes is None:
             for text in box_lines(job.root, free_memory(arguments.worker_memory, "cpu")[0]):
@@ -81,6 +82,13 @@ def enqueue(arguments: argparse.Namespace) -> int:
         send(routes, job.ready, options)
         print(f"sent {len(job.ready)} messages to {routes.addresses}")
     return 0
+
+
+def _price_lines(parts: Sequence[Amount]) -> Iterator[str]:
+    """The price of the hours that are known, if the cfg has or names one."""
+    from lchunk.cli.dry_run import price_lines  # noqa: PLC0415 - takes time to import
+
+    return price_lines(sum(part.seconds or 0 for part in parts), None, 0)
 
 
 def _routes(arguments: argparse.Namespace) -> Routes | None:
@@ -237,7 +245,6 @@ def _add_enqueue(commands: Any) -> None:
         "--every", type=_number(0), default=60, metavar="SECONDS", help="time between two checks; default: 60"
     )
     command.add_argument("--workers", type=_whole(1), default=1, help="number of workers, for the estimate")
-    command.add_argument("--price", type=_number(0), default=0, help="dollars per hour and worker, for the estimate")
     command.set_defaults(run=enqueue)
 
 

@@ -10,6 +10,7 @@ import luigi
 from luigi.cmdline_parser import CmdlineParser
 
 from lchunk.tasks.cfg import families
+from lchunk.tasks.price_knobs import Prices
 from lchunk.tasks.storage import Store
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def command_of(stage: Stage) -> str:
     """The command for a region of a stage; the cfg is that of the run that made it.
 
     It has the knobs that the run had on its command line, and those that another stage set, as the level of a tree.
-    Settings of stores are left out, because they say how this machine reaches a bucket.
+    Settings of stores are left out, because they say how this machine reaches a bucket; so are prices.
     """
     words = ["lchunk", "run", stage.task_family]
     if not stage.task_module.startswith(OWN_MODULE):
@@ -61,7 +62,7 @@ def _own(stage: Stage) -> Iterator[str]:
 def _others(stage: Stage) -> Iterator[str]:
     given = _given()
     for family, task in families().items():
-        if family == stage.task_family or not task.use_cmdline_section or issubclass(task, Store):
+        if family == stage.task_family or not task.use_cmdline_section or issubclass(task, Store | Prices):
             continue
         for name, knob in task.get_params():
             text = given.get(f"{family}_{name}")
