@@ -31,7 +31,8 @@ columns:
   missing   all other chunks
   working   processes that made a chunk in the last minute, or in the last three times that their last chunk took;
             one with --workers N counts once
-  Mvoxel/s  of all processes together, over the last hour, or since the first chunk in it
+  Mvoxel/s  of all processes together, over the last hour, or since the first chunk in it; of stages whose chunks are
+            shards of labels, as MultiResMesh and SkeletonMerge, shards per minute
   left      time until the layer is complete, at this speed
 
 examples:
