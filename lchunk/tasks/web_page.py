@@ -57,7 +57,10 @@ def _middle(stage: Stage) -> str:
 
 def explanation(stage: Stage, error: BaseException) -> str:
     """Why a task failed: the reason, the command that runs it again, the link to its place, and the traceback."""
-    return "\n".join(_lines(stage, error))
+    try:
+        return "\n".join(_lines(stage, error))
+    except Exception:  # a user's own exception may even fail in `str`, and Luigi would end the process
+        return trace_of(error)
 
 
 def _lines(stage: Stage, error: BaseException) -> Iterator[str]:

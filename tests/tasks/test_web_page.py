@@ -62,3 +62,11 @@ def test_the_dialog_has_the_reason_first_in_lines_that_fit_and_the_fault(root: s
     assert max(map(len, above)) <= 68
     assert lines[-1] == "the trace"
     assert "look at its place:" not in lines  # no viewer
+
+
+def test_an_error_without_a_text_has_its_traceback(root: str) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    assert "MuteError: <exception str() failed>" in explanation(Ingest(region=REGION), MuteError())
