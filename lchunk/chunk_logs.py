@@ -2,7 +2,8 @@
 
 logs/<layer>/<day>-<host>-<process>.jsonl     one line per chunk: stage, bbox, voxels, device, seconds, ended, memory, …
 logs/requests/<day>-<host>-<process>.jsonl    one line per command that used a bucket: requests
-logs/workers/<day>-<host>-<process>.jsonl     one line per worker that did not end as it was told to: why
+logs/workers/<day>-<host>-<process>.jsonl     one line per worker that was ended, or ended itself, and per message that
+                                              it gave up: why
 
 The day is that of the lines (UTC), so that old logs can be found and removed. `ended` is when the chunk was complete,
 in seconds since 1970. Requests are sums since the start of the process, so that its last line is enough.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -86,7 +88,27 @@ class LogName:
 
 def log_key(folder: str, process: str) -> str:
     """The key of a process's log of today."""
-    return f"{FOLDER}/{folder}/{time.strftime('%Y-%m-%d', time.gmtime())}-{process}.jsonl"
+    return f"{FOLDER}/{folder}/{day_of(time.time())}-{process}.jsonl"
+
+
+def day_of(seconds: float) -> str:
+    """The day of a time in seconds since 1970, UTC, as names of logs have it.
+
+    >>> day_of(0)
+    '1970-01-01'
+    """
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
+def process_exists(number: int) -> bool:
+    """Whether a process of this machine exists."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def log_lines(store: Store, folder: str) -> Iterator[dict[str, Any]]:
@@ -119,7 +141,7 @@ def recent_entries(store: Store, since: float) -> Iterator[tuple[LogName, dict[s
         store: the dataset's folder.
         since: seconds since 1970.
     """
-    day = time.strftime("%Y-%m-%d", time.gmtime(since))
+    day = day_of(since)
     names = {key: name for key in sorted(store.list(FOLDER)) if (name := LogName.of(key)) and name.day >= day}
     ends = parallel(partial(_end_since, store, since=since), names, store.connections, "logs")
     for name, entries in zip(names.values(), ends, strict=True):

@@ -103,11 +103,12 @@ def gcs_server() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def luigid(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A scheduler of Luigi."""
+def luigid(port: int, *arguments: str, cfg: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A scheduler of Luigi, with the options of a cfg."""
+    more = {} if cfg is None else {"LUIGI_CONFIG_PATH": str(cfg)}
     code = "from luigi.cmdline import luigid; luigid()"
     command = [sys.executable, "-c", code, "--address", "127.0.0.1", "--port", str(port), *arguments]
-    with listening(command, port, dict(os.environ)) as process:
+    with listening(command, port, os.environ | more) as process:
         yield process
 
 

@@ -57,7 +57,8 @@ def dry_run_lines(task: luigi.Task) -> Iterator[str]:
             "to read volumes of other programs"
         )
     yield from _estimates(parts, courses)
-    yield from _prices(parts, total if total.number else None)
+    seconds = sum(left.seconds or 0 for left in parts)
+    yield from price_lines(seconds, total if total.number else None, sum(left.written for left in parts))
 
 
 def _left(each: Foreseen, courses: Mapping[str, Course]) -> Left:
@@ -95,12 +96,16 @@ def _estimates(parts: Sequence[Left], courses: Mapping[str, Course]) -> Iterator
         yield f"hours: not known for {unknown}, of which no chunk was made yet; `lchunk try STAGE` makes one to see"
 
 
-def _prices(parts: Sequence[Left], requests: Requests | None) -> Iterator[str]:
-    """What the known hours and the requests cost, if a price is named in [Prices]."""
+def price_lines(seconds: float, requests: Requests | None, stored: int) -> Iterator[str]:
+    """What work costs, if a price is named in [Prices].
+
+    Args:
+        seconds: of one process; 0 if that is not known.
+        requests: to buckets; None if there are none, or if they are not known.
+        stored: bytes on disk; 0 if that is not known.
+    """
     prices, notes = known_prices(Prices())
-    seconds = sum(left.seconds or 0 for left in parts)
     hours = seconds / 3600 / Knobs().processes if seconds else None
-    stored = sum(left.written for left in parts)
     found = list(prices_of(prices if stored else replace(prices, gb_month=None), hours, 1, requests, stored))
     if found:
         yield from priced_lines(found)

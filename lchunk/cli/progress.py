@@ -86,7 +86,8 @@ class Lines:
         self.voxels[stage] = self.voxels.get(stage, 0) + voxels
         number = self.ids[stage]
         elapsed = self.bars._tasks[number].elapsed or 0
-        rate = f"{self.voxels[stage] / elapsed / 1e6:6.3g} Mvoxel/s" if elapsed > 1 else ""
+        # a shard of labels is a box of one voxel
+        rate = f"{self.voxels[stage] / elapsed / 1e6:6.3g} Mvoxel/s" if elapsed > 1 and voxels > 1 else ""
         self.bars.update(number, advance=1, rate=rate)
         self.bars.advance(self.job)
 

@@ -7,7 +7,7 @@ import faulthandler
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from luigi.cmdline_parser import CmdlineParser
@@ -20,7 +20,9 @@ from lchunk.cli.running import add_recheck, add_stage, looking, luigi_line
 from lchunk.cli.telling import told
 from lchunk.cli.worker_end import told_end
 from lchunk.notices.watch import Letters
+from lchunk.status.given_up import printable
 from lchunk.tasks.cfg_check import check_cfg, check_line
+from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.levels import Leveled
 from lchunk.tasks.memory import free_memory
 from lchunk.workers import logs
@@ -28,7 +30,8 @@ from lchunk.workers.address import open_queue
 from lchunk.workers.enqueue import DeadEndError, NotDrainedError, keep_fed, refuse_undrained, send, summary
 from lchunk.workers.gate import options_given
 from lchunk.workers.messages import STAGES
-from lchunk.workers.ready import Job, amounts
+from lchunk.workers.notes import Notes
+from lchunk.workers.ready import Amount, Job, amounts
 from lchunk.workers.routes import Routes, parse_routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.terms import Outcome, Terms
@@ -62,7 +65,8 @@ def enqueue(arguments: argparse.Namespace) -> int:
         if job.done:
             print("nothing to send: all of it is complete")
             return 0
-        for text in summary(job, amounts(job.ready), workers=arguments.workers, price=arguments.price):
+        parts = amounts(job.ready)
+        for text in (*summary(job, parts, workers=arguments.workers), *_price_lines(parts)):
             print(text)
         if routes is None:
             for text in box_lines(job.root, free_memory(arguments.worker_memory, "cpu")[0]):
@@ -78,6 +82,13 @@ def enqueue(arguments: argparse.Namespace) -> int:
         send(routes, job.ready, options)
         print(f"sent {len(job.ready)} messages to {routes.addresses}")
     return 0
+
+
+def _price_lines(parts: Sequence[Amount]) -> Iterator[str]:
+    """The price of the hours that are known, if the cfg has or names one."""
+    from lchunk.cli.dry_run import price_lines  # noqa: PLC0415 - takes time to import
+
+    return price_lines(sum(part.seconds or 0 for part in parts), None, 0)
 
 
 def _routes(arguments: argparse.Namespace) -> Routes | None:
@@ -137,7 +148,8 @@ def work(arguments: argparse.Namespace) -> int:
     stopping.on_signals()
     if arguments.spot:
         stopping.on_spot_notice()
-    worker = Worker(open_queue(arguments.queue, patient=True), terms, stopping)
+    queue = open_queue(arguments.queue, patient=True)
+    worker = Worker(queue, terms, stopping, notes=Notes(Dataset().root, arguments.queue, terms.visibility))
     faulthandler.enable(STDERR)  # says where a process crashed, as for an illegal instruction
     with requests_told(), logs.metrics(arguments.cloudwatch):
         try:
@@ -170,18 +182,12 @@ def dead(arguments: argparse.Namespace) -> None:
     count = 0
     for letter in open_queue(arguments.queue).dead():
         count += 1
-        print(_printable(letter.body))
+        print(printable(letter.body))
         for text in (
             letter.error or "no worker reported a reason: it was delivered too often, and every worker died"
         ).splitlines():
-            print(f"    {_printable(text)}")
+            print(f"    {printable(text)}")
     print(f"{count} dead letters")
-
-
-def _printable(text: str) -> str:
-    """The text of a message for a terminal, with all other bytes escaped."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() or letter == "\t" else ascii(letter)[1:-1] for letter in plain)
 
 
 def redrive(arguments: argparse.Namespace) -> None:
@@ -239,7 +245,6 @@ def _add_enqueue(commands: Any) -> None:
         "--every", type=_number(0), default=60, metavar="SECONDS", help="time between two checks; default: 60"
     )
     command.add_argument("--workers", type=_whole(1), default=1, help="number of workers, for the estimate")
-    command.add_argument("--price", type=_number(0), default=0, help="dollars per hour and worker, for the estimate")
     command.set_defaults(run=enqueue)
 
 

@@ -32,6 +32,7 @@ from lchunk.tasks.dataset import Dataset
 from lchunk.tasks.luigi_settings import scheduler_url, use_central_scheduler
 from lchunk.tasks.memory import free_memory
 from lchunk.tasks.progress import process_name
+from lchunk.tasks.retried import retry_failed
 from lchunk.volumes.complete_rows import Look, look
 from lchunk.workers.messages import STAGES
 
@@ -99,6 +100,7 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
     core = luigi.interface.core()
     if not core.local_scheduler:
         _refuse_silence()
+        retry_failed(scheduler_url(), root)
     with ExitStack() as stack:
         if not (central or core.no_lock or core.take_lock or core.lock_size > 1 or not core.local_scheduler):
             holder = stack.enter_context(held_lock(root, task))

@@ -31,7 +31,8 @@ columns:
   missing   all other chunks
   working   processes that made a chunk in the last minute, or in the last three times that their last chunk took;
             one with --workers N counts once
-  Mvoxel/s  of all processes together, over the last hour, or since the first chunk in it
+  Mvoxel/s  of all processes together, over the last hour, or since the first chunk in it; of stages whose chunks are
+            shards of labels, as MultiResMesh and SkeletonMerge, shards per minute
   left      time until the layer is complete, at this speed
 
 examples:
@@ -76,12 +77,15 @@ def _look(store: Store, arguments: argparse.Namespace) -> None:
         print(json.dumps(facts.content(), indent=None if arguments.watch else 1), flush=True)
         return
     from lchunk.status.ends import end_lines  # noqa: PLC0415
+    from lchunk.status.given_up import given_up_lines  # noqa: PLC0415
+    from lchunk.status.held import lost_lines  # noqa: PLC0415
     from lchunk.status.holdings import holding_lines  # noqa: PLC0415
     from lchunk.status.table import table_lines  # noqa: PLC0415
 
     terminal = sys.stdout.isatty()
     lines = [*table_lines(facts, bars=terminal), *holding_lines(store, facts), *course_lines(store)]
-    lines += [*failure_lines(store, facts.failures), *end_lines(store)]
+    lines += [*failure_lines(store, facts.failures), *given_up_lines(store)]
+    lines += [*lost_lines(store, facts), *end_lines(store)]
     if arguments.html:
         lines.append(f"the page is {arguments.html}")
     if arguments.watch:

@@ -17,6 +17,7 @@ import time
 import uuid
 from dataclasses import asdict, dataclass, replace
 
+from lchunk.chunk_logs import process_exists
 from lchunk.volumes.store import Store
 
 FOLDER = "logs/hooks"
@@ -62,7 +63,7 @@ class Run:
         host, number, own = self.process.rsplit(":", 2)
         if host != _HOST or own == _OWN:
             return True
-        return int(number) != os.getpid() and _exists(int(number))
+        return int(number) != os.getpid() and process_exists(int(number))
 
 
 class Claim:
@@ -141,13 +142,3 @@ class Claim:
 
 def _encoded(run: Run) -> bytes:
     return json.dumps(asdict(run)).encode()
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

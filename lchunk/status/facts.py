@@ -42,9 +42,19 @@ class LayerFacts:
         return self.count(DONE) == self.states.size
 
     @property
-    def speed(self) -> float | None:
-        """Voxels per second of time in the last hour; None if no chunk was made in it."""
+    def rate(self) -> float | None:
+        """Voxels, or shards of labels, per second of time in the last hour; None if no chunk was made in it."""
         return self.pace.speed(complete=self.complete)
+
+    @property
+    def speed(self) -> float | None:
+        """Voxels per second; also None if the chunks are shards."""
+        return None if self.layer.of_shards else self.rate
+
+    @property
+    def shards_per_second(self) -> float | None:
+        """Shards per second; also None if the chunks are boxes of voxels."""
+        return self.rate if self.layer.of_shards else None
 
     @property
     def working(self) -> int:
@@ -55,17 +65,18 @@ class LayerFacts:
     def seconds_left(self) -> float | None:
         """Until all chunks are made, at the speed of the last hour; None if nothing was made in it, or all is."""
         left = voxels_of(self.layer.grid, self.states != DONE)
-        return left / self.speed if left and self.speed else None
+        return left / self.rate if left and self.rate else None
 
     def content(self) -> dict[str, Any]:
         """The facts as JSON holds them."""
-        grid, speed = self.layer.grid, self.speed
+        grid, speed, shards = self.layer.grid, self.speed, self.shards_per_second
         return {
             "layer": self.layer.part.path, "stage": self.layer.stage, "voxels": self.layer.voxels,
             "bounds": str(grid.bounds), "chunk_shape": list(grid.chunk_shape), "grid": list(grid.counts),
             "chunks": self.states.size, "done": self.count(DONE), "failed": self.count(FAILED),
             "missing": self.count(MISSING), "working": self.working,
-            "mvoxels_per_second": None if speed is None else speed / 1e6, "seconds_left": self.seconds_left,
+            "mvoxels_per_second": None if speed is None else speed / 1e6,
+            "shards_per_minute": None if shards is None else shards * 60, "seconds_left": self.seconds_left,
             "last_chunk": None if self.pace.last is None else utc(self.pace.last),
             "last_error": failure_content(self.failures[0]) if self.failures else None,
         }  # fmt: skip

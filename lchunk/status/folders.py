@@ -46,6 +46,11 @@ class Followed:
         """The name of the stage that made it; empty if another program did."""
         return str(self.part.recipe.get("stage", ""))
 
+    @property
+    def of_shards(self) -> bool:
+        """Whether its chunks are shards of labels, which are numbered along x, and not boxes of voxels."""
+        return self.part.grid is not None and not self.voxels and self.grid.chunk_shape == (1, 1, 1)
+
     def keys(self, index: Triple) -> list[str]:
         """The files of a chunk; see `Listed`."""
         return self.part.keys(index)

@@ -59,6 +59,7 @@ def _of_layers(facts: Facts) -> Iterator[Metric]:
     yield GaugeMetricFamily("lchunk_failed_regions", "Regions that failed and were not mended", len(facts.failures))
     chunks = GaugeMetricFamily("lchunk_chunks", "Chunks of a layer by state", labels=(*OF_LAYER, "state"))
     speed = GaugeMetricFamily("lchunk_voxels_per_second", "Voxels per second over the last hour", labels=OF_LAYER)
+    shards = GaugeMetricFamily("lchunk_shards_per_second", "Shards of labels per second", labels=OF_LAYER)
     left = GaugeMetricFamily("lchunk_left_seconds", "Time until a layer is complete, at this speed", labels=OF_LAYER)
     working = GaugeMetricFamily("lchunk_working_processes", "Processes that made a chunk lately", labels=OF_LAYER)
     last = GaugeMetricFamily("lchunk_last_chunk_timestamp_seconds", "When the last chunk was made", labels=OF_LAYER)
@@ -72,9 +73,13 @@ def _of_layers(facts: Facts) -> Iterator[Metric]:
             chunks.add_metric((*names, state), layer.count(code))
         working.add_metric(names, layer.working)
         made.add_metric(names, layer.pace.chunks)
-        for family, value in ((speed, layer.speed), (left, layer.seconds_left), (last, layer.pace.last)):
+        known = (
+            (speed, layer.speed), (shards, layer.shards_per_second), (left, layer.seconds_left),
+            (last, layer.pace.last),
+        )  # fmt: skip
+        for family, value in known:
             if value is not None:
                 family.add_metric(names, value)
         for step, spent in sorted(layer.pace.seconds.items()):
             seconds.add_metric((*names, step), spent)
-    yield from (chunks, speed, left, working, last, made, seconds)
+    yield from (chunks, speed, shards, left, working, last, made, seconds)

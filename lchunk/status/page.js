@@ -87,9 +87,10 @@ function row(layer) {
   const bar = element("td");
   bar.append(meter);
   made.append(bar);
-  const speed = layer.mvoxels_per_second;
+  const speed = layer.mvoxels_per_second, shards = layer.shards_per_minute;
+  const rate = shards !== null ? `${shards.toPrecision(3)} shards/min` : speed === null ? "–" : speed.toPrecision(3);
   const texts = [number(layer.chunks), number(layer.done), number(layer.failed), number(layer.missing), layer.working || "–",
-    speed === null ? "–" : speed.toPrecision(3), layer.seconds_left === null ? "–" : duration(layer.seconds_left)];
+    rate, layer.seconds_left === null ? "–" : duration(layer.seconds_left)];
   texts.forEach((text, place) => {
     const wrong = place === 2 && layer.failed > 0;
     made.append(element("td", text, wrong ? "wrong" : /^[0–]$/.test(String(text)) ? "none" : ""));

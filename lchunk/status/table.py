@@ -44,14 +44,22 @@ def _row(group: list[LayerFacts]) -> tuple[str, ...]:
     first, last = group[0].layer.part.path, group[-1].layer.part.path
     name = first if len(group) == 1 else f"{first}-{last.rpartition('/')[2]}"
     by_log = {each.layer.log_folder: each for each in group}.values()  # mips of one pass have one log
-    speed = sum(each.speed or 0.0 for each in by_log)
     left = [each.seconds_left for each in group if each.seconds_left is not None]
     return (
         name, group[0].layer.stage or "-", f"{sum(each.states.size for each in group):,}",
         *(f"{_count(group, state):,}" for state in (DONE, FAILED, MISSING)),
-        str(max(each.working for each in by_log) or "-"), f"{speed / 1e6:.3g}" if speed else "-",
+        str(max(each.working for each in by_log) or "-"), _speed(list(by_log)),
         duration(max(left)) if left else "-",
     )  # fmt: skip
+
+
+def _speed(layers: list[LayerFacts]) -> str:
+    """Mvoxel/s of some layers together; of shards of labels, with their unit."""
+    shards = sum(each.shards_per_second or 0.0 for each in layers)
+    if shards:
+        return f"{shards * 60:.3g} shards/min"
+    voxels = sum(each.speed or 0.0 for each in layers)
+    return f"{voxels / 1e6:.3g}" if voxels else "-"
 
 
 def _count(group: list[LayerFacts], state: int) -> int:

@@ -64,8 +64,8 @@ class OnDevice:
 
 
 def speed(voxels: int, spread: Spread) -> float | None:
-    """Mvoxel per second; None if no time has passed."""
-    return voxels / spread.total / 1e6 if spread.total else None
+    """Mvoxel per second; None if no time has passed, or if the chunks are shards of labels, each a box of one voxel."""
+    return voxels / spread.total / 1e6 if spread.total and voxels > spread.count else None
 
 
 @dataclass
@@ -162,8 +162,8 @@ class Course:
 
     @property
     def speed(self) -> float | None:
-        """Mvoxel per second of work."""
-        return self.voxels / self.worked / 1e6 if self.worked else None
+        """Mvoxel per second of work; None if the chunks are shards of labels, each a box of one voxel."""
+        return self.voxels / self.worked / 1e6 if self.worked and self.voxels > self.chunks else None
 
     @property
     def wait(self) -> float | None:

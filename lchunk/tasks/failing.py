@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import traceback
 from itertools import islice
 from typing import Any
 
@@ -18,6 +17,7 @@ from lchunk.tasks.making import ChunksFailedError
 from lchunk.tasks.reasons import reason
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.verdicts import fault_of
+from lchunk.tasks.web_page import trace_of
 from lchunk.volumes.chunk_files import missing
 from lchunk.volumes.store import open_store
 
@@ -35,7 +35,7 @@ def watch_failures() -> None:
 def _failed(stage: Stage, error: BaseException) -> None:
     """Write the reason. If that is impossible, as on a full disk, only the printed reason remains."""
     _keep(
-        stage, reason=reason(error), chunks=_chunks(stage, error), traceback=_trace(error), fault=fault_of(error),
+        stage, reason=reason(error), chunks=_chunks(stage, error), traceback=trace_of(error), fault=fault_of(error),
     )  # fmt: skip
 
 
@@ -64,12 +64,6 @@ def _chunks(stage: Stage, error: BaseException) -> tuple[str, ...]:
     if isinstance(error, ChunksFailedError):
         return tuple(str(failed.bbox) for failed in error.failed)
     return () if stage.delegates or not stage.is_chunk else (str(stage.bbox),)
-
-
-def _trace(error: BaseException) -> str:
-    if isinstance(error, ChunksFailedError):
-        return error.failed[0].trace
-    return "".join(traceback.format_exception(error))
 
 
 def _made(stage: Stage) -> None:

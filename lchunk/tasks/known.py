@@ -18,6 +18,7 @@ class Known:
         stored: the recipe in the layer, None where there is no layer, and when it was read.
         sampled: whether voxels of the external volume were checked.
         rehearsed: whether the stage was rehearsed, or needs no rehearsal.
+        telling: the knobs that differ from those of the cfg; None: not yet known.
     """
 
     prepared: float = -math.inf
@@ -25,3 +26,4 @@ class Known:
     stored: tuple[float, Recipe | None] | None = None
     sampled: bool = False
     rehearsed: bool = False
+    telling: frozenset[str] | None = None

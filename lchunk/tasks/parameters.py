@@ -40,6 +40,14 @@ def number_text(number: float) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 
+def tell_defaults(stage: type) -> None:
+    """Say the default of each knob that a class declares in `--help`."""
+    for knob in vars(stage).values():
+        if isinstance(knob, luigi.Parameter) and knob._default is not _no_value:
+            default = knob.serialize(knob._default)
+            knob.description = f"{knob.description}; default: {default or 'none'}"
+
+
 class Knob(luigi.Parameter[T]):
     """A parameter for which an empty text on the command line is a value."""
 

@@ -73,12 +73,16 @@ class Reporter:
             logger.info("%s: %s", self.task, message)
 
     def _speed(self, seconds: float, share: float) -> list[str]:
-        """Mvoxel/s since the start, and the time that is left."""
+        """Mvoxel/s since the start, if chunks are boxes of voxels and not shards, and the time that is left."""
         gained = share - (self.at_start or 0)
         if gained <= 0 or seconds <= 0:
             return []
         bbox: Bbox | None = getattr(self.task, "bbox", None)
-        rate = [f"{gained * bbox.size / seconds / 1e6:.3g} Mvoxel/s"] if bbox is not None else []
+        rate = (
+            [f"{gained * bbox.size / seconds / 1e6:.3g} Mvoxel/s"]
+            if bbox is not None and bbox.size > self.chunks
+            else []
+        )
         return rate if share >= 1 else [*rate, f"{duration(seconds / gained * (1 - share))} left"]
 
 

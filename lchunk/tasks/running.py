@@ -10,6 +10,7 @@ from lchunk.tasks import recipes
 from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothing
 from lchunk.tasks.making import ChunksFailedError, first_places, make, make_all, reasons
 from lchunk.tasks.progress import Reporter, watched_memory
+from lchunk.tasks.web_page import link
 from lchunk.volumes.requests_made import counter
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def _run(stage: Stage) -> None:
     stage.reporter = Reporter(stage)
     watched_memory.begin()
     set_tracking_url: Any = stage.set_tracking_url  # absent where Luigi does not run the task
-    if set_tracking_url is not None and stage.dataset.viewer:
-        set_tracking_url(f"{stage.dataset.viewer.rstrip('/')}/?at={_middle(stage)}")
+    if set_tracking_url is not None and (address := link(stage)):
+        set_tracking_url(address)
     if stage.delegates:
         stage.store.sweep(stage.path, PARTIAL_AGE)
     elif stage.is_chunk:
@@ -108,9 +109,3 @@ def _make_missing(stage: Stage, reporter: Reporter) -> None:
             f"{reasons(failed)}; {total - missing} chunks are complete; run again when the cause is gone",
             failed,
         ) from failed[0].error
-
-
-def _middle(stage: Stage) -> str:
-    """The middle of the region in fractions of the volume, zyx, which are the same at every mip."""
-    sides = zip(stage.bbox.start, stage.bbox.stop, stage.bounds.start, stage.bounds.shape, strict=True)
-    return ",".join(f"{((start + stop) / 2 - origin) / size:.6g}" for start, stop, origin, size in sides)

@@ -18,19 +18,18 @@ from typing import Any, ClassVar
 
 import luigi
 import numpy as np
-from luigi.parameter import _no_value
 
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
 from lchunk.geometry.regions import blocks, whole_chunks
 from lchunk.targets import ChunkTarget
-from lchunk.tasks import recipes, running, wiring
+from lchunk.tasks import recipes, running, web_page, wiring
 from lchunk.tasks.dataset import Dataset, Geometry, geometry
 from lchunk.tasks.external_values import Kind
 from lchunk.tasks.externals import CheckedVolume
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.known import Known
-from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter
+from lchunk.tasks.parameters import BboxParameter, InheritedParameter, TextParameter, TupleParameter, tell_defaults
 from lchunk.tasks.places import LayerNameParameter, RootParameter
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
@@ -136,12 +135,8 @@ class Stage(luigi.Task):
     reporter: Reporter | None = None
 
     def __init_subclass__(cls) -> None:
-        """Say each knob's default in `--help`."""
         super().__init_subclass__()
-        for knob in vars(cls).values():
-            if isinstance(knob, luigi.Parameter) and knob._default is not _no_value:
-                default = knob.serialize(knob._default)
-                knob.description = f"{knob.description}; default: {default or 'none'}"
+        tell_defaults(cls)
 
     # ---- where it writes; a subclass may override this
 
@@ -351,3 +346,9 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         running.run(self)
+
+    def on_failure(self, exception: BaseException) -> str:
+        return web_page.explanation(self, exception)
+
+    def _get_param_visibilities(self) -> dict[str, int]:
+        return web_page.visibilities(self)

@@ -16,6 +16,7 @@ from luigi.task import flatten
 
 from lchunk.recipe import compare
 from lchunk.tasks.checking import without_rehearsal
+from lchunk.tasks.retried import retry
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.verdicts import KILLED, Verdict, fault_of, verdict_of
 
@@ -75,6 +76,8 @@ class Attempts:
                 if ready and not self.scheduler:
                     _run(task)  # Luigi's scheduling of one task takes longer than a small one
                 else:
+                    if self.scheduler:
+                        retry(f"http://{self.scheduler}", task.task_id)  # it is the queue that counts failures
                     with failures.heard():
                         luigi.build([task], **_scheduler(self.scheduler))
             if task.complete():

@@ -173,14 +173,13 @@ def _given_up(routes: Routes) -> Iterator[tuple[str, str]]:
             continue  # a message that cannot be read belongs to no region
 
 
-def summary(job: Job, parts: list[Amount], *, workers: int, price: float) -> Iterator[str]:
-    """The work that is ready, in one line per stage, and an estimate of its time and cost.
+def summary(job: Job, parts: list[Amount], *, workers: int) -> Iterator[str]:
+    """The work that is ready, in one line per stage, and an estimate of its time and of the price of its messages.
 
     Args:
         job: the job as it is now.
         parts: the amount of work of each stage.
         workers: number of workers that will share it.
-        price: dollars per hour of one worker.
     """
     for part in parts:
         took = "no estimate before a chunk is made" if part.seconds is None else f"{_hours(part.seconds)} of one worker"
@@ -190,8 +189,7 @@ def summary(job: Job, parts: list[Amount], *, workers: int, price: float) -> Ite
         seconds = sum(known)
         share = f", {_hours(seconds / workers)} with {workers} workers" if workers > 1 else ""
         requests = sum(part.regions for part in parts) * REQUESTS * REQUEST_DOLLARS
-        dollars = f", ${seconds / 3600 * price:,.2f} at ${price:g} an hour" if price else ""
-        yield f"in all {_hours(seconds)} of one worker{share}{dollars}; SQS requests ${requests:,.4f}"
+        yield f"in all {_hours(seconds)} of one worker{share}; SQS requests ${requests:,.4f}"
     if job.waiting:
         yield f"{job.waiting} regions wait for others"
 

@@ -24,6 +24,7 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register, TaskClassException
 
 from lchunk.tasks.places import is_inside
+from lchunk.tasks.price_knobs import Prices
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.storage import Store
 from lchunk.workers.messages import STAGES, Options, TaskMessage
@@ -168,8 +169,8 @@ def knobs_of(modules: Sequence[str] | None) -> dict[str, Knob]:
 
 
 def options_given(line: CmdlineParser) -> Options:
-    """The knobs that a command line sets as `--Stage-knob`, of any stage, but not how buckets are reached."""
-    knobs = {name for name, knob in knobs_of(None).items() if not issubclass(knob.stage, Store)}
+    """The knobs of stages that a command line sets, as `--Stage-knob`; not how buckets are reached, nor prices."""
+    knobs = {name for name, knob in knobs_of(None).items() if not issubclass(knob.stage, Store | Prices)}
     return {
         name: value
         for name, value in vars(line.known_args).items()

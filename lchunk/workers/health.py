@@ -54,13 +54,18 @@ class Health:
 
 
 def others_succeed(since: float) -> bool:
-    """Whether other processes made chunks of the cfg's dataset since a time, by their logs.
+    """Whether other processes made chunks of the cfg's dataset since a time, in seconds since 1970."""
+    return any(process != process_name() for process in _successful(since))
 
-    Args:
-        since: seconds since 1970.
-    """
+
+def anyone_succeeds(since: float) -> bool:
+    """Whether this process or others made chunks of the cfg's dataset since a time, in seconds since 1970."""
+    return any(_successful(since))
+
+
+def _successful(since: float) -> list[str]:
+    """The processes that made chunks since a time, by their logs; none if these cannot be read."""
     try:
-        entries = recent_entries(open_store(Dataset().root), since)
-        return any(name.process != process_name() for name, _ in entries)
+        return [name.process for name, _ in recent_entries(open_store(Dataset().root), since)]
     except (OSError, ValueError):
-        return False
+        return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from lchunk.workers.queue import LeaseLostError, Message, Queue
@@ -23,9 +24,17 @@ class Lease:
         message: the message, just received.
         visibility: seconds of the lease.
         pool: the pool that runs the renewals; a worker keeps one for all its messages.
+        renewed: called after each renewal.
     """
 
-    def __init__(self, queue: Queue, message: Message, visibility: float, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        message: Message,
+        visibility: float,
+        pool: ThreadPoolExecutor,
+        renewed: Callable[[], object] = lambda: None,
+    ) -> None:
         self.queue = queue
         self.message = message
         self.visibility = visibility
@@ -34,6 +43,7 @@ class Lease:
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.pool = pool
+        self.renewed = renewed
 
     def __enter__(self) -> Lease:
         self.pool.submit(self._renew)
@@ -64,6 +74,7 @@ class Lease:
                 try:
                     self.message = self.queue.renew(self.message, self.visibility)
                     self.ends = now + self.visibility
+                    self.renewed()
                 except LeaseLostError as error:
                     self._lose(str(error))
                 except Exception as error:

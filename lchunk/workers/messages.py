@@ -1,8 +1,9 @@
 """A task as a message, and back: `{"module", "family", "params"}`, of any stage, for any region.
 
 `options` holds the knobs on the sender's command line, as {"Segmentation_threshold": "0.5"}; all others come from the
-worker's own cfg. Workers keep three counts in the message: `failures`, the number of failed attempts; `returns`, the
-number of times that it was returned for a cause that may not be its own; `since`, the time of the first such return.
+worker's own cfg. Workers keep counts in the message: `failures`, the number of failed attempts; `returns`, the number
+of times that it was returned for a cause that may not be its own; `since`, the time of the first such return;
+`starved`, the number of those for which the memory was not enough.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class TaskMessage:
         failures: number of failed attempts.
         returns: number of times that a worker returned it, for a cause that may be the worker's or the machine's.
         since: seconds since 1970 of the first return; 0 before it.
+        starved: number of returns because a worker's memory, or its GPU's, was not enough.
         unknown: fields of a newer version, kept for the workers that know them.
     """
 
@@ -51,6 +53,7 @@ class TaskMessage:
     failures: int = 0
     returns: int = 0
     since: int = 0
+    starved: int = 0
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -112,15 +115,22 @@ class TaskMessage:
     @property
     def uncounted(self) -> TaskMessage:
         """The message as it was first sent."""
-        return replace(self, failures=0, returns=0, since=0)
+        return replace(self, failures=0, returns=0, since=0, starved=0)
 
     def failed_again(self) -> TaskMessage:
         """The message after one more failure."""
         return replace(self, failures=self.failures + 1)
 
-    def returned(self, now: float) -> TaskMessage:
-        """The message after one more return, at the time `now` in seconds since 1970."""
-        return replace(self, returns=self.returns + 1, since=self.since or int(now))
+    def returned(self, now: float, *, starved: bool = False) -> TaskMessage:
+        """The message after one more return.
+
+        Args:
+            now: seconds since 1970.
+            starved: whether the memory was not enough.
+        """
+        return replace(
+            self, returns=self.returns + 1, since=self.since or int(now), starved=self.starved + int(starved)
+        )
 
 
 def _is_name(value: object) -> bool:
@@ -139,7 +149,7 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= LARGEST_COUNT
 
 
-_COUNTS = ("failures", "returns", "since")
+_COUNTS = ("failures", "returns", "since", "starved")
 _SHAPES = {
     "module": _is_name, "family": _is_name, "params": _are_params, "options": _are_options,
     **dict.fromkeys(_COUNTS, _is_count),

@@ -36,6 +36,8 @@ class Terms:
         most_receives: number of deliveries of a message without an answer after which it is given up.
         most_returns: number of returns of a message, for a cause that may be the workers', after which it is given up.
         transient_hours: hours that must also have passed if the cause was the machine's or the network's.
+        most_starved: number of returns because a worker's memory was not enough, after which a message is given up if
+            other chunks were made meanwhile.
         in_a_row: number of tasks that fail in a row, without a success between them, after which the worker ends.
         sick_in_a_row: the same for faults of its machine, if other processes succeed meanwhile.
         back_off: seconds until a failed message is delivered again, the first time; later more.
@@ -55,6 +57,7 @@ class Terms:
     most_receives: int = 10
     most_returns: int = 24
     transient_hours: float = 24.0
+    most_starved: int = 6
     in_a_row: int = 5
     sick_in_a_row: int = 3
     back_off: float = FIRST_BACK_OFF

@@ -6,6 +6,7 @@ receive ── delivered too often without an answer ─────→ dead let
    └ make ─ complete, lease held ─────────────────────→ deleted
          ├─ complete or failed, lease lost ───────────→ left to the worker that has it now
          ├─ machine or network failed ────────────────→ sent again for later, with one return more
+         ├─ no memory the 6th time, others are made ──→ dead letters, with the reason
          ├─ this worker cannot do it ─────────────────→ sent again for later, with one return more
          ├─ failed, less than 4 times ────────────────→ sent again for later, with one failure more
          ├─ failed the 4th time, or no worker can ────→ dead letters, with the traceback
@@ -25,12 +26,13 @@ from dataclasses import dataclass, field, replace
 
 from luigi.task_register import Register
 
-from lchunk.tasks.verdicts import Verdict
+from lchunk.tasks.verdicts import GPU_MEMORY, MEMORY, Verdict
 from lchunk.workers.attempt import Attempt, Attempts, failed
 from lchunk.workers.gate import Gate
-from lchunk.workers.health import Health, others_succeed
+from lchunk.workers.health import Health, anyone_succeeds, others_succeed
 from lchunk.workers.lease import Lease
 from lchunk.workers.messages import MessageError, Options, TaskMessage
+from lchunk.workers.notes import Notes
 from lchunk.workers.patience import LONGEST_PAUSE, Patience
 from lchunk.workers.queue import LeaseLostError, Message, Queue
 from lchunk.workers.stopping import Stopping
@@ -52,6 +54,7 @@ class Worker:
     """Makes the tasks of a queue.
 
     Attributes:
+        notes: writes what `lchunk status` tells about this worker; None: nothing is written.
         tally: number of deliveries by outcome.
         failing: tasks that failed here since the last success.
         ended_because: why it ended itself, because the fault may be its own; else empty.
@@ -64,6 +67,7 @@ class Worker:
     failing: set[tuple[str, str]] = field(default_factory=set)
     ended_because: str = ""
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "lease"))
+    notes: Notes | None = None
     _delayed_in_a_row: int = 0
     _forgot: float = -math.inf
     _options: Options = field(default_factory=dict)
@@ -82,6 +86,12 @@ class Worker:
 
     def work(self) -> Counter[Outcome]:
         """Take messages until it has to stop, or the terms say so. Returns the number of deliveries by outcome."""
+        try:
+            return self._work()
+        finally:
+            self._hold_nothing()
+
+    def _work(self) -> Counter[Outcome]:
         began = busy = time.monotonic()
         empty = 0
         patience = Patience(self.terms.outage, self.stopping.requested.wait)
@@ -101,12 +111,18 @@ class Worker:
                 self.tally[outcome] += 1
                 self._pause_after(outcome, left)
                 busy = time.monotonic()
+            else:
+                self._hold_nothing()
             # the counts of SQS are estimates: believe them when they say it twice
             empty = empty + 1 if not open_ else 0
             if empty == 2:
                 logger.info("the queue is empty")
                 break
         return self.tally
+
+    def _hold_nothing(self) -> None:
+        if self.notes is not None:
+            self.notes.free()
 
     @property
     def _wait(self) -> float:
@@ -128,6 +144,7 @@ class Worker:
         """Wait before the next message if the machine or the network failed, because that one may fail too."""
         self._delayed_in_a_row = self._delayed_in_a_row + 1 if outcome is Outcome.DELAYED else 0
         if self._delayed_in_a_row and not self.ended_itself:
+            self._hold_nothing()
             seconds = min(self.terms.back_off * self._delayed_in_a_row, LONGEST_PAUSE)
             self.stopping.requested.wait(min(seconds * random.uniform(0.5, 1), left))
 
@@ -153,7 +170,8 @@ class Worker:
     def _work_on(self, message: Message, content: TaskMessage) -> Outcome:
         """Make the task of a message, while its lease is renewed."""
         started = time.monotonic()
-        with Lease(self.queue, message, self.terms.visibility, self.pool) as lease:
+        renewed = self.notes.renewed if self.notes is not None else lambda: None
+        with Lease(self.queue, message, self.terms.visibility, self.pool, renewed) as lease:
             self.stopping.release = lambda: self._give_back(lease.end())
             self.stopping.busy = True
             try:
@@ -174,13 +192,15 @@ class Worker:
         if attempt.verdict is None:
             return self._done(message, content, attempt, time.monotonic() - started)
         self.health.failed(content.key, attempt.fault)
-        return self._answer(message, content, attempt.verdict, attempt.error)
+        return self._answer(message, content, attempt)
 
     def _attempt(self, message: Message, content: TaskMessage) -> Attempt:
         try:
             self._forget(content.options)
             with self.gate.task(content) as task:
                 logger.info("took %s (delivery %d, failures %d)", task, message.receives, content.failures)
+                if self.notes is not None:
+                    self.notes.took(task)
                 return self.attempts.make(task)
         except KeyboardInterrupt:
             raise
@@ -207,8 +227,9 @@ class Worker:
         logger.info("%s %s: %s, %.1f s", content.family, region, what, seconds)
         return Outcome.MADE if attempt.made else Outcome.COMPLETE
 
-    def _answer(self, message: Message, content: TaskMessage, verdict: Verdict, error: str) -> Outcome:
+    def _answer(self, message: Message, content: TaskMessage, attempt: Attempt) -> Outcome:
         """Answer the queue for a message whose task failed."""
+        verdict, error = attempt.verdict, attempt.error
         if verdict in (Verdict.WORKER, Verdict.UNCLEAR):
             self.failing.add(content.key)
         if verdict is Verdict.DEVICE:
@@ -223,7 +244,7 @@ class Worker:
             if again.failures >= self.terms.most_failures:
                 return self._bury(clean, error)
             return self._send_again(message, again, self.terms.after_failure(again.failures), Outcome.FAILED, error)
-        again = content.returned(time.time())
+        again = content.returned(time.time(), starved=attempt.fault in (MEMORY, GPU_MEMORY))
         hours = (time.time() - again.since) / 3600
         if again.returns >= self.terms.most_returns and (
             verdict is Verdict.WORKER or hours >= self.terms.transient_hours
@@ -231,6 +252,12 @@ class Worker:
             return self._bury(
                 clean,
                 f"returned {again.returns} times in {hours:.1f} hours: no worker could do it; last error:\n{error}",
+            )
+        if again.starved >= self.terms.most_starved and anyone_succeeds(again.since):
+            return self._bury(
+                clean,
+                f"{attempt.fault} {again.starved} times, while other chunks were made: it needs a worker with more "
+                f"memory (lchunk enqueue --route), or smaller chunks; last error:\n{error}",
             )
         outcome = Outcome.UNFIT if verdict is Verdict.WORKER else Outcome.DELAYED
         return self._send_again(message, again, self.terms.after_return(again.returns), outcome, error)
@@ -244,6 +271,9 @@ class Worker:
             outcome.value, delay, again.failures, self.terms.most_failures, again.returns, error,
         )  # fmt: skip
 
+        if outcome is Outcome.UNFIT and self.notes is not None:
+            self.notes.gave_up(message.body, error, dead=False)
+
         def replaced() -> None:
             # send the new message before the old one is deleted: a kill in between leaves two, never none
             self.queue.send([again.body], delay)
@@ -253,9 +283,12 @@ class Worker:
 
     def _bury(self, message: Message, error: str) -> Outcome:
         logger.error("given up, see lchunk queue dead: %s\n%s", message.body[:SHOWN], error)
+        if self.notes is not None:
+            self.notes.gave_up(message.body, error, dead=True)
         return self._answered(lambda: self.queue.bury(message, error)) or Outcome.BURIED
 
     def _give_back(self, message: Message) -> Outcome:
+        self._hold_nothing()
         given = self._answered(lambda: self.queue.renew(message, 0))
         if given is None:
             logger.info("returned: %s", message.body[:SHOWN])

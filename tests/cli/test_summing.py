@@ -90,7 +90,7 @@ def test_a_machine_of_the_table_has_its_price(root: str, tmp_path: Path) -> None
     content = priced(root, tmp_path, "machine = g5.xlarge\nprocesses = 4\nbucket = gcs-us-central1\ngb_month = 3")
     amounts = {price["what"]: price["amount"] for price in content["prices"]}
     assert amounts == pytest.approx({"machines": 2 / 4 * 1.006, "storage for a month": 3.0})
-    assert "2026-06-17" in content["price_notes"][0]
+    assert "2026-08-17" in content["price_notes"][0]
 
 
 def test_a_price_of_the_cfg_takes_precedence_over_the_table(root: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ OTHERS = (
     "status out", "verify out --layer image --remove", "view out --port 0 --address 127.0.0.1 --host lab",
     "scores out",
     "curve out --plot curve.png",
-    "enqueue Ingest --queue queue/ --route Inference=queue/ --workers 2 --price 1.5 --dry-run",
+    "enqueue Ingest --queue queue/ --route Inference=queue/ --workers 2 --Prices-hour 1.5 --dry-run",
     "work --queue queue/ --exit-when-empty --visibility 600 --grace 5 --max-tasks 1 --idle-minutes 1 --back-off 3",
     "queue create queue/ --visibility 600", "queue status queue/", "queue dead queue/", "queue redrive queue/",
     "queue purge queue/ --dead", "completion bash",

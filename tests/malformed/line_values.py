@@ -23,7 +23,6 @@ VALUES: dict[str, tuple[str, tuple[str, ...]]] = {
     "--max-minutes": ("work --queue queue/ --exit-when-empty", ("x", "-1", "inf")),
     "--back-off": ("work --queue queue/ --exit-when-empty", ("x", "-1", "30 s")),
     "--workers": ("enqueue Ingest --queue queue/ --dry-run", ("two", "0", "-1", "1.5")),
-    "--price": ("enqueue Ingest --queue queue/ --dry-run", ("x", "-1", "nan", "$1", "1,5")),
     "--worker-memory": ("enqueue Ingest --queue queue/ --dry-run", ("x", "-1", "nan", "16 GB")),
     "--since": ("summary out", ("x", "", "yesterday", "2026-13-01", "31.01.2026", "2999-01-01")),
     "--stage": ("summary out", ("Ingst", "image", "x")),

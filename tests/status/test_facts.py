@@ -69,6 +69,7 @@ def test_the_facts_are_those_counted_by_hand(store: Store) -> None:
     assert own == {
         "layer": "affinities", "stage": "Inference", "voxels": "12x12x8 uint8 40x4x4 nm", "bounds": "-4-8_0-12_8-16",
         "chunk_shape": [4, 8, 4], "grid": [3, 2, 2], "chunks": 12, "done": 6, "failed": 1, "missing": 5, "working": 1,
+        "shards_per_minute": None,
     }  # fmt: skip
 
 

@@ -124,7 +124,7 @@ def test_a_slow_bucket_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert puts["amount"] == pytest.approx(content["requests"]["writes"] * 5e-6)
     assert gets["amount"] == pytest.approx(content["requests"]["reads"] * 0.4e-6)
     written = sum(each["bytes_written"] for each in content["stages"].values())
-    assert stored["amount"] == pytest.approx(written * 0.023e-9)
+    assert stored["amount"] == pytest.approx(written * 0.0214e-9)
     assert content["price_notes"][0].startswith("the prices of s3-us-east-1 are list prices in US dollars")
 
 

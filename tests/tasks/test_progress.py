@@ -58,3 +58,11 @@ def test_a_block_reports_its_chunks_its_speed_and_the_time_left(told: list) -> N
     assert messages[0] == "2/4 chunks, 3/8 patches, 0.375 Mvoxel/s, 4 s left"
     assert messages[-1].startswith("4/4 chunks, ")
     assert told[-1] == 100
+
+
+def test_shards_of_labels_have_no_speed_in_voxels(told: list) -> None:
+    one = reporter(told)
+    one.task.bbox = Bbox((0, 0, 0), (1, 1, 4))
+    one.chunk(0, 4)
+    one.chunk(4, 4)
+    assert [line for line in told if isinstance(line, str)][-1] == "4/4 chunks"

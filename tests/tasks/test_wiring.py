@@ -13,7 +13,7 @@ import pytest
 from lchunk.geometry import regions
 from lchunk.geometry.bbox import Bbox
 from lchunk.geometry.grid import Grid
-from lchunk.tasks import Ingest, progress, running, wiring
+from lchunk.tasks import Ingest, progress, running, web_page, wiring
 from lchunk.tasks.progress import Reporter
 from lchunk.tasks.reads import Reads
 from lchunk.tasks.stage import Stage
@@ -228,7 +228,7 @@ def test_a_task_leads_to_its_middle_in_the_viewer(
     task.run()
     assert urls == ["http://host:9000/?at=0.75,0.25,0.75"]
     configure("Dataset", viewer="", bounds="4-8_8-16_0-16")
-    assert running._middle(WiredForTest(region="4-8_8-16_0-8")) == "0.5,0.5,0.25"
+    assert web_page._middle(WiredForTest(region="4-8_8-16_0-8")) == "0.5,0.5,0.25"
     without = Ingest(layer_name="without", region="4-8_8-16_0-8")
     without.set_tracking_url = urls.append
     without.run()

@@ -68,18 +68,24 @@ class NotedTwice(Stage):
 class Scratch(Stage):
     """Writes ones, and before each of them a file of its own, which the variable `SCRATCH` names.
 
+    It takes as many bytes of memory as the variable `HOARD` says.
+
     Writes `scratch` (z, y, x) uint8.
     """
 
     layer = "scratch"
     deadly: str = luigi.Parameter(default="", significant=False, description="region:signal, of the process")
     seconds: float = luigi.FloatParameter(default=0.0, significant=False, description="time that a chunk takes")
+    poison: str = luigi.Parameter(default="", significant=False, description="a region that fails")
 
     def compute_chunk(self, chunk: Chunk, *_: Any) -> Any:
         for entry in filter(None, self.deadly.split(",")):
             region, number = entry.split(":")
             if region == str(chunk.bbox):
                 os.kill(os.getpid(), int(number))
+        if str(chunk.bbox) == self.poison:
+            raise ArithmeticError(f"{chunk.bbox} is poison")
+        np.ones(int(os.environ.get("HOARD", "0")), np.uint8)
         with open(os.environ["SCRATCH"], "wb") as file:
             file.write(bytes(8))
         time.sleep(self.seconds)

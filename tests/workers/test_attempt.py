@@ -94,6 +94,7 @@ def in_place_of_luigi(monkeypatch: pytest.MonkeyPatch, do: Callable[[luigi.Task]
             do(task)
 
     monkeypatch.setattr(attempt_module.luigi, "build", build)
+    monkeypatch.setattr(attempt_module, "retry", lambda *task: asked.append({"retried": task}))
     return asked
 
 
@@ -112,18 +113,19 @@ def test_a_task_that_did_not_run_may_be_with_another_worker(
     scheduler: str, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = in_place_of_luigi(monkeypatch, lambda _: None)
-    attempt = Attempts(scheduler).make(ManyForAttempts())
+    task = ManyForAttempts()
+    attempt = Attempts(scheduler).make(task)
     assert (attempt.made, attempt.verdict) == (True, verdict)
     assert "did not run, or wrote nothing, and is not complete" in attempt.error
-    own = {"local_scheduler": True}
+    own, retried = {"local_scheduler": True}, {"retried": ("http://host:82", task.task_id)}
     central = {"local_scheduler": False, "scheduler_host": "host", "scheduler_port": 82}
-    assert asked == [central if scheduler else own]
+    assert asked == ([retried, central] if scheduler else [own])
 
 
 def test_a_scheduler_hears_of_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = in_place_of_luigi(monkeypatch, lambda task: task.run())
     assert Attempts("host:82").make(Failing(region=FIRST)) == Attempt(made=True)
-    assert len(asked) == 1
+    assert len(asked) == 2
     assert Failing.rehearsals == ["None"]
 
 

@@ -330,10 +330,10 @@ def test_an_estimate_follows_from_the_logs(queue: FolderQueue) -> None:
     job = Job.of(Noted())
     (amount,) = amounts(job.ready)
     assert amount.seconds == 4 * 3600
-    lines = list(summary(job, [amount], workers=2, price=0.5))
+    lines = list(summary(job, [amount], workers=2))
     assert "4 regions" in lines[0]
     assert "4.0 h of one worker" in lines[0]
-    assert lines[1].startswith("in all 4.0 h of one worker, 2.0 h with 2 workers, $2.00 at $0.5 an hour")
+    assert lines[1].startswith("in all 4.0 h of one worker, 2.0 h with 2 workers; SQS requests $")
 
 
 def test_an_estimate_looks_at_two_hundred_chunks(queue: FolderQueue) -> None:
@@ -351,7 +351,7 @@ def test_an_estimate_looks_at_two_hundred_chunks(queue: FolderQueue) -> None:
     [(59.94, "59.9 s"), (60, "1.0 min"), (3599, "60.0 min"), (3600, "1.0 h"), (9000, "2.5 h")],
 )
 def test_times_are_told_in_units_that_fit(queue: FolderQueue, seconds: float, told: str) -> None:
-    lines = list(summary(Job(Noted()), [Amount("Noted", 1, 1, seconds)], workers=1, price=0))
+    lines = list(summary(Job(Noted()), [Amount("Noted", 1, 1, seconds)], workers=1))
     assert lines == [
         f"Noted                      1 regions          1 chunks  {told} of one worker",
         f"in all {told} of one worker; SQS requests $0.0000",
@@ -361,13 +361,13 @@ def test_times_are_told_in_units_that_fit(queue: FolderQueue, seconds: float, to
 def test_what_is_not_known_is_not_told_and_what_waits_is(queue: FolderQueue) -> None:
     job = Job(Noted(), waiting=7)
     parts = [Amount("Noted", 10**6, 10**6, None), Amount("NotedTwice", 10**6, 10**6, 7200)]
-    lines = list(summary(job, parts, workers=1, price=0.25))
+    lines = list(summary(job, parts, workers=1))
     assert lines[0].endswith("no estimate before a chunk is made")
     assert lines[2:] == [
-        "in all 2.0 h of one worker, $0.50 at $0.25 an hour; SQS requests $6.4000",
+        "in all 2.0 h of one worker; SQS requests $6.4000",
         "7 regions wait for others",
     ]
-    assert len(list(summary(Job(Noted()), parts[:1], workers=2, price=1))) == 1
+    assert len(list(summary(Job(Noted()), parts[:1], workers=2))) == 1
 
 
 def test_a_chunk_that_is_complete_is_nothing_to_do(queue: FolderQueue) -> None:

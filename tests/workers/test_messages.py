@@ -37,8 +37,9 @@ def test_a_message_makes_the_same_task(tmp_path: Path) -> None:
 
 def test_counts_change_nothing_else() -> None:
     message = TaskMessage.of(Mesh(), {})
-    again = TaskMessage.parse(message.failed_again().failed_again().returned(5.5).returned(9).body)
-    assert (again.failures, again.returns, again.since) == (2, 2, 5)
+    returned = message.returned(5.5).returned(9, starved=True).returned(9, starved=True)
+    again = TaskMessage.parse(returned.failed_again().failed_again().body)
+    assert (again.failures, again.returns, again.since, again.starved) == (2, 3, 5, 2)
     assert again.key == message.key
     assert again.uncounted == message
 

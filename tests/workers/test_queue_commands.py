@@ -138,3 +138,22 @@ def test_help_documents_exit_codes() -> None:
 def subcommands(top: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     (actions,) = [action for action in top._actions if isinstance(action, argparse._SubParsersAction)]
     return list(actions.choices.values())
+
+
+def test_the_hours_are_priced_as_the_cfg_or_the_line_says_and_messages_have_no_price(
+    queue: FolderQueue, configure: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = queue.folder.parent / "out/logs/failing"
+    logs.mkdir(parents=True)
+    (logs / "a.jsonl").write_text('{"voxels": 64, "seconds": {"compute": 1800, "write": 1800}}\n')
+    configure("Prices", hour=0.5, processes=2)
+    words = ("enqueue", "--module", MODULE, "Failing", "--queue", queue.address)
+    run(*words, "--dry-run")
+    hours = 2  # of two chunks, an hour each
+    price = f"price     {hours / 4:,.2f} for machines: a machine for {hours / 2:.3g} hours at 0.5"
+    assert price in capsys.readouterr().out.splitlines()
+    run(*words, "--Prices-hour", "2")
+    assert f"price     {hours:,.2f} for machines: " in capsys.readouterr().out
+    message = queue.receive(1, 0)
+    assert message is not None
+    assert "rices" not in message.body

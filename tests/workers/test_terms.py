@@ -7,8 +7,8 @@ from lchunk.workers.terms import Terms
 
 def test_the_defaults_are_those_that_the_documentation_tells() -> None:
     assert Terms() == Terms(
-        visibility=600, wait=20, most_failures=4, most_receives=10, most_returns=24, transient_hours=24, in_a_row=5,
-        back_off=30, outage=15 * 60, exit_when_empty=False, idle_minutes=0, max_tasks=0, max_minutes=0,
+        visibility=600, wait=20, most_failures=4, most_receives=10, most_returns=24, transient_hours=24, most_starved=6,
+        in_a_row=5, back_off=30, outage=15 * 60, exit_when_empty=False, idle_minutes=0, max_tasks=0, max_minutes=0,
         modules=("lchunk.tasks",), trust_queue=False, scheduler="",
     )  # fmt: skip
 

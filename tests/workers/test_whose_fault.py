@@ -260,6 +260,28 @@ def test_what_looks_transient_is_given_up_after_a_day(
     assert work(queue).tally == {Outcome.BURIED if buried else Outcome.DELAYED: 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "starved", "others", "buried"),
+    [("memory", 5, True, True), ("memory", 4, True, False), ("memory", 5, False, False), ("disk", 5, True, False)],
+)
+def test_a_chunk_for_which_no_memory_is_enough_is_given_up_while_others_are_made(
+    kind: str, starved: int, *, others: bool, buried: bool, configured: Callable[..., None]
+) -> None:
+    fail(configured, kind, FIRST)
+    messages = [body(REGIONS[1])] if others else []
+    queue = ScriptedQueue(*messages, body(returns=starved, since=int(time.time()) - 1, starved=starved))
+    assert work(queue).tally[Outcome.BURIED if buried else Outcome.DELAYED] == 1
+    if buried:
+        (letter,) = queue.letters
+        assert letter.error.startswith(
+            "out of memory 6 times, while other chunks were made: it needs a worker with more"
+        )
+        assert TaskMessage.parse(letter.body) == TaskMessage.parse(body())
+    else:
+        (again,) = map(TaskMessage.parse, queue.sent)
+        assert again.starved == starved + (kind == "memory")
+
+
 def test_nothing_is_kept_of_a_failure(configured: Callable[..., None]) -> None:
     regions = REGIONS[:8]
     fail(configured, "bug", *regions)
