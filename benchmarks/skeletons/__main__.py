@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from benchmarks.harness import scratch_folder
@@ -17,8 +18,12 @@ HERE = Path(__file__).parent
 SAMPLE = HERE.parents[1] / "sample/fib25.h5"
 GRIDS = ("1,1,1", "1,2,2", "2,2,1", "2,2,2")
 """Chunks on each axis."""
-LEAST = 1000.0
-"""Nanometres of cable, by both programs, of the objects that are compared one by one."""
+HEAD = (
+    "", "CPU s", "skeletons", "cable, µm", "branch points", "bodies", "their cable, µm, median",
+    "ratio to kimimaro's: median (10 % to 90 %)", "their branch points", "as many as kimimaro's",
+)  # fmt: skip
+Bodies = dict[str, list[float]]
+"""By label: nanometres of cable, and branch points."""
 
 
 def measured(command: list[str], out: Path) -> dict[str, Any]:
@@ -27,33 +32,51 @@ def measured(command: list[str], out: Path) -> dict[str, Any]:
     return found
 
 
-def report(name: str, found: dict[str, Any], whole: dict[str, Any]) -> str:
-    """A row of the table: totals, and the ratios of the cables to those of another run."""
-    own, other = found["skeletons"], whole["skeletons"]
-    pairs = [(own[label][0], other[label][0]) for label in own if label in other]
-    ratios = np.array([one / two for one, two in pairs if min(one, two) >= LEAST])
-    low, middle, high = np.quantile(ratios, (0.1, 0.5, 0.9)) if len(ratios) else (np.nan,) * 3
-    cable, branches = (sum(row[column] for row in own.values()) for column in (0, 1))
-    return (
-        f"| {name} | {found['cpu']:.1f} | {len(own)} | {cable / 1000:.1f} | {branches} | {middle:.3f} "
-        f"({low:.3f} to {high:.3f}, {len(ratios)}) |"
-    )
+def report(name: str, found: dict[str, Any], peer: Bodies, largest: list[str], count: int) -> str:
+    """A row of the table: totals, and a comparison of the largest bodies of which both programs have a skeleton."""
+    own: Bodies = found["skeletons"]
+    bodies = [label for label in largest if label in own and label in peer][:count]
+    cables, branches = np.array([own[label] for label in bodies]).T
+    peer_cables, peer_branches = np.array([peer[label] for label in bodies]).T
+    low, middle, high = np.quantile(cables / peer_cables, (0.1, 0.5, 0.9))
+    cable, points = (sum(row[column] for row in own.values()) for column in (0, 1))
+    cells = (
+        name, f"{found['cpu']:.1f}", len(own), f"{cable / 1000:.1f}", points, len(bodies),
+        f"{np.median(cables) / 1000:.2f}", f"{middle:.3f} ({low:.3f} to {high:.3f})", int(branches.sum()),
+        int((branches == peer_branches).sum()),
+    )  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def by_size(file: str, dataset: str) -> list[str]:
+    """The labels of bodies, the largest first."""
+    with h5py.File(file) as opened:
+        labels, sizes = np.unique(opened[dataset][:], return_counts=True)
+    return [str(label) for label in labels[np.argsort(-sizes, kind="stable")].tolist() if label]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", default=f"{SAMPLE}:volumes/labels/neuron_ids", metavar="FILE:DATASET")
     parser.add_argument("--peer", default=str(HERE / ".venv/bin/python"), help="a Python that has kimimaro")
+    parser.add_argument("--bodies", type=int, default=50, help="how many of the largest bodies are compared")
+    parser.add_argument("--dust", default="500", help="parts with less cable are removed by both programs, nanometres")
     arguments = parser.parse_args()
     file, _, dataset = arguments.labels.rpartition(":")
     out = scratch_folder() / "found.json"
-    peer = measured([arguments.peer, str(HERE / "by_kimimaro.py"), file, dataset, str(out)], out)
-    print("| | CPU s | skeletons | cable, µm | branches | cable, ratio to kimimaro: median (10 % to 90 %, objects) |")
-    print("|---|---|---|---|---|---|")
-    print(report("kimimaro, whole", peer, peer))
-    ours = [sys.executable, "-m", "benchmarks.skeletons.by_lchunk", file, dataset, str(out)]
+    inputs = [file, dataset, str(out), arguments.dust]
+    peer = measured([arguments.peer, str(HERE / "by_kimimaro.py"), *inputs], out)
+    rest = peer["skeletons"], by_size(file, dataset), arguments.bodies
+    print(
+        f"| {' | '.join(HEAD)} |",
+        f"|{'---|' * len(HEAD)}",
+        report("kimimaro, whole", peer, *rest),
+        sep="\n",
+        flush=True,
+    )
     for grid in GRIDS:
-        print(report(f"lchunk, {grid.replace(',', '×')} chunks", measured([*ours, grid], out), peer), flush=True)
+        ours = measured([sys.executable, "-m", "benchmarks.skeletons.by_lchunk", *inputs, grid], out)
+        print(report(f"lchunk, {grid.replace(',', '×')} chunks", ours, *rest), flush=True)
 
 
 main()

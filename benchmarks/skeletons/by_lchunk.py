@@ -1,4 +1,4 @@
-"""Skeletons by lchunk's operators: FILE DATASET OUT CHUNKS. CHUNKS are the chunks on each axis, as 1,2,2."""
+"""Skeletons by lchunk's operators: FILE DATASET OUT DUST CHUNKS. CHUNKS are those on each axis, as 1,2,2."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lchunk.geometry.grid import Grid
 from lchunk.operators.skeleton_joining import edge_lengths, join, tidied
 from lchunk.operators.skeletonizing import Skeleton, skeletonize
 
-JOINT_DEPTH, DUST, TICKS = 300.0, 1000.0, 300.0
+JOINT_DEPTH, TICKS = 300.0, 300.0
 """The defaults of the stages, nanometres."""
 
 
 def skeletons(
-    labels: np.ndarray, size: tuple[float, float, float], counts: tuple[int, ...]
+    labels: np.ndarray, size: tuple[float, float, float], counts: tuple[int, ...], dust: float
 ) -> dict[int, Skeleton | None]:
     """What the stages Skeleton and SkeletonMerge compute, over a grid."""
     bounds = Bbox.of((0, 0, 0), labels.shape)
@@ -35,7 +35,7 @@ def skeletons(
         )
         for label, piece in own.items():
             pieces[label].append(piece)
-    return {label: tidied(join(own), size, ticks=TICKS, dust=DUST) for label, own in pieces.items()}
+    return {label: tidied(join(own), size, ticks=TICKS, dust=dust) for label, own in pieces.items()}
 
 
 def measures(skeleton: Skeleton, size: tuple[float, float, float]) -> tuple[float, int]:
@@ -44,14 +44,14 @@ def measures(skeleton: Skeleton, size: tuple[float, float, float]) -> tuple[floa
     return float(cable), int((np.bincount(skeleton.edges.ravel()) > 2).sum())
 
 
-def main(file: str, dataset: str, out: str, counts: str) -> None:
+def main(file: str, dataset: str, out: str, dust: str, counts: str) -> None:
     with h5py.File(file) as opened:
         node = opened[dataset]
         labels = node[:].astype(np.uint64)
         z, y, x = map(float, node.attrs["resolution"])
-    skeletons(np.ones((4, 4, 200), np.uint64), (z, y, x), (1, 1, 2))  # compiles
+    skeletons(np.ones((4, 4, 200), np.uint64), (z, y, x), (1, 1, 2), 0)  # compiles
     begin = time.process_time()
-    found = skeletons(labels, (z, y, x), tuple(map(int, counts.split(","))))
+    found = skeletons(labels, (z, y, x), tuple(map(int, counts.split(","))), float(dust))
     seconds = time.process_time() - begin
     rows = {label: measures(one, (z, y, x)) for label, one in found.items() if one is not None}
     Path(out).write_text(json.dumps({"cpu": seconds, "skeletons": rows}))

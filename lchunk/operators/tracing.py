@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lchunk.operators.compiled import njit
+from lchunk.operators.even_distances import NOWHERE, spread_evenly
 from lchunk.operators.queue_of_places import rise, spread
 
 
@@ -33,57 +34,52 @@ def trace(object_: Any, weight: Any, budget: Any, root: int, ends: Any) -> Any:
         joined to, of those before it; of the root, itself.
     """
     count = len(object_[0])
+    links = np.full((2, count), NOWHERE, np.int32)
     queue = np.full((2, count), -1, np.int32)
+    keys = np.empty(count)
     before = np.full(count, -1, np.int32)
-    even = np.ones(count)
-    away = _distances(object_, even, before, queue, root)
-    near = _distances(object_, weight, before, queue, root)
+    away = np.full(count, np.inf)
+    away[root] = 0.0
+    spread_evenly(object_, away, np.array([root]), links)
+    near = np.full(count, np.inf)
+    near[root] = 0.0
+    size = rise(queue, keys, 0.0, 0, root)
+    spread(object_, weight, (near, before), (queue, keys), size)
     above = np.full(count, -1, np.int64)
     above[root] = root
     found = [np.int64(root)]
     covered = np.zeros(count)  # negative where a path covers the object
-    covering = (even, budget, covered, np.empty(count, np.int32))
     if len(ends):
-        _cover(object_, covering, queue, found)
+        _cover(object_, budget, covered, links, np.array(found))
     far_first = np.argsort(-away, kind="mergesort")
     wanted = np.concatenate((ends[np.argsort(-away[ends], kind="mergesort")], far_first))
+    last = np.empty(0, np.int64)  # the path from which distances have not been spread yet
     for number in range(len(wanted)):
         end = wanted[number]
         if above[end] >= 0 or (number >= len(ends) and covered[end] < 0):
             continue
+        size = 0
+        for place in last:
+            near[place] = 0.0
+            size = rise(queue, keys, 0.0, size, place)
+        spread(object_, weight, (near, before), (queue, keys), size)
         path = [np.int64(end)]
         while above[before[path[-1]]] < 0:
             path.append(np.int64(before[path[-1]]))
         path.reverse()
-        size = 0
         for place in path:
             above[place] = before[place]
-            near[place] = 0.0
-            size = rise(queue[0], queue[1], near, size, place)
-        spread(object_, weight, (near, before), queue, size)
+        last = np.array(path)
         found.extend(path)
         path.append(np.int64(root))  # which the first path covers the object around, too
-        _cover(object_, covering, queue, path)
+        _cover(object_, budget, covered, links, np.array(path))
     return np.array(found), above[np.array(found)]
 
 
 @njit
-def _distances(object_: Any, weight: Any, before: Any, queue: Any, root: int) -> Any:
-    """The distance of each voxel from a root."""
-    near = np.full(len(weight), np.inf)
-    near[root] = 0.0
-    size = rise(queue[0], queue[1], near, 0, root)
-    spread(object_, weight, (near, before), queue, size)
-    return near
-
-
-@njit
-def _cover(object_: Any, covering: Any, queue: Any, path: Any) -> None:
+def _cover(object_: Any, budget: Any, covered: Any, links: Any, path: Any) -> None:
     """Cover the object around the voxels of a path."""
-    even, budget, covered, nowhere = covering
-    size = 0
-    for place in path:
-        if -budget[place] < covered[place]:
-            covered[place] = -budget[place]
-            size = rise(queue[0], queue[1], covered, size, place)
-    spread(object_, even, (covered, nowhere), queue, size)
+    further = path[-budget[path] < covered[path]]
+    if len(further):
+        covered[further] = -budget[further]
+        spread_evenly(object_, covered, further, links)
