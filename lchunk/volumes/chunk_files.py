@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice, product
+from posixpath import commonpath, dirname
 from typing import Any, Protocol, TypeGuard
 
 from lchunk.geometry.bbox import Bbox, Triple
@@ -148,9 +149,12 @@ def _missing_by_plane(files: Listed, region: Bbox, rows: CompleteRows | None) ->
 
     def missing_of(unknown: list[Row]) -> list[Triple]:
         keys = {(*row, place): files.keys((*row, place)) for row in unknown for place in x}
-        levels = 3 if rows is None else 2 if pages_of_plane <= len(unknown) * pages_of_row else 1
-        folders = sorted({key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted})
-        present = {key for folder in folders for key in files.store.list(folder)}
+        if rows is None:
+            folders = {commonpath(map(dirname, own)) for own in zip(*keys.values(), strict=True)}
+        else:
+            levels = 2 if along_y > 1 and pages_of_plane <= len(unknown) * pages_of_row else 1
+            folders = {key.rsplit("/", levels)[0] for wanted in keys.values() for key in wanted}
+        present = {key for folder in sorted(folders) for key in files.store.list(folder)}
         absent = [index for index, wanted in keys.items() if not present.issuperset(wanted)]
         if rows is not None:
             for row in set(unknown).difference(index[:2] for index in absent):

@@ -1,8 +1,8 @@
 """A folder of meshes with levels of detail, in shards, as Neuroglancer and cloud-volume read it.
 
 mesh_multires/info                       type of the folder, how labels are distributed to shards, and the recipe
-mesh_multires/<hexadecimal number>.shard the meshes of a shard's labels; absent if it has none
-mesh_multires/index/c/0/0/<number>.json  the checksum of the shard, and the number of its labels; the target
+mesh_multires/<hexadecimal number>.shard the meshes of a shard's labels
+mesh_multires/index/c/0/0/<number>.json  the checksum of the shard, and the number of its labels; both are the target
 
 The format, `neuroglancer_multilod_draco`:
 https://github.com/google/neuroglancer/blob/master/src/datasource/precomputed/meshes.md. In a shard, the fragments of a
@@ -53,7 +53,7 @@ class MultiResFolder:
         return shard_grid(self.sharding.shard_bits)
 
     def keys(self, index: Triple) -> list[str]:
-        return [index_key(self.path, index)]
+        return [f"{self.path}/{self.sharding.name(index[2])}", index_key(self.path, index)]
 
     def recipe(self) -> Recipe | None:
         return stored_recipe(self.store, self.path)
@@ -70,13 +70,11 @@ class MultiResFolder:
 
     def write(self, bbox: Bbox, content: ShardFile) -> None:
         """Write a shard, and finally its checksum. A reader finds no label of a shard that does not exist."""
-        index = self.grid.index_of(bbox)
-        written = {}
-        if content.labels:
-            name, body = self.sharding.name(index[2]), content.finished()
-            self.store.put(f"{self.path}/{name}", body)
-            written[name] = checksum(body)
-        self.store.put(self.keys(index)[0], encode_document({"labels": content.labels, "checksums": written}))
+        shard, index = self.keys(self.grid.index_of(bbox))
+        body = content.finished()
+        self.store.put(shard, body)
+        written = {shard.rpartition("/")[2]: checksum(body)}
+        self.store.put(index, encode_document({"labels": content.labels, "checksums": written}))
 
     def complete(self) -> bool:
         """Whether all shards have been written."""

@@ -25,6 +25,8 @@ logger = logging.getLogger("luigi-interface")
 class Notes:
     """Notes the message that this worker holds, and those that it gives up. The folder of a wrong cfg is not created.
 
+    In a bucket, a message is noted when its lease is first renewed: a request for each short task would cost too much.
+
     Args:
         root: the dataset's folder.
         queue: address of the queue.
@@ -34,6 +36,7 @@ class Notes:
     def __init__(self, root: str, queue: str, visibility: float) -> None:
         self.root, self.queue, self.visibility = root, queue, visibility
         self.held: Held | None = None
+        self._written: Held | None = None
         self._told: set[tuple[str, str]] = set()
         self._waiting: list[GivenUp] = []
         self._there = False
@@ -42,30 +45,28 @@ class Notes:
         """Note the task of a message, which begins."""
         region = getattr(task, "region", None)
         layer = task.log_folder if isinstance(task, Stage) else ""
-        old, now = self.held, time.time()
+        now = time.time()
         self.held = Held(
             process_name(), socket.gethostname(), os.getpid(), task.task_family, layer, str(region or "whole"),
             now, now + self.visibility,
         )  # fmt: skip
         self._tell()
-        self._write()
-        if old is not None and old.key != self.held.key:  # the day is another one
-            self._remove(old)
+        with self._guarded():
+            if self._written is not None or open_store(self.root).path(self.held.key) is not None:
+                self._write(self.held)
 
     def renewed(self) -> None:
         """Note that the lease of the message was renewed."""
         if self.held is not None:
-            old, now = self.held, time.time()
-            self.held = replace(old, heard=now, until=now + self.visibility)
-            self._write()
-            if old.key != self.held.key:
-                self._remove(old)
+            now = time.time()
+            self.held = replace(self.held, heard=now, until=now + self.visibility)
+            self._write(self.held)
 
     def free(self) -> None:
         """Note that this worker holds no message."""
-        if self.held is not None:
-            self._remove(self.held)
-            self.held = None
+        if self._written is not None:
+            self._remove(self._written)
+        self.held = self._written = None
 
     def gave_up(self, body: str, error: str, *, dead: bool) -> None:
         """Note that a message went to the dead letters, or, once, that this worker cannot do it and returned it."""
@@ -83,10 +84,13 @@ class Notes:
                 keep_given_up(open_store(self.root), process_name(), self._waiting[0])
                 self._waiting.pop(0)
 
-    def _write(self) -> None:
+    def _write(self, held: Held) -> None:
         with self._guarded():
-            if self.held is not None and self._exists():
-                keep_held(open_store(self.root), self.held)
+            if self._exists():
+                keep_held(open_store(self.root), held)
+                old, self._written = self._written, held
+                if old is not None and old.key != held.key:  # the day is another one
+                    self._remove(old)
 
     def _remove(self, held: Held) -> None:
         with self._guarded():

@@ -91,8 +91,8 @@ def _of_shard(body: bytes, sharding: dict[str, Any], bits: int) -> Iterator[tupl
             place += size
             yield label, minishard, mesh
     covered = sorted(span for span in covered if span[0] < span[1])
-    assert [span[0] for span in covered] == [0, *(span[1] for span in covered[:-1])]  # no byte is lost or used twice
-    assert covered[-1][1] == len(data)
+    starts, ends = [span[0] for span in covered], [span[1] for span in covered]
+    assert [*starts, len(data)] == [0, *ends]  # no byte is lost or used twice
 
 
 def _mesh(data: bytes, place: int, size: int, bits: int) -> tuple[Mesh, int]:

@@ -59,7 +59,7 @@ def test_bytes_do_not_depend_on_the_order_or_on_what_fits_into_memory(
     assert contents(folder) == whole
 
 
-def test_a_killed_shard_is_made_again_and_one_without_labels_has_no_file(
+def test_a_killed_or_removed_shard_is_made_again_also_one_without_labels(
     root: Path, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]
 ) -> None:
     folder = root / "segmentation/mesh_multires"
@@ -83,10 +83,15 @@ def test_a_killed_shard_is_made_again_and_one_without_labels_has_no_file(
     assert mesh_folder(store, "segmentation") == "segmentation/mesh"
     assert build(MultiResMesh())
     assert contents(folder) == whole
+    last.unlink()
+    assert not MultiResMesh().complete()
+    assert build(MultiResMesh())
+    assert contents(folder) == whole
     label = min(read(folder))
     configure("Mesh", ids=str(label), layer_name="one")
     assert build(MultiResMesh())
-    assert len(list((root / "segmentation/one_multires").glob("*.shard"))) == 1
+    assert len(list((root / "segmentation/one_multires").glob("*.shard"))) == SHARDS
+    assert list(read(root / "segmentation/one_multires")) == [label]
     assert [found.key for found in verify(store)] == []
 
 

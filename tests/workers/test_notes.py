@@ -125,3 +125,16 @@ def test_a_full_disk_hinders_no_work(out: Path, monkeypatch: pytest.MonkeyPatch)
     notes.took(Failing(region=FIRST))
     notes.gave_up("no message", "why", dead=True)
     notes.free()
+
+
+def test_in_a_bucket_only_a_message_that_takes_long_is_noted(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileStore, "path", lambda store, key: None)
+    notes = notes_of(out)
+    notes.took(Failing(region=FIRST))
+    assert held(out) == []
+    notes.renewed()
+    assert [note["region"] for note in held(out)] == [FIRST]
+    notes.took(Failing(region=REGIONS[1]))  # the file must not tell of the message before
+    assert [note["region"] for note in held(out)] == [REGIONS[1]]
+    notes.free()
+    assert held(out) == []
