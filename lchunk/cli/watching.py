@@ -67,25 +67,23 @@ def status(arguments: argparse.Namespace) -> None:
 def _look(store: Store, arguments: argparse.Namespace) -> None:
     """Look once, and print or write what was asked for."""
     from lchunk.status.facts import facts_of  # noqa: PLC0415 - imports zarr
+    from lchunk.status.fleet import fleet_lines  # noqa: PLC0415
 
     facts = facts_of(store)
+    fleet = list(fleet_lines(store, facts))
     if arguments.html:
         from lchunk.status.page import write_page  # noqa: PLC0415 - seldom needed
 
         write_page(store, facts, Path(arguments.html), arguments.viewer)
     if arguments.json:
-        print(json.dumps(facts.content(), indent=None if arguments.watch else 1), flush=True)
+        print(json.dumps(facts.content() | {"workers": fleet}, indent=None if arguments.watch else 1), flush=True)
         return
-    from lchunk.status.ends import end_lines  # noqa: PLC0415
-    from lchunk.status.given_up import given_up_lines  # noqa: PLC0415
-    from lchunk.status.held import lost_lines  # noqa: PLC0415
     from lchunk.status.holdings import holding_lines  # noqa: PLC0415
     from lchunk.status.table import table_lines  # noqa: PLC0415
 
     terminal = sys.stdout.isatty()
     lines = [*table_lines(facts, bars=terminal), *holding_lines(store, facts), *course_lines(store)]
-    lines += [*failure_lines(store, facts.failures), *given_up_lines(store)]
-    lines += [*lost_lines(store, facts), *end_lines(store)]
+    lines += [*failure_lines(store, facts.failures), *fleet]
     if arguments.html:
         lines.append(f"the page is {arguments.html}")
     if arguments.watch:

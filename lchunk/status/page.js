@@ -322,6 +322,8 @@ for (const failure of data.failures) {
   at("list").append(failureRow(failure));
 }
 at("rows").append(...data.layers.map(row));
+at("told").append(...data.workers.map((line) => element("li", line)));
+at("workers").hidden = !data.workers.length;
 at("stage").append(...["", ...new Set(data.layers.map((layer) => layer.stage))].map((name) => {
   const option = element("option", name || "all");
   option.value = name;

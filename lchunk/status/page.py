@@ -14,6 +14,7 @@ from lchunk.exports.outputs import whole_or_nothing
 from lchunk.failures import Failure
 from lchunk.status.cells import LEVELS_PER_DECADE, SHORTEST, cells_of, side_of_cells
 from lchunk.status.facts import Facts, LayerFacts, failure_content
+from lchunk.status.fleet import fleet_lines
 from lchunk.status.made import Hosts, made_chunks
 from lchunk.volumes.store import Store
 
@@ -81,6 +82,7 @@ def page_data(store: Store, facts: Facts, viewer: str = "") -> dict[str, Any]:
     traces: dict[str, int] = {"": 0}
     content["failures"] = [_failure(each, traces) for each in facts.failures[:MOST_FAILURES]]
     return content | {
+        "workers": list(fleet_lines(store, facts)),
         "more_failures": max(0, len(facts.failures) - MOST_FAILURES), "traces": list(traces),
         "hosts": ["", *hosts.numbers], "shortest": SHORTEST, "levels_per_decade": LEVELS_PER_DECADE,
     }  # fmt: skip

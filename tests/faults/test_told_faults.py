@@ -61,8 +61,8 @@ class Fleet:
         words = ("--queue", self.queue, "--module", "tests.workers.stages", "--back-off", "0.1", "--visibility", "3")
         return self.start(name, "work", *words, **variables)
 
-    def status(self) -> str:
-        said = lchunk(self.folder, "status", WEBHOOK=self.webhook)
+    def status(self, *options: str) -> str:
+        said = lchunk(self.folder, "status", *options, WEBHOOK=self.webhook)
         assert said.code == 0
         return said.out
 
@@ -114,6 +114,9 @@ def test_status_alone_names_each_fault_and_the_webhook_hears_each_event_once(tmp
     assert f"message Scratch {POISON} was given up, see lchunk queue dead {fleet.queue}: ArithmeticError" in status
     assert r"message \x1b[31mno message was given up, see lchunk queue dead" in status
     assert "\x1b" not in status
+    told = json.loads(fleet.status("--json"))["workers"]
+    assert len(told) >= 5
+    assert set(told) <= set(status.splitlines())
     assert not list((tmp_path / "out/logs/held").glob(f"*-{last[0].pid}.json"))
     assert receiver.events == ["start", "failure", "dead_letters", "end"]
     assert (receiver.of("end")["chunks_made"], receiver.of("end")["regions_failed"]) == (REGIONS - 1, 1)

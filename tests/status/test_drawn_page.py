@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lchunk.status import cells
+from lchunk.status.ends import WorkerEnd, keep_end
 from lchunk.status.facts import facts_of
 from lchunk.status.page import write_page
 from lchunk.viewer.chromium import chromium, installed
@@ -120,6 +121,19 @@ def test_filters_hide_rows_and_failures(written: Path) -> None:
     assert other_stage == every
     assert f"Traceback\n{SCRIPT}" in shown
     assert "lchunk run Inference --region=4-8_0-12_8-16" in shown
+
+
+def test_what_became_of_workers_is_listed_as_text(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "out")
+    write_layer(store)
+    told = "[document.getElementById('workers').hidden, document.getElementById('told').textContent]"
+    write_page(store, facts_of(store), tmp_path / "status.html")
+    assert seen(tmp_path / "status.html", told)[0] == [True, ""]
+    keep_end(store, "gpu-1-7", WorkerEnd(SCRIPT))
+    write_page(store, facts_of(store), tmp_path / "status.html")
+    shown, title, _ = seen(tmp_path / "status.html", told)
+    assert shown == [False, f"workers that were ended in the last day: 1 by {SCRIPT}"]
+    assert title.startswith("lchunk status")
 
 
 def test_boxes_of_chunks_are_drawn_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
