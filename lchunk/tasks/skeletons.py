@@ -27,8 +27,8 @@ from lchunk.volumes.packed_shards import packed_sharding
 from lchunk.volumes.skeleton_folders import FragmentFolder, Piece, SkeletonFolder, encode_skeleton
 
 CHUNKS_PER_SHARD = 16
-BYTES_PER_VOXEL = 80
-"""Memory that `Skeleton` takes for each voxel that it reads (`docs/skeletons.md`)."""
+BYTES_PER_VOXEL = 120
+"""Most memory that `Skeleton` takes for each voxel that it reads: where one object fills them (`docs/skeletons.md`)."""
 FAR = 1e9
 """Nanometres, more than any length in a volume."""
 
