@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
+import tornado.httpclient
 
 from lchunk.viewer.chromium import Page
 from tests.viewer.pixels import pixels_of
@@ -62,6 +63,12 @@ def page_of(state: Mapping[str, Any], colours: Mapping[int, str], rows: Iterable
         children.append({"type": "row", "children": panels})
     plain = {"showAxisLines": False, "showScaleBar": False, "showDefaultAnnotations": False, "showSlices": False}
     return {**state, **plain, "layers": layers, "layout": {"type": "column", "children": children}}
+
+
+async def state_at(base: str) -> Any:
+    """The state with which the viewer at an address begins."""
+    answer = await tornado.httpclient.AsyncHTTPClient().fetch(f"{base}state.json")
+    return json.loads(answer.body)
 
 
 async def panels(page: Page, base: str, state: Mapping[str, Any]) -> list[npt.NDArray[np.uint8]]:

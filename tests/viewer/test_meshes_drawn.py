@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tornado.httpclient
 import zarr
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 
@@ -33,6 +32,7 @@ from tests.viewer.silhouettes import (
     page_of,
     panels,
     section,
+    state_at,
     without_letters,
 )
 
@@ -70,11 +70,6 @@ def make_meshes(folder: Path, configure: Callable[..., None], side: int, resolve
     configure("MultiResMesh", max_error=resolved, shard_bits=0)
     assert build(MeshManifest(), MultiResMesh())
     return folder / "out"
-
-
-async def state_at(base: str) -> Any:
-    answer = await tornado.httpclient.AsyncHTTPClient().fetch(f"{base}state.json")
-    return json.loads(answer.body)
 
 
 def from_afar(state: Any, own: dict[str, Any], pixel: float) -> dict[str, Any]:
