@@ -226,7 +226,8 @@ function legend(layer) {
   }
   at("legend").replaceChildren(...parts);
   const size = layer.side > 1 ? `A cell is ${layer.side}×${layer.side}×${layer.side} chunks.` : "A cell is a chunk.";
-  const click = data.viewer ? ` A click opens its middle in ${data.viewer}.` : "";
+  const trace = layer.failed ? " A click on a failed one opens its error below." : "";
+  const click = trace + (data.viewer ? ` A click opens its middle in ${data.viewer}.` : "");
   at("hint").textContent = `${size} x is to the right, y is down. Chunks of ${layer.chunk_shape.join("×")} voxels (zyx).${click}`;
 }
 
@@ -236,12 +237,19 @@ function cellUnder(event) {
   return x >= 0 && y >= 0 && x < width && y < height ? [Number(at("z").value), y, x] : null;
 }
 
+function indexOf(layer, place) {
+  return (place[0] * layer.shape[1] + place[1]) * layer.shape[2] + place[2];
+}
+
+function failureAt(place) {
+  return chosen.cells.states[indexOf(chosen, place)] === 2 ? failureIn(chosen, cellBox(chosen, place)) : null;
+}
+
 function described(layer, place) {
   const { states, shares, seconds, hosts } = layer.cells;
-  const index = (place[0] * layer.shape[1] + place[1]) * layer.shape[2] + place[2];
-  const box = cellBox(layer, place), failure = states[index] === 2 ? failureIn(layer, box) : null;
+  const index = indexOf(layer, place), failure = failureAt(place);
   const share = shares ? `, ${percent(shares[index], 255)} % of the chunks done` : "";
-  const lines = [textOf(box), STATES[states[index]] + share];
+  const lines = [textOf(cellBox(layer, place)), STATES[states[index]] + share];
   if (seconds[index]) lines.push(`about ${duration(secondsOf(seconds[index]))}${shares ? " per chunk" : ""}`);
   if (hosts && hosts[index]) lines.push(`on ${data.hosts[hosts[index]]}`);
   if (failure) lines.push(`${failure.process}: ${failure.reason.slice(0, 400)}`);
@@ -251,6 +259,7 @@ function described(layer, place) {
 at("canvas").onmousemove = (event) => {
   const place = chosen && cellUnder(event), tip = at("tip");
   tip.hidden = !place;
+  at("canvas").style.cursor = place && failureAt(place) ? "pointer" : "";
   if (!place) return;
   tip.textContent = described(chosen, place);
   tip.style.left = `${Math.min(event.clientX + 14, window.innerWidth - tip.offsetWidth - 8)}px`;
@@ -269,7 +278,12 @@ function linkOf(layer, place) {
 }
 
 at("canvas").onclick = (event) => {
-  const place = chosen && cellUnder(event);
+  const place = chosen && cellUnder(event), failure = place && failureAt(place);
+  if (failure) {
+    failure.row.hidden = false;
+    failure.row.open = true;
+    failure.row.scrollIntoView({behavior: "smooth", block: "center"});
+  }
   if (place && data.viewer) window.open(linkOf(chosen, place), "_blank", "noopener");
 };
 

@@ -29,6 +29,9 @@ from lchunk.volumes.multires_meshes import SUFFIX, Level, MultiResFolder, encode
 
 SPOOL_BYTES = 1 << 22
 """Bytes of a label's fragments of one level that are in memory; more are in a temporary file."""
+PIXELS = 4
+"""Neuroglancer shows the coarsest level whose scale is at most half a pixel. A level's scale is the bound of its error
+divided by twice this. So the bound takes up at most this many pixels, and the mean error, an eighth, half a pixel."""
 
 
 class MultiResMesh(Stage):
@@ -120,6 +123,8 @@ def _add(shard: ShardFile, label: LabelPieces, boxes: MeshBoxes, octree: Octree)
             spools[level].write(body)
             sizes[level].append(len(body))
             positions[level].append(position)
-        levels = [Level(np.array(positions[n]), sizes[n], octree.max_error * 2.0**n) for n in sorted(spools)]
+        levels = [
+            Level(np.array(positions[n]), sizes[n], octree.max_error * 2.0**n / (2 * PIXELS)) for n in sorted(spools)
+        ]
         manifest = encode_manifest(boxes.side_nm, boxes.start_nm(label.first), levels)
         shard.add(label.label, manifest, [spools[n] for n in sorted(spools)])

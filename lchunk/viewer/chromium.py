@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -26,6 +27,9 @@ ANSWER_SECONDS = 60.0
 DRAWN_SECONDS = 240.0
 BETWEEN_SECONDS = 2.0
 """Between two pictures that must be equal: some layers are drawn after the page says that it is ready."""
+FILES = "/tmp"
+"""Holds the browser's files while it runs. It makes a socket there, whose path may have 107 characters only: the
+`TMPDIR` of a batch system may be longer."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 """Programs, in the order in which they are tried."""
 
@@ -129,7 +133,7 @@ async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
 
     Raises:
         FileNotFoundError: neither Chromium nor Chrome is installed.
-        RuntimeError: it does not start.
+        ChildProcessError: it does not start.
     """
     program = installed()
     if program is None:
@@ -137,10 +141,11 @@ async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
             f"a browser must be installed, got none of {', '.join(NAMES)} on the PATH; "
             "install one, for example with: apt-get install chromium"
         )
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(dir=FILES, ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             program, *FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank",
             stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"TMPDIR": profile},  # killed, it leaves its temporary files
         )  # fmt: skip
         try:
             errors = cast(asyncio.StreamReader, process.stderr)  # a pipe, as asked for
@@ -158,7 +163,8 @@ async def chromium(width: int = 1200, height: int = 800) -> AsyncIterator[Page]:
                 socket.close()
                 idle.cancel()
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                process.kill()
             await process.wait()
 
 
@@ -171,4 +177,4 @@ async def _listening(program: str, errors: asyncio.StreamReader) -> int:
             return int(found[1])
         last = line
     said = last.decode(errors="replace").strip() or "nothing"
-    raise RuntimeError(f"{program} must start without a window, got: {said}; try it with --headless=new")
+    raise ChildProcessError(f"{program} must start without a window, got: {said}; try it with --headless=new")

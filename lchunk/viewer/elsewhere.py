@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from lchunk.viewer.shown import Shown, coarsest, layers_in
+from lchunk.viewer.shown import Shown, coarsest, layers_in, properties_folder
 from lchunk.viewer.zarr_view import ZarrView
 from lchunk.volumes.documents import read_json
 from lchunk.volumes.formats import open_volume
@@ -61,11 +61,14 @@ def open_elsewhere(
                 raise ValueError("its voxel size is unknown; set voxel_size in [Dataset]")
             z, y, x = size
             view = ZarrView(found, (z, y, x), volume.labels, coarser_of(volume, store))
-            mesh = mesh_folder(store, volume.name) if volume.labels else ""
-            skeletons = skeleton_folder(store, volume.name) if volume.labels else ""
-            shown = replace(
-                shown_as(volume.name, view), stage=volume.stage, hidden=volume.hidden, mesh=mesh, skeletons=skeletons
-            )
+            shown = replace(shown_as(volume.name, view), stage=volume.stage, hidden=volume.hidden)
+            if volume.labels:
+                shown = replace(
+                    shown,
+                    mesh=mesh_folder(store, volume.name),
+                    skeletons=skeleton_folder(store, volume.name),
+                    properties=properties_folder(store, volume.name),
+                )
         except (ValueError, OSError, ImportError) as error:
             logger.warning("%s is not shown: %s: %s", volume.name, volume.url, error)
             continue

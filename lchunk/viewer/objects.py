@@ -12,7 +12,7 @@ from lchunk.volumes.place import Place
 from lchunk.volumes.store import Store
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-LAYER_FILES = ("0/zarr.json", "1/zarr.json", "mesh/info", "skeletons/info")
+LAYER_FILES = ("0/zarr.json", "1/zarr.json", "mesh/info", "skeletons/info", "properties/info")
 """A folder that contains one of these files belongs to a layer."""
 
 

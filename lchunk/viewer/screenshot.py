@@ -28,7 +28,7 @@ async def photograph(app: tornado.web.Application, query: str, size: tuple[int, 
 
     Raises:
         FileNotFoundError: no browser is installed.
-        RuntimeError: the browser does not start.
+        ChildProcessError: the browser does not start.
         TimeoutError: the page still draws after some minutes.
     """
     async with served(app) as url, chromium(*size) as page:

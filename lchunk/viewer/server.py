@@ -185,6 +185,14 @@ class NamesOf(tornado.routing.Matcher):
         return {} if request.host_name in self.hosts else None
 
 
+class Viewer(tornado.web.Application):
+    """Logs answers as other servers do, except those for missing files, of which an unfinished dataset has many."""
+
+    def log_request(self, handler: tornado.web.RequestHandler) -> None:
+        if handler.get_status() != 404:
+            super().log_request(handler)
+
+
 def application(
     root: str | None,
     hosts: Hosts | None = None,
@@ -239,7 +247,7 @@ def application(
         (r"/favicon.ico", NoIcon),
         (r".*", tornado.web.ErrorHandler, {"status_code": 404}),
     ]
-    return tornado.web.Application([tornado.routing.Rule(NamesOf(hosts), routes)], default_handler_class=OtherHost)
+    return Viewer([tornado.routing.Rule(NamesOf(hosts), routes)], default_handler_class=OtherHost)
 
 
 def _shown(named: Sequence[tuple[str, ZarrView]]) -> Iterator[tuple[Shown, ZarrView]]:

@@ -114,7 +114,7 @@ class Level:
     Args:
         positions: (n, 3) of their boxes, xyz, along a Z-curve.
         sizes: bytes of each; 0 for an empty one.
-        scale: nanometres; a viewer shows this level where they take up few pixels. Above 0.
+        scale: nanometres; Neuroglancer shows the coarsest level whose scale is at most half a pixel. Above 0.
     """
 
     positions: npt.NDArray[np.int64]

@@ -88,6 +88,23 @@ def test_the_map_begins_where_a_chunk_failed_and_tells_what_is_under_the_pointer
     assert requests == [f"file://{written}"]
 
 
+def test_a_click_on_a_failed_chunk_opens_its_error_even_one_that_is_filtered_out(written: Path) -> None:
+    opened = "[...document.querySelectorAll('details')].filter((each) => each.open && !each.hidden)"
+    regions = f"{opened}.map((each) => each.querySelector('b').textContent.trim())"
+    cursor = "document.getElementById('canvas').style.cursor"
+    missing, failed, shown, pointer, arrow, *_ = seen(
+        written,
+        f"put('text', 'refused') || over(0, 1) && {regions}",
+        f"over(1, 0) && {regions}",
+        f"{opened}[0].textContent",
+        cursor,
+        f"over(0, 0) && {cursor}",
+    )
+    assert (missing, failed) == ([], ["Inference 4-8_0-12_8-16"])
+    assert f"Traceback\n{SCRIPT}" in shown
+    assert (pointer, arrow) == ("pointer", "")
+
+
 def test_colours_follow_the_state_or_the_seconds(written: Path) -> None:
     failed, missing, done, dimmed, slow, fast, unknown, *_ = seen(
         written,

@@ -16,10 +16,11 @@ from cloudvolume.datasource.precomputed import mmh3
 
 @dataclass
 class Fragment:
-    """A fragment: its level, its position (xyz), and its vertices as whole numbers."""
+    """A fragment: its level, its position (xyz), its first byte after the shard index, and its vertices as numbers."""
 
     level: int
     position: tuple[int, int, int]
+    first_byte: int
     vertices: np.ndarray
     triangles: np.ndarray
 
@@ -115,7 +116,7 @@ def _mesh(data: bytes, place: int, size: int, bits: int) -> tuple[Mesh, int]:
             decoded = DracoPy.decode(data[here : here + length])
             vertices, triangles = decoded.points.astype(np.int64), decoded.faces.astype(np.int64)
             assert np.array_equal(vertices, decoded.points)
-        fragments[level].append(Fragment(level, position, vertices, triangles))
+        fragments[level].append(Fragment(level, position, here, vertices, triangles))
         here += length
     return Mesh(np.array(numbers[:3]), np.array(numbers[3:]), scales, offsets, fragments, bits), begin
 

@@ -27,7 +27,7 @@ from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import open_store
 from tests.servers import sqs_server
 from tests.viewer.aligned import FEWEST, folder_of_line, make_dataset, viewer
-from tests.viewer.pixels import pixels_of
+from tests.viewer.pixels import PANEL, pixels_of
 from tests.volumes.conftest import make_bucket
 from tests.volumes.faulty_proxy import proxy
 
@@ -52,11 +52,12 @@ def upload(root: Path, segments: set[str]) -> None:
 
 
 async def draw(base: str) -> tuple[npt.NDArray[np.uint8], int]:
-    """The pixels of the page, and how many files of the dataset it has loaded."""
+    """The pixels of the page below its toolbar, whose width varies, and how many files of the dataset it has loaded."""
     async with chromium() as page:
         await page.open(f"{base}/")
         pixels = pixels_of(await page.drawn())
-        return pixels, sum(urlsplit(url).path.startswith("/data/") for url in page.requests)
+        _, top, _, _ = await page.value(PANEL)
+        return pixels[round(top) :], sum(urlsplit(url).path.startswith("/data/") for url in page.requests)
 
 
 def compare(folder: Path) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 
 from lchunk.cli.triples import pixels_of as size_of
 from lchunk.cli.triples import place_of
-from lchunk.viewer.chromium import NAMES, installed
+from lchunk.viewer.chromium import NAMES, chromium, installed
 from tests.cli.commands import lchunk
 from tests.viewer.pixels import pixels_of
 
@@ -22,11 +25,13 @@ def test_the_picture_shows_the_place_that_was_asked_for(tmp_path: Path) -> None:
     voxels = np.full((32, 64, 64), 10, np.uint8)
     voxels[:, :32, :32] = 250
     np.save(tmp_path / "a.npy", voxels)
+    temporary = tmp_path / ("of-a-batch-system-" * 8)
+    temporary.mkdir()
     brightness = []
     for place, suffix in (("1280,480,480", ".png"), ("1280,120,120", ".PNG")):
         said = lchunk(
             tmp_path, "view", "a.npy", "--voxel-size", "80,10,10", "--place", place, "--screenshot", f"shot{suffix}",
-            "--size", "600,400",
+            "--size", "600,400", TMPDIR=str(temporary),
         )  # fmt: skip
         assert said.code == 0, said.err
         assert said.out.strip() == f"wrote shot{suffix}: 600 × 400 pixels"
@@ -36,6 +41,29 @@ def test_the_picture_shows_the_place_that_was_asked_for(tmp_path: Path) -> None:
     dark, bright = brightness
     assert dark < 30
     assert bright > 230
+
+
+@needs_browser
+def test_the_browser_leaves_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start() -> None:
+        async with chromium():
+            pass
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr("lchunk.viewer.chromium.FILES", folder)
+        asyncio.run(start())
+        assert os.listdir(folder) == []
+
+
+def test_a_browser_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((4, 4, 4), np.uint8))
+    program = tmp_path / NAMES[0]
+    program.write_text("#!/bin/sh\necho no display >&2\n")
+    program.chmod(0o755)
+    said = lchunk(tmp_path, "view", "a.npy", "--screenshot", "shot.png", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert said.last == (
+        f"lchunk: Error: {program} must start without a window, got: no display; try it with --headless=new"
+    )
 
 
 def test_what_cannot_be_a_picture_is_refused(tmp_path: Path) -> None:

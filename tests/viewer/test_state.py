@@ -238,3 +238,17 @@ def test_skeletons_are_a_source_of_the_segmentation_as_soon_as_there_are_some(tm
     FileStore(tmp_path).put("segmentation/skeletons/info", b"{}")
     (after,) = viewer_state(FileStore(tmp_path), "http://a")["layers"]
     assert after["source"] == [*before["source"], {"url": "precomputed://http://a/data/segmentation/skeletons"}]
+
+
+def test_the_properties_of_an_external_segmentation_are_its_source_too(tmp_path: Path) -> None:
+    write_layer(tmp_path / "root", "image", "Ingest", "uint8")
+    ids = write_hdf5(tmp_path / "a.h5", "ids", np.ones((6, 6, 6), np.uint64), (40, 4, 4), (5, 6, 7))
+    store = FileStore(tmp_path / "root")
+    store.put("segmentation/properties/info", b"{}")
+    volume = Elsewhere("segmentation", ids, "Segmentation", labels=True)
+    opened = [shown for shown, _ in open_elsewhere([volume], store)]
+    layer = state_of(layers_shown(store, opened), store, "http://x")["layers"][-1]
+    assert [source["url"] for source in layer["source"]] == [
+        "http://x/volumes/segmentation/|zarr3:", "precomputed://http://x/data/segmentation/properties"
+    ]  # fmt: skip
+    assert layer["segmentQuery"] == ">voxels"

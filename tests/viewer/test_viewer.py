@@ -128,6 +128,18 @@ class TestServer(tornado.testing.AsyncHTTPTestCase):
         (self.folder / "image").symlink_to(elsewhere)
         assert self.fetch("/data/image/0/c/0/0/0").code == 200
 
+    def test_missing_chunks_are_not_worth_a_warning_and_other_errors_are(self) -> None:
+        with self.assertNoLogs("tornado", "WARNING"):
+            assert self.fetch("/data/image/0/c/7/7/7").code == 404
+        with self.assertLogs("tornado.access", "WARNING") as logged:
+            assert self.fetch("/state.json", headers={"Host": "evil.example"}).code == 403
+        assert logged.records[0].getMessage().startswith("403 GET /state.json")
+
+    def test_a_folder_with_properties_of_an_external_segmentation_alone_is_served(self) -> None:
+        (self.folder / "external/properties").mkdir(parents=True)
+        (self.folder / "external/properties/info").write_text("{}")
+        assert self.fetch("/data/external/properties/info").body == b"{}"
+
     def test_a_volume_elsewhere_is_served_as_zarr(self) -> None:
         array = json.loads(self.fetch("/volumes/ground_truth/0/zarr.json").body)
         assert (array["shape"], array["data_type"]) == ([4, 6, 8], "uint16")
