@@ -22,6 +22,7 @@ from lchunk.cli import codes
 from lchunk.cli.boxes import box_lines
 from lchunk.cli.console import Console
 from lchunk.cli.dry_run import dry_run_lines
+from lchunk.cli.interrupts import interrupt_by_ctrl_c
 from lchunk.cli.layout import layout_notes
 from lchunk.cli.line import ending
 from lchunk.cli.lines import find_task, load_module, parsed_line, refuse_wrong_stage, usage_error
@@ -101,6 +102,7 @@ def _run(line: CmdlineParser, console: Console, *, central: bool) -> int:
     if not core.local_scheduler:
         _refuse_silence()
         retry_failed(scheduler_url(), root)
+    interrupt_by_ctrl_c()
     with ExitStack() as stack:
         if not (central or core.no_lock or core.take_lock or core.lock_size > 1 or not core.local_scheduler):
             holder = stack.enter_context(held_lock(root, task))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import luigi
 
 from lchunk.cli import codes
+from lchunk.cli.interrupts import handle_outside_forks
 from lchunk.cli.layout import job_stages
 from lchunk.notices.watch import COMPLETE, Job, Letters, Watch
 from lchunk.tasks.dataset import Dataset
@@ -90,7 +91,7 @@ def _interrupt_on_sigterm() -> None:
             raise TerminatedError
         os.kill(os.getpid(), signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    handle_outside_forks(signal.SIGTERM, interrupt)
 
 
 def _job(task: luigi.Task, root: str) -> Job:
