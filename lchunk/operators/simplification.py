@@ -26,8 +26,8 @@ def simplify(
 
     No vertex is moved, and open edges stay as they are: surfaces that fit together still do. Where a vertex is farther
     from the new surface than the bound, as at the tip of a thin process that collapsed, the triangles around it are set
-    aside, and the others are simplified again. A closed surface that would become flat, or turn inside out, keeps all
-    its triangles.
+    aside, and the others are simplified again. A surface that would become flat keeps all its triangles, and a closed
+    one also if it would turn inside out.
 
     Args:
         places: (n, 3) vertices, nanometres.
@@ -50,7 +50,7 @@ def simplify(
         fewer = np.concatenate([_collapsed(places, others, factor, max_error), aside])
         far = far_vertices(places, fewer, bound)
         if not far.any():
-            return triangles if _is_flat(places, fewer) else fewer
+            return triangles if _is_flat(places, fewer) and not _is_flat(places, triangles) else fewer
         near = ~far[others].any(axis=1)
         aside, others = np.concatenate([aside, others[~near]]), others[near]
     return triangles
@@ -77,7 +77,11 @@ def _collapsed(
 
 @njit
 def _is_flat(vertices: Any, triangles: Any) -> Any:
-    """Whether a surface is closed (the areas of its triangles, as vectors, add up to 0) and encloses no volume."""
+    """Whether a surface encloses no volume if it is closed, or lies in a plane if it is open.
+
+    The areas of the triangles of a closed surface, as vectors, add up to 0. An open surface in a plane is half of a
+    thread that runs along the face of a chunk; the other half would end in the same plane.
+    """
     x0, y0, z0 = np.float64(vertices[0, 0]), np.float64(vertices[0, 1]), np.float64(vertices[0, 2])
     volume = area_x = area_y = area_z = total = 0.0
     for row in range(len(triangles)):
@@ -90,4 +94,22 @@ def _is_flat(vertices: Any, triangles: Any) -> Any:
         area_x, area_y, area_z = area_x + nx, area_y + ny, area_z + nz
         total += abs(nx) + abs(ny) + abs(nz)
     closed = abs(area_x) + abs(area_y) + abs(area_z) <= 1e-9 * total
-    return closed and volume <= 1e-6 * total
+    return volume <= 1e-6 * total if closed else _is_planar(vertices, triangles)
+
+
+@njit
+def _is_planar(vertices: Any, triangles: Any) -> Any:
+    """Whether all vertices of triangles are in the plane of the largest one."""
+    normal, origin, square = np.zeros(3), np.zeros(3), 0.0
+    for row in range(len(triangles)):
+        a, b, c = triangles[row, 0], triangles[row, 1], triangles[row, 2]
+        own = np.cross(vertices[b].astype(np.float64) - vertices[a], vertices[c].astype(np.float64) - vertices[a])
+        if (own * own).sum() > square:
+            normal, origin, square = own, vertices[a].astype(np.float64), (own * own).sum()
+    low, high = ends_of_box(vertices)
+    most = RESOLVED * (high - low).max() * np.sqrt(square)
+    for row in range(len(triangles)):
+        for corner in range(3):
+            if abs(((vertices[triangles[row, corner]] - origin) * normal).sum()) > most:
+                return False
+    return True

@@ -186,6 +186,19 @@ def test_welded_pieces_have_the_topology_and_the_volume_of_the_voxels(chunk_shap
             assert simplification or len(vertices) - edges + len(triangles) == 2 * euler
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("place", [7, 8, 9])
+def test_a_thread_along_a_face_of_chunks_is_not_flat(axis: int, place: int) -> None:
+    """Each half of it is open, and could end in the plane of the face."""
+    labels = np.zeros((18, 18, 18), np.uint64)
+    labels[5, place, 1:7] = 7
+    labels = np.moveaxis(labels, 2, axis)
+    for voxel_size in ((8.0, 8.0, 8.0), (40.0, 4.0, 4.0)):
+        vertices, triangles = weld(pieces_of(labels, (8, 8, 8), 100, start=(0, 0, 0), voxel_size=voxel_size))
+        assert open_edges(vertices, triangles) == 0
+        assert volume_of(vertices, triangles) > np.prod(voxel_size) / 2  # the whole surface holds 2.7 voxels
+
+
 def test_an_object_that_keeps_a_volume_is_simplified() -> None:
     size = (8.0, 8.0, 8.0)
     plain, simplified = (
