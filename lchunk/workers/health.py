@@ -5,9 +5,10 @@ A full disk that all machines share, and a chunk that no machine can make, are n
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lchunk.chunk_logs import recent_entries
 from lchunk.tasks.dataset import Dataset
@@ -63,9 +64,8 @@ def anyone_succeeds(since: float) -> bool:
     return any(_successful(since))
 
 
-def _successful(since: float) -> list[str]:
-    """The processes that made chunks since a time, by their logs; none if these cannot be read."""
-    try:
-        return [name.process for name, _ in recent_entries(open_store(Dataset().root), since)]
-    except (OSError, ValueError):
-        return []
+def _successful(since: float) -> Iterator[str]:
+    """The process of each chunk made since a time, by the logs, as far as these can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        for name, _ in recent_entries(open_store(Dataset().root), since):
+            yield name.process
