@@ -81,6 +81,8 @@ class Course:
         written: bytes that went to stores.
         time: seconds of processes: computing, and waiting for chunks to be read and written. Of lines that do not say
             how long the process waited, the seconds of all steps.
+        first_time: seconds of the first chunk of each process, in which it loads and compiles what it needs.
+        first_voxels: voxels of these chunks.
         waited: whether all lines say how long the process waited.
         skipped: chunks that were not computed, because a mask is empty.
         projected: bytes that a chunk was expected to take, at most.
@@ -100,6 +102,8 @@ class Course:
     read: int = 0
     written: int = 0
     time: float = 0.0
+    first_time: float = 0.0
+    first_voxels: int = 0
     waited: bool = True
     skipped: int = 0
     projected: int = 0
@@ -121,6 +125,9 @@ class Course:
         if memory:
             self._add_memory(memory, f"{name.process}:{memory.get('process', '')}")
         self._add_parts(entry)
+        if name.process not in self.processes:
+            self.first_time += process_seconds(entry)
+            self.first_voxels += entry["voxels"]
         self.chunks += 1
         self.voxels += entry["voxels"]
         for step, seconds in entry["seconds"].items():
@@ -171,8 +178,13 @@ class Course:
         return max(0.0, self.time - self.seconds.get(COMPUTE, 0.0)) if self.waited and self.time else None
 
     def seconds_for(self, voxels: int) -> float:
-        """Seconds of one process for so many voxels, at the speed of these chunks."""
-        return self.time / self.voxels * voxels
+        """Seconds of one process for so many voxels, at the speed of these chunks, with one start of a process."""
+        later = self.voxels - self.first_voxels
+        if not later:
+            return self.time / self.voxels * voxels
+        each = (self.time - self.first_time) / later
+        start = max(0.0, self.first_time - each * self.first_voxels) / max(1, len(self.processes))
+        return start + each * voxels
 
     def line(self, stage: str) -> str:
         """The line that `lchunk status` prints."""

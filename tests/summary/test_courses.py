@@ -8,6 +8,7 @@ import pytest
 
 from lchunk.chunk_logs import LogName, keep_requests
 from lchunk.summary import repeats
+from lchunk.summary.course import Course
 from lchunk.summary.courses import Courses, course_lines, summed
 from lchunk.summary.repeats import Repeats
 from lchunk.summary.tables import summary_lines
@@ -192,3 +193,14 @@ def test_a_chunk_that_was_removed_is_made_again(tmp_path: Path) -> None:
     said = lchunk(tmp_path, "summary").out.splitlines()
     assert said[1].split()[:3] == ["Ingest", "cpu", "9"]
     assert "Ingest: 1 of the chunks are ones that were made before, and made again" in said
+
+
+def test_an_estimate_counts_the_start_of_a_process_once() -> None:
+    course = Course()
+    for process, seconds in (("a", (5.0, 1.0, 1.0)), ("b", (7.0, 1.0))):
+        for each in seconds:
+            course.add({"voxels": 100, "seconds": {"compute": each}, "wait": 0.0}, LogName("x", "", process))
+    assert course.seconds_for(1000) == pytest.approx(10 * 1.0 + (4 + 6) / 2)
+    first = Course()
+    first.add({"voxels": 100, "seconds": {"compute": 5.0}, "wait": 0.0}, LogName("x", "", "a"))
+    assert first.seconds_for(200) == pytest.approx(10.0)  # nothing tells a start from the rest
