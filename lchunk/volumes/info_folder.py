@@ -42,5 +42,15 @@ def with_recipe(info: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
 
 def create_info(store: Store, path: str, info: dict[str, Any], recipe: Recipe) -> Recipe:
-    """Write `info` with a recipe unless another writer was first. Returns the recipe that is stored then."""
-    return recipe_in(create_document(store, f"{path}/info", with_recipe(info, recipe)))
+    """Write `info` with a recipe unless another writer was first. Returns the recipe that is stored then.
+
+    Raises:
+        ValueError: the folder has shards that are divided in another way, as other versions of lchunk do it.
+    """
+    stored = create_document(store, f"{path}/info", with_recipe(info, recipe))
+    if stored.get("sharding") != info.get("sharding"):
+        raise ValueError(
+            f"the sharding of {path}/info must be {info.get('sharding')}, got {stored.get('sharding')}, of another "
+            f"version of lchunk; lchunk remove {path} makes room for new shards"
+        )
+    return recipe_in(stored)

@@ -173,6 +173,20 @@ def test_status_view_and_exports_know_the_meshes_and_remove_takes_them_with_thei
     assert contents(root / "segmentation/mesh_multires") == before
 
 
+def test_a_folder_that_another_version_began_is_not_mixed(root: Path) -> None:
+    assert build(MultiResMesh())
+    folder = root / "segmentation/mesh_multires"
+    info = json.loads((folder / "info").read_text())
+    info["sharding"]["minishard_bits"] -= 1
+    (folder / "info").write_text(json.dumps(info))
+    max(folder.glob("*.shard")).unlink()
+    before = contents(folder)
+    assert not build(MultiResMesh())
+    with pytest.raises(ValueError, match=r"the sharding of segmentation/mesh_multires/info must be .*; lchunk remove "):
+        MultiResMesh().prepare()
+    assert contents(folder) == before
+
+
 def test_another_recipe_is_refused(root: Path, configure: Callable[..., None]) -> None:
     assert build(MultiResMesh())
     configure("MultiResMesh", shard_bits=4, max_error=20.0)

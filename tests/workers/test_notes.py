@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lchunk.status.given_up import given_up_lines
@@ -18,23 +16,12 @@ from lchunk.workers.notes import Notes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.terms import Terms
 from lchunk.workers.worker import Worker
-from tests.conftest import write_hdf5
 from tests.workers.scripted import ScriptedQueue
 from tests.workers.stages_that_fail import Failing
 from tests.workers.test_whose_fault import FIRST, REGIONS, body
 
+pytestmark = pytest.mark.usefixtures("configured")
 DAY = 24 * 3600.0
-
-
-@pytest.fixture(autouse=True)
-def configured(configure: Callable[..., None], tmp_path: Path) -> Iterator[Callable[..., None]]:
-    write_hdf5(tmp_path / "a.h5", "raw", np.zeros((64, 4, 4), np.uint8), (4, 4, 4), (0, 0, 0))
-    configure(
-        "Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4",
-    )  # fmt: skip
-    yield configure
-    Failing.arrays.clear()
-    Failing.rehearsals.clear()
 
 
 @pytest.fixture

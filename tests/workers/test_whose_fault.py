@@ -7,13 +7,12 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from luigi.configuration import LuigiConfigParser
 
@@ -28,26 +27,15 @@ from lchunk.workers.ready import Job
 from lchunk.workers.routes import Routes
 from lchunk.workers.stopping import Stopping
 from lchunk.workers.worker import Outcome, Terms, Worker
-from tests.conftest import write_hdf5
 from tests.workers.clocks import Clock
 from tests.workers.scripted import ScriptedQueue
 from tests.workers.stages_that_fail import Failing
 
+pytestmark = pytest.mark.usefixtures("configured")
 MODULE = "tests.workers.stages_that_fail"
 TERMS = Terms(visibility=60, wait=0, back_off=0, exit_when_empty=True, modules=(STAGES, MODULE))
 REGIONS = [f"{4 * z}-{4 * z + 4}_0-4_0-4" for z in range(16)]
 FIRST = REGIONS[0]
-
-
-@pytest.fixture(autouse=True)
-def configured(configure: Callable[..., None], tmp_path: Path) -> Iterator[Callable[..., None]]:
-    write_hdf5(tmp_path / "a.h5", "raw", np.zeros((64, 4, 4), np.uint8), (4, 4, 4), (0, 0, 0))
-    configure(
-        "Dataset", root=tmp_path / "out", image=f"{tmp_path}/a.h5:/raw", chunk_shape="4,4,4", inner_chunk="4,4,4",
-    )  # fmt: skip
-    yield configure
-    Failing.arrays.clear()
-    Failing.rehearsals.clear()
 
 
 def body(region: str = FIRST, **fields: Any) -> str:
