@@ -10,7 +10,7 @@ import zmesh
 
 from lchunk.operators.compiled import njit
 from lchunk.operators.graph import distinct
-from lchunk.operators.simplification import simplify
+from lchunk.operators.simplification import simplify, usual_error
 from lchunk.operators.welding import Surface, used
 
 
@@ -22,7 +22,7 @@ def mesh_labels(
     wanted: npt.NDArray[np.uint64],
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0),
     simplification: int = 100,
-    max_error: float = 40.0,
+    max_error: float | None = None,
 ) -> dict[int, Surface]:
     """The surface of each wanted label, by marching cubes (zmesh), simplified.
 
@@ -38,7 +38,8 @@ def mesh_labels(
         wanted: labels to mesh; those that are not in the array are left out.
         origin: low corner of the volume's voxel (0, 0, 0), nanometres zyx.
         simplification: reduce triangles by about this factor; 0 keeps all. See `simplify`.
-        max_error: largest distance between a vertex of the whole surface and the simplified one, nanometres.
+        max_error: largest distance between a vertex of the whole surface and the simplified one, nanometres; None for
+            `usual_error`, about two voxels.
 
     Returns:
         Surfaces by label, ascending: vertices (n, 3), xyz nanometres, and triangles (m, 3), counter-clockwise from
@@ -50,6 +51,7 @@ def mesh_labels(
     ([0.0, 4.0, 400.0], [4.0, 8.0, 440.0], 8)
     """
     first, voxel, low = (np.array(side[::-1], np.float64) for side in (start, voxel_size, origin))
+    bound = usual_error(voxel_size) if max_error is None else max_error
     mesher = zmesh.Mesher((1.0, 1.0, 1.0))
     unwanted = np.setdiff1d(distinct(labels), wanted)
     if len(unwanted) > (0 in unwanted):
@@ -65,7 +67,7 @@ def mesh_labels(
         vertices = mesh.vertices
         if simplification:
             places = _placed(vertices, np.zeros(3), voxel, np.zeros(3))  # near 0, where float32 resolves most
-            triangles = simplify(places, triangles, factor=simplification, max_error=max_error)
+            triangles = simplify(places, triangles, factor=simplification, max_error=bound)
             vertices, triangles = used(vertices, triangles)
         vertices = _placed(vertices, first, voxel, low)
         surfaces[int(label)] = (vertices, triangles)

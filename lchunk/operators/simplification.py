@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,28 @@ import numpy.typing as npt
 from lchunk.operators.compiled import njit
 from lchunk.operators.surface_distance import ends_of_box, far_vertices
 
-PART = 0.1375
+PART = 0.275
 """Part of the largest error that meshoptimizer is asked for: its own measure is a mean over planes, and a surface whose
 vertices all lie on a curved one encloses less than that."""
-ROUNDS = 4
+VOXELS = 2.0
+"""Largest error, in voxels, where none is given: marching cubes know no surface better than to half a voxel or so."""
+ROUNDS = 5
 """How often a surface is simplified before it keeps all its triangles."""
+FINER = 4.0
+"""By how much less error is asked for in each round, where the one before it went too far."""
 RESOLVED = 1e-6
 """Part of a surface's extent below which float32 does not tell distances apart."""
+
+
+def usual_error(voxel_size: Sequence[float]) -> float:
+    """The largest error that suits surfaces of voxels: twice the harmonic mean of their sides, nanometres.
+
+    The harmonic mean counts the short sides of a flat voxel most, as along these a surface is known best.
+
+    >>> usual_error((10.0, 10.0, 10.0)), usual_error((40.0, 16.0, 16.0))
+    (20.0, 40.0)
+    """
+    return VOXELS * len(voxel_size) / sum(1 / side for side in voxel_size)
 
 
 def simplify(
@@ -25,9 +41,9 @@ def simplify(
     """Collapse edges of a surface to one of their ends (meshoptimizer), within a bound that is checked.
 
     No vertex is moved, and open edges stay as they are: surfaces that fit together still do. Where a vertex is farther
-    from the new surface than the bound, as at the tip of a thin process that collapsed, the triangles around it are set
-    aside, and the others are simplified again. A surface that would become flat keeps all its triangles, and a closed
-    one also if it would turn inside out.
+    from the new surface than the bound, as at the tip of a thin process that collapsed, the triangles around it are
+    simplified again by themselves, with a smaller error; and the whole surface where it would become flat, or a closed
+    one would turn inside out.
 
     Args:
         places: (n, 3) vertices, nanometres.
@@ -45,14 +61,20 @@ def simplify(
     """
     low, high = ends_of_box(places)
     bound = max(max_error, RESOLVED * float((high - low).max()))
-    aside, others = triangles[:0], triangles
+    parts = [triangles]
     for _ in range(ROUNDS):
-        fewer = np.concatenate([_collapsed(places, others, factor, max_error), aside])
+        fewer = np.concatenate(
+            [_collapsed(places, part, factor, max_error / FINER**number) for number, part in enumerate(parts)]
+        )
         far = far_vertices(places, fewer, bound)
         if not far.any():
-            return triangles if _is_flat(places, fewer) and not _is_flat(places, triangles) else fewer
-        near = ~far[others].any(axis=1)
-        aside, others = np.concatenate([aside, others[~near]]), others[near]
+            if not _is_flat(places, fewer) or _is_flat(places, triangles):
+                return fewer
+            far[:] = True
+        nears = [~far[part].any(axis=1) for part in parts]
+        kept = [part[near] for part, near in zip(parts, nears, strict=True)]
+        moved = [part[~near] for part, near in zip(parts, nears, strict=True)]
+        parts = [np.concatenate(pair) for pair in zip([*kept, triangles[:0]], [triangles[:0], *moved], strict=True)]
     return triangles
 
 

@@ -14,6 +14,7 @@ from lchunk.geometry.bbox import Bbox, triple
 from lchunk.operators.cut import Names
 from lchunk.operators.graph import Table, distinct
 from lchunk.operators.meshing import mesh_labels
+from lchunk.operators.simplification import usual_error
 from lchunk.operators.welding import Surface
 from lchunk.tasks.at_mip import AtMip
 from lchunk.tasks.downsample import Downsample
@@ -47,8 +48,9 @@ class Mesh(AtMip):
 
     simplification: int = CountParameter(default=100, description="reduce triangles by about this factor; 0 keeps all")
     max_error: float = RangeParameter(
-        least=0, most=1e9, default=40.0, description="largest distance from the whole surface, nanometres"
-    )
+        least=0, most=1e9, other=-1.0, default=-1.0,
+        description="largest distance from the whole surface, nanometres; -1: two voxels, 20 for those of 10 nm",
+    )  # fmt: skip
     dust_threshold: int = CountParameter(default=0, description="segments of fewer voxels (of mip 0) get no mesh")
     ids: tuple[int, ...] = labels_parameter(description="mesh these labels only: 5,7,12")
 
@@ -63,6 +65,11 @@ class Mesh(AtMip):
     def _names(self) -> Stage:
         """The stage that knows the sizes of segments."""
         return Segmentation(root=self.root).names
+
+    @property
+    def largest_error(self) -> float:
+        """`max_error` in nanometres, or what suits the voxels."""
+        return usual_error(self.segmentation.voxel_size) if self.max_error < 0 else self.max_error
 
     @property
     def corner(self) -> VoxelSize:
@@ -127,7 +134,7 @@ class Mesh(AtMip):
             voxel_size=layer.voxel_size,
             wanted=wanted,
             simplification=self.simplification,
-            max_error=self.max_error,
+            max_error=self.largest_error,
         )
 
 

@@ -29,9 +29,10 @@ from lchunk.volumes.multires_meshes import SUFFIX, Level, MultiResFolder, encode
 
 SPOOL_BYTES = 1 << 22
 """Bytes of a label's fragments of one level that are in memory; more are in a temporary file."""
-PIXELS = 4
+LEAST_ERROR = 1e-3
+PIXELS = 2
 """Neuroglancer shows the coarsest level whose scale is at most half a pixel. A level's scale is the bound of its error
-divided by twice this. So the bound takes up at most this many pixels, and the mean error, an eighth, half a pixel."""
+divided by twice this. So the bound takes up at most this many pixels, and the mean error, a quarter, half a pixel."""
 
 
 class MultiResMesh(Stage):
@@ -52,11 +53,9 @@ class MultiResMesh(Stage):
     layer = "mesh_multires"
 
     max_error: float = RangeParameter(
-        least=1e-3,
-        most=1e9,
-        default=40.0,
-        description="nanometres that level 0 resolves; each level resolves twice as many, which bounds its error",
-    )
+        least=LEAST_ERROR, most=1e9, other=-1.0, default=-1.0,
+        description="nanometres that level 0 resolves, -1: those of Mesh; each next level resolves twice as many",
+    )  # fmt: skip
     bits: int = luigi.ChoiceParameter(
         var_type=int, choices=(10, 16), default=16, description="bits of a coordinate in its fragment"
     )
@@ -88,6 +87,11 @@ class MultiResMesh(Stage):
         containers = len(self.upstream(self.reading()[0]).grid)
         return sharding_for(containers, None if self.shard_bits < 0 else self.shard_bits)
 
+    @property
+    def resolved(self) -> float:
+        """Nanometres that level 0 resolves; above 0, as its scale must be."""
+        return max(Mesh(root=self.root).largest_error, LEAST_ERROR) if self.max_error < 0 else self.max_error
+
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """All chunks: each may have fragments of a shard's labels."""
         return self.upstream(reads).bounds
@@ -103,7 +107,7 @@ class MultiResMesh(Stage):
         refuse_without_mesh("Mesh", [n for n in mesh.ids if wanted.holds(np.array([n], np.uint64))[0]], found.labels)
         shard = ShardFile(self.sharding)
         boxes = MeshBoxes.of(folder, mesh.corner)
-        octree = Octree(boxes.side, boxes.half_voxel, self.bits, self.max_error)
+        octree = Octree(boxes.side, boxes.half_voxel, self.bits, self.resolved)
         for one in pieces_of(folder, found, boxes):
             _add(shard, one, boxes, octree)
             chunk.report(shard.labels, len(found.labels), "labels")

@@ -160,12 +160,13 @@ class BboxParameter(Knob[Bbox | None]):
 
 
 class RangeParameter(Knob[float]):
-    """A number in [`least`, `most`]."""
+    """A number in [`least`, `most`], or `other`, a number outside with a meaning of its own."""
 
-    def __init__(self, *, least: float, most: float, **kwargs: Any) -> None:
+    def __init__(self, *, least: float, most: float, other: float | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least = least
         self.most = most
+        self.other = other
 
     def parse(self, x: str) -> float:
         try:
@@ -176,7 +177,7 @@ class RangeParameter(Knob[float]):
 
     def normalize(self, x: float) -> float:
         number = float(x)
-        if not self.least <= number <= self.most:
+        if not self.least <= number <= self.most and number != self.other:
             raise ValueError(self._rule(number_text(number)))
         return number
 
@@ -185,7 +186,8 @@ class RangeParameter(Knob[float]):
 
     def _rule(self, got: str) -> str:
         least, most = number_text(self.least), number_text(self.most)
-        return f"{option_of(self)} must be in [{least}, {most}], got {got}"
+        other = "" if self.other is None else f", or {number_text(self.other)}"
+        return f"{option_of(self)} must be in [{least}, {most}]{other}, got {got}"
 
 
 class CountParameter(Knob[int]):

@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "channels": ("-1", "a", "1.5", "nan", "0-2", "0,1,9999", "0;1;2"),
     "words": ("w", "z;y", "zy", "z,xyz", "Z", "yes", "1"),
     "prefix": ("0", "x", "07", "-1", "7::", ":", "1.5", "7,8", "7*", "nan", "٧"),
-    "error": ("-1", "nan", "inf", "1e400", "40nm", "", "1,5", "a"),
+    "error": ("-2", "-0.5", "nan", "inf", "1e400", "40nm", "", "1,5", "a"),
     "memory": ("-1", "nan", "4GB", "", "inf", "a", "1,5"),
     "volume": ("absent.h5:/raw", "a.h5", "a.h5:/absent", "s3://bucket/a.zarr", "ftp://host/a.h5", "folder",
                "notes.txt",

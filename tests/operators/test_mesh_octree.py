@@ -11,7 +11,7 @@ from lchunk.operators import mesh_octree
 from lchunk.operators.mesh_octree import Octree, along_curve
 from lchunk.operators.welding import Surface
 
-OCTREE = Octree((8, 8, 8), (1.0, 1.0, 1.0), 16, 1.0)
+OCTREE = Octree((8, 8, 8), (1.0, 1.0, 1.0), 16, 0.5)
 
 
 def cube(box: np.ndarray) -> Surface:

@@ -102,8 +102,10 @@ def test_a_mesh_of_a_coarser_mip_and_of_chosen_labels(tmp_path: Path, configure:
     assert build(MeshManifest(), MultiResMesh())
     meshes = read(root / "segmentation/mesh_multires")
     assert len(meshes) > 10
+    two_voxels = 2 * 3 / (1 / size[0] + 1 / (2 * size[1]) + 1 / (2 * size[2]))
     for label, mesh in meshes.items():
         check(mesh)
+        assert mesh.scales == pytest.approx([two_voxels / 4 * 2**n for n in range(len(mesh.scales))])
         vertices, _ = mesh_of(root / "segmentation/mesh", label)
         found = mesh.nanometres(mesh.whole(0)[0], 0)
         assert np.allclose(found.min(axis=0), vertices.min(axis=0), atol=0.02)

@@ -94,6 +94,16 @@ def test_whole_numbers_are_written_as_before() -> None:
     assert RangeParameter(least=0, most=1).serialize(1) == "1.0"
 
 
+def test_a_number_outside_the_range_may_have_a_meaning_of_its_own() -> None:
+    parameter = RangeParameter(least=0, most=9, other=-1)
+    assert [parameter.parse(text) for text in ("-1", "0", "9")] == [-1, 0, 9]
+    for text in ("-0.5", "10", "nan"):
+        with pytest.raises(ValueError, match=rf"must be in \[0, 9\], or -1, got {text}"):
+            parameter.parse(text)
+    with pytest.raises(ValueError, match=r"must be in \[0, 9\], got -1"):
+        RangeParameter(least=0, most=9).parse("-1")
+
+
 @pytest.mark.parametrize("words", [["--text", ""], ["--KnobsForTest-text", ""]])
 def test_an_empty_text_on_the_command_line_is_a_value(words: list[str], cfg: LuigiConfigParser) -> None:
     cfg.set("KnobsForTest", "text", "of the cfg")

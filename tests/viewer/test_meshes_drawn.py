@@ -50,7 +50,7 @@ HEIGHT = 300
 """Pixels of a panel's height, about: `projectionScale` is the length that it shows."""
 SHIFT = 0.75
 """Most pixels between the middle of what is drawn and of what must be; half a voxel would be two pixels."""
-RESOLVED = 4.0
+RESOLVED = 2.0
 """What level 0 of the meshes resolves, in nanometres; each next level resolves twice as many."""
 PIXELS = (10.0, 2.8, 1.2)
 """Nanometres: from far, and then from nearer."""
@@ -129,7 +129,7 @@ def test_meshes_and_sections_lie_where_their_segments_lie_in_three_planes(
         compare(found, expected, NEAR["meshes" if row else "sections"])
 
 
-def test_a_level_is_loaded_once_its_error_takes_up_four_pixels_and_no_level_has_a_gap(
+def test_a_level_is_loaded_once_its_error_takes_up_two_pixels_and_no_level_has_a_gap(
     tmp_path: Path, configure: Callable[..., None]
 ) -> None:
     labels = label(inside())[0].astype(np.uint64)
@@ -159,7 +159,7 @@ def test_a_level_is_loaded_once_its_error_takes_up_four_pixels_and_no_level_has_
     assert {len(meshes[int(name)].fragments) for name in segments} == {1, 2, 3}
     for pixel, (pixels, ranges) in zip(PIXELS, seen, strict=True):
         starts = {int(text.removeprefix("bytes=").partition("-")[0]) - index for text in ranges if text}
-        level = sum(RESOLVED * 2**n <= 4 * pixel for n in (1, 2))
+        level = sum(RESOLVED * 2**n <= 2 * pixel for n in (1, 2))
         for name in segments:
             levels = meshes[int(name)].fragments
             loaded = {fragment.level for fragments in levels for fragment in fragments if fragment.first_byte in starts}
