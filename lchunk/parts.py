@@ -212,7 +212,9 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
             pass
 
     own = f"{path}/info"
-    yield Part(path, recipe, grid, folder.keys, read, spatial | {own}, own)
+    # a folder of chosen segments alone holds no pieces, and misses none
+    pieces = any(key.startswith(f"{path}/c/") for key in keys)
+    yield Part(path, recipe, grid, folder.keys if pieces else lambda index: [], read, spatial | {own}, own)
 
 
 def _skeletons(store: Store, path: str, info: Mapping[str, Any]) -> Iterator[Part]:

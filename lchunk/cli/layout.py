@@ -12,6 +12,7 @@ from lchunk.operators.footprint import Footprint
 from lchunk.tasks.inference import Inference
 from lchunk.tasks.memory import free_memory
 from lchunk.tasks.stage import Stage
+from lchunk.tasks.wiring import awaited
 from lchunk.volumes.chunk_files import missing
 
 COSTLY = 2.0
@@ -35,7 +36,7 @@ def job_stages(task: luigi.Task) -> Iterator[Stage]:
             waiting += flatten(each.requires())
         elif not each.external:
             yield each
-            waiting += [each.upstream(reads) for reads in each.reading()]
+            waiting += [one for reads in each.reading() for one in awaited(each, reads)]
 
 
 def layout_notes(task: luigi.Task) -> Iterator[str]:

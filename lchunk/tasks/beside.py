@@ -12,7 +12,7 @@ from lchunk.recipe import refuse
 from lchunk.tasks.making import make
 from lchunk.tasks.progress import chunk_listeners, watched_memory
 from lchunk.tasks.recipes import check_knobs, mismatches
-from lchunk.tasks.running import job_of
+from lchunk.tasks.running import job_beside
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import missing
@@ -105,6 +105,9 @@ class _Beside:
             upstream = stage.upstream(reads)
             if upstream.external:
                 continue
+            if reads.if_made:
+                self.make_inputs(upstream, upstream.bounds)
+                continue
             files = _with_store(upstream.files(), self.store)
             box = upstream.bounds if reads.waits_for_all else stage.awaits(reads, bbox).clipped(upstream.bounds)
             absent = list(islice(missing(files, box), MOST_INPUTS - self.made + 1))
@@ -123,11 +126,10 @@ class _Beside:
     def make(self, stage: Stage, bbox: Bbox, files: Any) -> None:
         """Make a chunk of a stage, into some files."""
         files.create(stage.recipe())
-        job = job_of(stage, bbox)
-        work = replace(job.work, output=files, logs=self.logs, prepare=lambda: None)
+        job = job_beside(stage, bbox, files, self.logs)
         inputs = tuple(replace(each, source=_with_store(each.source, self.store)) for each in job.inputs)
         with counter.stage(type(stage).__name__):
-            make(replace(job, work=work, inputs=inputs))
+            make(replace(job, inputs=inputs))
 
 
 def _with_store(files: Any, store: Store) -> Any:

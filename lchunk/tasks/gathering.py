@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.geometry.bbox import Triple, triple
+from lchunk.geometry.grid import Grid
 from lchunk.operators.welding import Surface, weld
 from lchunk.volumes.chunk_files import ChunkFiles, absent_chunk
 from lchunk.volumes.label_ranges import Labels
@@ -52,13 +53,16 @@ class Found:
         return labels
 
 
-def find(folder: Fragments, containers: Iterable[Container], wanted: Labels) -> Found:
+def find(
+    folder: Fragments, containers: Iterable[Container], wanted: Labels, chunks: Sequence[Triple] | None = None
+) -> Found:
     """Find the fragments of labels in the tables of all containers, of which only the parts with these labels are read.
 
     Args:
         folder: the folder of the containers.
         containers: one per chunk, z-major.
         wanted: the labels.
+        chunks: where these containers are; default: in all chunks.
 
     Raises:
         FileNotFoundError: a chunk is missing.
@@ -66,14 +70,21 @@ def find(folder: Fragments, containers: Iterable[Container], wanted: Labels) -> 
     """
     tables = parallel(lambda each: each.entries(wanted), containers, folder.store.connections, "records")
     found: list[Entries] = []
-    for index in folder.grid:
+    for index in folder.grid if chunks is None else chunks:
         try:
             found.append(next(tables))
         except FileNotFoundError as error:
             raise absent_chunk(folder, index, folder.grid.bounds) from error
-    entries, chunks = np.concatenate(found), np.repeat(np.arange(len(found)), list(map(len, found)))
+    places = np.arange(len(found)) if chunks is None else _numbers(chunks, folder.grid)
+    places, entries = np.repeat(places, list(map(len, found))), np.concatenate(found)
     order = np.argsort(entries["label"], kind="stable")
-    return Found(chunks[order], entries[order])
+    return Found(places[order], entries[order])
+
+
+def _numbers(chunks: Sequence[Triple], grid: Grid) -> npt.NDArray[np.intp]:
+    """The numbers of chunks, z-major."""
+    numbers: npt.NDArray[np.intp] = np.ravel_multi_index(tuple(np.array(chunks).T), grid.counts)
+    return numbers
 
 
 def gather(folder: Fragments, found: Found) -> Iterator[tuple[int, Surface]]:

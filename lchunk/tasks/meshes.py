@@ -17,8 +17,10 @@ from lchunk.operators.meshing import mesh_labels
 from lchunk.operators.simplification import usual_error
 from lchunk.operators.welding import Surface
 from lchunk.tasks.at_mip import AtMip
+from lchunk.tasks.chosen_meshes import fragments_of
 from lchunk.tasks.downsample import Downsample
-from lchunk.tasks.gathering import find, gather
+from lchunk.tasks.followed import first_voxel
+from lchunk.tasks.gathering import Found, find, gather
 from lchunk.tasks.jobs import Chunk
 from lchunk.tasks.parameters import CountParameter, PrefixParameter, RangeParameter, labels_parameter
 from lchunk.tasks.reads import Reads
@@ -86,7 +88,7 @@ class Mesh(AtMip):
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""
-        _refuse_unknown_labels("Mesh", self.ids, Segmentation(root=self.root))
+        refuse_unknown_labels("Mesh", self.ids, Segmentation(root=self.root))
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
@@ -96,17 +98,31 @@ class Mesh(AtMip):
 
     def _at_mip_0(self, bbox: Bbox) -> Bbox:
         """The voxels of mip 0 that a box of the mip covers."""
-        finest = self._names.bounds
-        layer = self.segmentation
-        factor = [round(size / fine) for size, fine in zip(layer.voxel_size, self.geometry.voxel_size, strict=True)]
+        finest = self.geometry.bounds
         ends = (
             triple(
                 first + (n - start) * f
-                for first, n, start, f in zip(finest.start, side, self.bounds.start, factor, strict=True)
+                for first, n, start, f in zip(finest.start, side, self.bounds.start, self._factor, strict=True)
             )
             for side in (bbox.start, bbox.stop)
         )
         return Bbox(*ends).clipped(finest)
+
+    def touched_by(self, bbox: Bbox) -> Bbox:
+        """The voxels whose chunks can have fragments of labels that are in a box of mip 0.
+
+        A voxel of the mip has the label of one that it covers, and a chunk reads one voxel more on its high sides.
+        """
+        first, start = self.geometry.bounds.start, self.bounds.start
+        low = triple(s + (n - o) // f for s, n, o, f in zip(start, bbox.start, first, self._factor, strict=True))
+        high = triple(s - (o - n) // f for s, n, o, f in zip(start, bbox.stop, first, self._factor, strict=True))
+        return Bbox(low, high).grown((1, 1, 1), (0, 0, 0)).clipped(self.bounds)
+
+    @property
+    def _factor(self) -> list[int]:
+        """Voxels of mip 0 along the sides of one of the mip."""
+        sizes = zip(self.segmentation.voxel_size, self.geometry.voxel_size, strict=True)
+        return [round(size / fine) for size, fine in sizes]
 
     def files(self) -> MeshFolder:
         layer = self.segmentation
@@ -146,9 +162,14 @@ class MeshManifest(Stage):
            `manifest/<prefix>.json`, which lists the labels done, and the checksums of their meshes.
 
     Prefixes 1 to 9 cover every label; so do 1: to 9: and 10 to 99. Vertices at chunk faces that are equal become one.
+
+    With ids, only the chunks that hold these labels are read. Where `Mesh` has not made them, the fragments of these
+    labels are made from the segmentation, in a temporary folder; the result is the same. An external segmentation has
+    no names, by which they are found, so all chunks must be made.
     """
 
     reads = (Reads(Mesh, waits_for_all=True),)
+    of_ids = (Reads(Mesh, waits_for_all=True, if_made=True),)
     layer = "manifest"
     format = DOCUMENT
     single_chunk = True
@@ -173,6 +194,18 @@ class MeshManifest(Stage):
     def bounds(self) -> Bbox:
         return Mesh(root=self.root).bounds
 
+    def reading(self) -> tuple[Reads, ...]:
+        return self.of_ids if self._finds_chunks else self.reads
+
+    def requires(self) -> list[Stage]:
+        names = [Segmentation(root=self.root).names] if self._finds_chunks else []
+        return [*super().requires(), *names]
+
+    @property
+    def _finds_chunks(self) -> bool:
+        """Whether chunks are found by the names of their segments."""
+        return bool(self.ids) and not Segmentation(root=self.root).external
+
     def validate(self) -> None:
         if self.ids and self.prefix:
             raise ValueError(
@@ -181,24 +214,34 @@ class MeshManifest(Stage):
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""
-        _refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
+        refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
 
     def compute_chunk(self, chunk: Chunk, meshed: Iterator[Container]) -> dict[str, Any]:
         mesh = Mesh(root=self.root)
-        folder = mesh.files()
-        wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
-        found = find(folder, meshed, wanted)
-        labels = found.labels
+        if not self._finds_chunks:
+            wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
+            return self._joined(chunk, mesh.files(), find(mesh.files(), meshed, wanted))
+        refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
+        mesh.prepare()
+        with fragments_of(mesh, self.ids, chunk.report) as (folder, chunks):
+            found = find(folder, map(folder.container, chunks), labels_of(self.ids), chunks)
+            return self._joined(chunk, folder, found)
+
+    def _joined(self, chunk: Chunk, folder: MeshFolder, found: Found) -> dict[str, Any]:
+        """Join the fragments of each label, and write its mesh. Returns the content of the document."""
+        labels, asked = found.labels, Mesh(root=self.root).ids
         refuse_without_mesh("MeshManifest", self.ids, labels)
-        refuse_without_mesh("Mesh", [n for n in mesh.ids if wanted.holds(np.array([n], np.uint64))[0]], labels)
+        wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
+        refuse_without_mesh("Mesh", [n for n in asked if wanted.holds(np.array([n], np.uint64))[0]], labels)
+        into = Mesh(root=self.root).files()
         checksums = []
         written = parallel(
-            lambda one: folder.write_mesh(*one), gather(folder, found), folder.store.connections, "manifests"
+            lambda one: into.write_mesh(*one), gather(folder, found), into.store.connections, "manifests"
         )
         for done, checksum in enumerate(written, start=1):
             checksums.append(checksum)
             chunk.report(done, len(labels), "labels")
-        folder.store.settle()
+        into.store.settle()
         return {"prefix": self.prefix, "labels": labels, "checksums": checksums}
 
 
@@ -212,7 +255,7 @@ def refuse_without_mesh(stage: str, ids: Iterable[int], labels: Iterable[int]) -
         )
 
 
-def _refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segmentation) -> None:
+def refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segmentation) -> None:
     """Raise an error if a label is unknown. A segment is named by its first voxel, so one table of names decides."""
     if segmentation.external:
         return
@@ -221,9 +264,7 @@ def _refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segm
     for label in labels:
         if label > names.bounds.size:
             raise _unknown_label(stage, label)
-        place = np.unravel_index(label - 1, names.bounds.shape)
-        first = triple(int(n) + start for n, start in zip(place, names.bounds.start, strict=True))
-        (index,) = names.grid.meeting(Bbox(first, triple(n + 1 for n in first)))
+        (index,) = names.grid.meeting(first_voxel(names.bounds, label))
         chunks[names.grid.chunk(index)].append(label)
     for chunk, own in chunks.items():
         try:

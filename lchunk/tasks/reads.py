@@ -21,6 +21,8 @@ class Reads:
         high: voxels read after it, zyx.
         clip: whether voxels outside the volume are left out, instead of being read as 0.
         waits_for_all: whether the whole input must be complete before any chunk starts.
+        if_made: whether it is read as far as it is made; what is missing is found in the sources of its stage, which
+            must be complete in its place. Together with `waits_for_all`.
         level: the level that is read, if the stage has several.
     """
 
@@ -29,6 +31,7 @@ class Reads:
     high: Triple = (0, 0, 0)
     clip: bool = False
     waits_for_all: bool = False
+    if_made: bool = False
     level: int = 0
 
     @classmethod

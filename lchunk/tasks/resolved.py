@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from lchunk.geometry.bbox import Bbox, Triple, triple
+from lchunk.geometry.bbox import Bbox, Triple
 from lchunk.geometry.grid import Grid
 from lchunk.operators.cut import Names
 from lchunk.operators.edits import Edited, SharedFragmentError, divided, joined
 from lchunk.operators.graph import PAIR, Graph, Labels, ends_of, pairs_of, put_together
 from lchunk.operators.graph_table import graph_of
 from lchunk.operators.labels import relabelled
+from lchunk.tasks.followed import first_voxel, followed, names_of
 from lchunk.tasks.local_labels import labels_of
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.edits_file import MERGE, SPLIT, Edit, Spot, shown
-
-STEPS = tuple(triple(step * (axis == other) for other in range(3)) for axis in range(3) for step in (-1, 1))
-"""To the six neighbours of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +81,7 @@ class Neighbourhood:
 
     def voxel_of(self, spot: Spot) -> Triple:
         """A place as a voxel."""
-        if not isinstance(spot, int):
-            return spot
-        place = np.unravel_index(spot - 1, self.grid.bounds.shape)
-        return triple(int(n) + start for n, start in zip(place, self.grid.bounds.start, strict=True))
+        return first_voxel(self.grid.bounds, spot).start if isinstance(spot, int) else spot
 
     def chunk_of(self, spot: Spot) -> Triple:
         """The chunk with a place."""
@@ -96,24 +90,12 @@ class Neighbourhood:
 
     def names_of(self, index: Triple) -> Names:
         """The names of a chunk's labels."""
-        (table,) = self.names.records(self.grid.chunk(index))
-        return Names.of_table(table)
+        return names_of(self.names, self.grid, index)
 
     def chunks_of(self, segment: int, start: Triple) -> Iterator[tuple[Triple, Names]]:
         """The chunks of a segment with their names, each once, from one of them over common faces."""
-        seen, waiting = {start}, deque([start])
-        while waiting:
-            index = waiting.popleft()
-            names = self.names_of(index)
-            if not (names.roots == segment).any():
-                continue
+        for index, _, names in followed(self.names, self.grid, {start: {segment}}):
             yield index, names
-            for step in STEPS:
-                there = triple(n + s for n, s in zip(index, step, strict=True))
-                inside = all(0 <= n < count for n, count in zip(there, self.grid.counts, strict=True))
-                if inside and there not in seen:
-                    seen.add(there)
-                    waiting.append(there)
 
     def graph_of(self, segment: int, start: Triple) -> Graph:
         """The fragments of a segment, as each chunk knows them, with the edges and links between them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lchunk.geometry.bbox import Bbox
@@ -11,7 +12,9 @@ from lchunk.tasks.jobs import Chunk, ChunkJob, Input, Report, Work, report_nothi
 from lchunk.tasks.making import ChunksFailedError, first_places, make, make_all, reasons
 from lchunk.tasks.progress import Reporter, watched_memory
 from lchunk.tasks.web_page import link
+from lchunk.volumes.chunk_files import ChunkFiles
 from lchunk.volumes.requests_made import counter
+from lchunk.volumes.store import Store
 
 if TYPE_CHECKING:
     from lchunk.tasks.stage import Stage
@@ -47,6 +50,12 @@ def _run(stage: Stage) -> None:
 def job_of(stage: Stage, bbox: Bbox, report: Report = report_nothing) -> ChunkJob:
     """The job of one chunk of a stage."""
     return _jobs(stage, report)(bbox)
+
+
+def job_beside(stage: Stage, bbox: Bbox, output: ChunkFiles, logs: Store) -> ChunkJob:
+    """The job of a chunk that is written elsewhere: it does not prepare the stage's layer."""
+    job = job_of(stage, bbox)
+    return replace(job, work=replace(job.work, output=output, logs=logs, prepare=lambda: None))
 
 
 def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:

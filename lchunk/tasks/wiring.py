@@ -101,11 +101,11 @@ def required(stage: Stage) -> list[Stage]:
 
 
 def _required(stage: Stage, reads: Reads) -> Iterator[Stage]:
+    if reads.waits_for_all:
+        yield from (whole for whole in awaited(stage, reads) if not whole.external)
+        return
     whole = stage.upstream(reads)
     if whole.external:
-        return
-    if reads.waits_for_all:
-        yield whole
         return
     touched = list(whole.blocks.meeting(stage.awaits(reads, stage.bbox)))
     if len(touched) == len(whole.blocks):
@@ -114,13 +114,26 @@ def _required(stage: Stage, reads: Reads) -> Iterator[Stage]:
         yield from (whole.at(whole.blocks.chunk(index)) for index in touched)
 
 
-def with_upstream(stage: Stage, seen: set[str]) -> Iterator[Stage]:
-    """A stage and all stages that it is made from, for the whole volume, upstream first, except those in `seen`."""
+def awaited(stage: Stage, reads: Reads) -> list[Stage]:
+    """The stages, for the whole volume, that are made for an input: its own, or those that this one reads."""
+    upstream = stage.upstream(reads)
+    return [each for below in upstream.reading() for each in awaited(upstream, below)] if reads.if_made else [upstream]
+
+
+def with_upstream(stage: Stage, seen: set[str], *, to_make: bool = False) -> Iterator[Stage]:
+    """A stage and all stages that it is made from, for the whole volume, upstream first.
+
+    Args:
+        stage: the stage.
+        seen: the ids of tasks that are left out; it grows.
+        to_make: leave out those that are only read as far as they are made.
+    """
     whole = stage.for_volume
     if whole.task_id in seen:
         return
     seen.add(whole.task_id)
     if not stage.external:
         for reads in stage.reading():
-            yield from with_upstream(stage.upstream(reads), seen)
+            for each in awaited(stage, reads) if to_make else [stage.upstream(reads)]:
+                yield from with_upstream(each, seen, to_make=to_make)
     yield whole

@@ -162,7 +162,7 @@ def stages_of(goals: Iterable[luigi.Task]) -> Iterator[Stage]:
     seen: set[str] = set()
     for goal in goals:
         for top in job_stages(goal):
-            yield from (stage for stage in with_upstream(top, seen) if not stage.external)
+            yield from (stage for stage in with_upstream(top, seen, to_make=True) if not stage.external)
 
 
 def _row(stage: Stage, patches: Patches) -> Row:
