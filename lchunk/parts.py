@@ -49,6 +49,8 @@ class Part:
         read: reads a whole file of a chunk; raises ValueError or FileNotFoundError.
         metadata: files that are not chunks.
         recipe_key: the one of them that holds the recipe: without it, the folder is no part.
+        in_chunks: whether it misses the chunks that it does not have. A mesh folder may hold the meshes of a few
+            segments, and none of the pieces that others are made from.
     """
 
     path: str
@@ -58,6 +60,7 @@ class Part:
     read: Callable[[Triple | None, str], Any]
     metadata: frozenset[str]
     recipe_key: str
+    in_chunks: bool = True
 
 
 def keys_of(store: Store) -> list[str]:
@@ -212,9 +215,8 @@ def _meshes(store: Store, path: str, info: Mapping[str, Any], keys: list[str]) -
             pass
 
     own = f"{path}/info"
-    # a folder of chosen segments alone holds no pieces, and misses none
-    pieces = any(key.startswith(f"{path}/c/") for key in keys)
-    yield Part(path, recipe, grid, folder.keys if pieces else lambda index: [], read, spatial | {own}, own)
+    pieces = next(iter(store.list(f"{path}/c")), None) is not None
+    yield Part(path, recipe, grid, folder.keys, read, spatial | {own}, own, in_chunks=pieces)
 
 
 def _skeletons(store: Store, path: str, info: Mapping[str, Any]) -> Iterator[Part]:

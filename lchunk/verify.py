@@ -87,7 +87,7 @@ def _chunks(store: Store, part: Part, keys: list[str], expected: set[str]) -> It
         files = [key for key in keys if key.rsplit("/", 1)[0] == part.path and key not in part.metadata]
         own = [(None, [key]) for key in files]
     else:
-        own = [(index, part.keys(index)) for index in part.grid]
+        own = [(index, part.keys(index)) for index in part.grid] if part.in_chunks else []
     present = set(keys)
     for index, files in own:
         where = part.grid.chunk(index) if part.grid is not None and index is not None else ""

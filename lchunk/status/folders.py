@@ -67,7 +67,7 @@ def followed(store: Store) -> list[Followed]:
         raise FileNotFoundError(f"a dataset's folder must hold a layer, got none in {store.url}; run a stage first")
     heights: dict[str, int] = {}
     ordered = sorted(parts, key=lambda path: (_height(parts, path, heights), _natural(path)))
-    return [_followed(store, parts[path]) for path in ordered]
+    return [_followed(store, parts[path]) for path in ordered if parts[path].in_chunks]
 
 
 def _own(store: Store, key: str) -> list[Part]:

@@ -29,7 +29,7 @@ from lchunk.tasks.stage import Stage
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.label_ranges import labels_of, labels_with_prefix
 from lchunk.volumes.mesh_containers import Container
-from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.meshes import CHOSEN, MANIFESTS, MeshFolder
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.tables import DOCUMENT
 from lchunk.volumes.volume import VoxelSize
@@ -170,7 +170,7 @@ class MeshManifest(Stage):
 
     reads = (Reads(Mesh, waits_for_all=True),)
     of_ids = (Reads(Mesh, waits_for_all=True, if_made=True),)
-    layer = "manifest"
+    layer = MANIFESTS
     format = DOCUMENT
     single_chunk = True
     selects = ("prefix", "ids")
@@ -187,7 +187,7 @@ class MeshManifest(Stage):
     @property
     def file(self) -> str:  # type: ignore[override]
         if self.ids:
-            return "ids-" + hashlib.sha256(",".join(map(str, self.ids)).encode()).hexdigest()[:16]
+            return CHOSEN + hashlib.sha256(",".join(map(str, self.ids)).encode()).hexdigest()[:16]
         return self.prefix.replace(":", "-whole") or "all"
 
     @property

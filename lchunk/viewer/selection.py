@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import combinations, islice, product
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain, combinations, islice, product
 
 from lchunk.geometry.bbox import Bbox, Triple, triple
 from lchunk.geometry.grid import Grid
-from lchunk.volumes.documents import read_json
+from lchunk.volumes.documents import read_document, read_json
 from lchunk.volumes.info_folder import recipe_in
-from lchunk.volumes.meshes import MeshFolder
+from lchunk.volumes.meshes import CHOSEN, MANIFESTS, MeshFolder
 from lchunk.volumes.multires_meshes import SUFFIX
 from lchunk.volumes.parallel import parallel
 from lchunk.volumes.store import Store
@@ -20,12 +22,14 @@ LOOKED_AT = 10_000
 """Fragments that are compared; all fragments of the last chunk are. A chunk is one request."""
 ASKED = 5 * MOST
 """Segments of which a manifest is looked for, each by one request."""
+LISTS = 20
+"""Lists of segments that were asked for which are read."""
 AROUND = 2
 """Chunks around the middle one, on every side."""
 
 
 def segments_with_meshes(store: Store, path: str) -> list[int]:
-    """The segments of the largest meshes around the middle of the volume, at most `MOST`.
+    """The segments of the largest meshes around the middle of the volume, then those asked for; at most `MOST`.
 
     Args:
         store: the dataset's folder.
@@ -46,7 +50,16 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
     if path.endswith(SUFFIX):
         return largest[:MOST]
     there = parallel(lambda label: store.exists(f"{path}/{label}:0"), largest, store.connections)
-    return list(islice((label for label, exists in zip(largest, there, strict=True) if exists), MOST))
+    found = [label for label, exists in zip(largest, there, strict=True) if exists]
+    return list(islice(dict.fromkeys(chain(found, _chosen(store, path))), MOST))
+
+
+def _chosen(store: Store, path: str) -> Iterator[int]:
+    """The segments whose meshes were asked for by their labels: no chunk may have their fragments."""
+    keys = sorted(key for key in store.list(f"{path}/{MANIFESTS}") if key.rpartition("/")[2].startswith(CHOSEN))
+    for key in keys[:LISTS]:
+        with suppress(FileNotFoundError, ValueError):  # `lchunk verify` tells
+            yield from read_document(store, key)["labels"]
 
 
 def _open(store: Store, path: str) -> MeshFolder | None:

@@ -31,6 +31,10 @@ from lchunk.volumes.volume import VoxelSize
 
 ORDER = LabelSharding(MINISHARD_BITS, 0).keys
 """How the fragments of a chunk are sorted, for any number of shards."""
+MANIFESTS = "manifest"
+"""The folder in it with the documents of `MeshManifest`."""
+CHOSEN = "ids-"
+"""How the names of those begin that are about labels that were asked for one by one."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
 from lchunk.viewer.shown import layers_shown, open_dataset
 from lchunk.volumes.store import StoreSettings, configure, open_store
@@ -141,12 +143,23 @@ def test_meshes_with_levels_of_detail_in_a_bucket_are_those_on_a_disk(
     root = f"{scheme}://lchunk/{uuid.uuid4().hex}/out"
     elsewhere(job, tmp_path, root, servers)
     shards = "--MultiResMesh-shard-bits=2"
-    assert lchunk(tmp_path, "run", "MultiResMesh", shards).code == 0
+    assert lchunk(tmp_path, "run", "Segmentation").code == 0
     disk = tmp_path / "disk"
     shutil.copytree(job, disk)
     cfg = (disk / "luigi.cfg").read_text()
     (disk / "luigi.cfg").write_text(cfg.replace(f"root = {job}/out", f"root = {disk}/out"))
     assert lchunk(disk, "run", "MultiResMesh", shards).code == 0
+    voxels = zarr.open_array(disk / "out/segmentation/0", mode="r")[:]
+    chosen = np.unique(voxels[voxels > 0])[:3].tolist()
+    for place in (tmp_path, disk):  # before meshes of all chunks in the bucket, and after them on the disk
+        assert lchunk(place, "run", "MeshManifest", "--ids", ",".join(map(str, chosen))).code == 0
+    made, wanted = objects_of(root), files_of(disk / "out")
+    names = [name for name in made if ":0" in name]
+    assert len(names) == 2 * len(chosen) > 0
+    assert {name: made[name] for name in names} == {name: body for name, body in wanted.items() if ":0" in name}
+    assert not any("/mesh/c/" in name for name in made)
+    assert lchunk(tmp_path, "verify").code == 0
+    assert lchunk(tmp_path, "run", "MultiResMesh", shards).code == 0
     made, wanted = objects_of(root), files_of(disk / "out")
     names = [name for name in made if name.startswith("segmentation/mesh_multires/")]
     assert any(name.endswith(".shard") for name in names)

@@ -15,9 +15,11 @@ from lchunk.cli.layout import job_stages
 from lchunk.cli.planning.forecast import stages_of
 from lchunk.geometry.bbox import Bbox
 from lchunk.operators.meshing import mesh_labels
+from lchunk.status.folders import followed
 from lchunk.tasks import Mesh, MeshManifest, Segmentation, meshes
 from lchunk.tasks.making import ChunksFailedError
 from lchunk.verify import verify
+from lchunk.viewer.selection import segments_with_meshes
 from lchunk.volumes.store import FileStore
 from lchunk.workers.ready import Job
 from tests.conftest import build, smooth_affinities, write_hdf5
@@ -101,6 +103,8 @@ def test_they_are_the_same_as_with_meshes_of_all_chunks(
         assert needed(root, mip, chosen) <= set(made)
         assert len(made) == len(set(made)) <= len(Mesh().grid)
         assert not list(verify(FileStore(root)))
+        assert {part.stage for part in followed(FileStore(root))}.isdisjoint({"Mesh"})
+        assert segments_with_meshes(FileStore(root), "segmentation/mesh") == sorted(chosen)
     assert len(made) <= 8  # the smallest one is in one chunk, and others before it may touch it
 
 
