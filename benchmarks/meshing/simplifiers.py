@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyfqmr
 import zmesh
 
-from lchunk.operators.simplification import simplify
+from lchunk.operators.simplification import simplify, usual_error
 
 Surface = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]
 MAX_ERROR = 40.0
@@ -32,8 +32,11 @@ def used(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -
     return vertices[numbers], corners.reshape(-1, 3).astype(np.uint32)
 
 
-def by_lchunk(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -> Surface:
-    return used(vertices, simplify(vertices, triangles, factor=100, max_error=MAX_ERROR))
+def by_lchunk(max_error: float) -> Callable[..., Surface]:
+    def simplified(vertices: npt.NDArray[np.float32], triangles: npt.NDArray[np.uint32]) -> Surface:
+        return used(vertices, simplify(vertices, triangles, factor=100, max_error=max_error))
+
+    return simplified
 
 
 def by_meshoptimizer(error: float) -> Callable[..., Surface]:
@@ -122,10 +125,10 @@ def main() -> None:
         return mesh.vertices, mesh.faces
 
     programs: dict[str, Callable[[int], Surface]] = {"zmesh": by_zmesh}
-    others = {"pyfqmr, a tenth": by_pyfqmr(0.1), "lchunk": by_lchunk}
+    others = {"pyfqmr, a tenth": by_pyfqmr(0.1), "lchunk": by_lchunk(usual_error(size))}
     others |= {f"meshoptimizer, {error:g} nm": by_meshoptimizer(error) for error in (5.0, 10.0, 20.0)}
     programs |= {name: (lambda label, each=each: each(*whole[label])) for name, each in others.items()}
-    by_lchunk(*whole[next(iter(whole))])  # compiles
+    others["lchunk"](*whole[next(iter(whole))])  # compiles
     low, high = size * 0.5 + 1e-3, (np.array(labels.shape[::-1]) - 0.5) * size - 1e-3
     print(f"{labels.shape}, {len(whole)} labels, {sum(len(triangles) for _, triangles in whole.values())} triangles")
     print(f"{'':22}" + "".join(f"{column:>11}" for column in COLUMNS))

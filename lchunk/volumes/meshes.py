@@ -23,7 +23,14 @@ from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.documents import encode_json
 from lchunk.volumes.info_folder import create_info, stored_recipe
 from lchunk.volumes.label_shards import MINISHARD_BITS, LabelSharding
-from lchunk.volumes.mesh_containers import SUFFIX, Container, Surface, encode_container, encode_fragment
+from lchunk.volumes.mesh_containers import (
+    SUFFIX,
+    Container,
+    Surface,
+    decode_fragment,  # noqa: F401 - readers of whole meshes look for it here
+    encode_container,
+    encode_fragment,
+)
 from lchunk.volumes.spatial_index import SpatialIndex
 from lchunk.volumes.step_parts import ENCODE, Part
 from lchunk.volumes.store import Store
