@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lchunk.operators.compiled import njit
-from lchunk.operators.hashing import mixed
 from lchunk.operators.mesh_cuts import cut_at, on_grid
 from lchunk.operators.simplification import simplify
 from lchunk.operators.welding import Surface, used, weld
@@ -82,8 +79,6 @@ class Octree:
         vertices, triangles = surface
         places = ((vertices - vertices.min(axis=0)) * np.array(self.half_voxel)).astype(np.float32)
         fewer = simplify(places, triangles, factor=len(triangles), max_error=self.max_error * 2.0**level)
-        if not _same_border(triangles, fewer):
-            return surface
         return used(vertices, fewer)
 
     def _fragment(self, surface: Surface, level: int, position: Boxes) -> Fragment:
@@ -110,26 +105,3 @@ def along_curve(boxes: Boxes) -> npt.NDArray[np.uint64]:
         for axis in range(3):
             places |= (boxes[:, axis].astype(np.uint64) >> np.uint64(bit) & np.uint64(1)) << np.uint64(3 * bit + axis)
     return places
-
-
-def _same_border(triangles: npt.NDArray[np.uint32], fewer: npt.NDArray[np.uint32]) -> bool:
-    """Whether two surfaces with the same vertices have the same open edges, in the same direction and as often.
-
-    Simplification keeps edges that belong to one triangle. Where several sheets share an edge, it may take an open one
-    for closed. Borders are compared by a sum over their edges: different ones have the same sum once in 2^64.
-    """
-    return bool(_sum_of_border(triangles) == _sum_of_border(fewer))
-
-
-@njit
-def _sum_of_border(triangles: Any) -> Any:
-    """The sum of a hash of each edge, positive in one direction, negative in the other: those of inner edges cancel."""
-    total = np.uint64(0)
-    for row in range(len(triangles)):
-        for corner in range(3):
-            start, end = np.uint64(triangles[row, corner]), np.uint64(triangles[row, (corner + 1) % 3])
-            if start < end:
-                total += mixed(start << np.uint64(32) | end)
-            elif end < start:
-                total -= mixed(end << np.uint64(32) | start)
-    return total

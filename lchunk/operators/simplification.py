@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lchunk.operators.compiled import njit
+from lchunk.operators.hashing import mixed
 from lchunk.operators.surface_distance import ends_of_box, far_vertices
 
 PART = 0.275
@@ -43,7 +44,7 @@ def simplify(
     No vertex is moved, and open edges stay as they are: surfaces that fit together still do. Where a vertex is farther
     from the new surface than the bound, as at the tip of a thin process that collapsed, the triangles around it are
     simplified again by themselves, with a smaller error; and the whole surface where it would become flat, or a closed
-    one would turn inside out.
+    one would turn inside out, or an open edge is lost where several sheets share one.
 
     Args:
         places: (n, 3) vertices, nanometres.
@@ -61,6 +62,7 @@ def simplify(
     """
     low, high = ends_of_box(places)
     bound = max(max_error, RESOLVED * float((high - low).max()))
+    border = _sum_of_border(triangles)
     parts = [triangles]
     for _ in range(ROUNDS):
         fewer = np.concatenate(
@@ -68,7 +70,8 @@ def simplify(
         )
         far = far_vertices(places, fewer, bound)
         if not far.any():
-            if not _is_flat(places, fewer) or _is_flat(places, triangles):
+            flat = _is_flat(places, fewer) and not _is_flat(places, triangles)
+            if not flat and _sum_of_border(fewer) == border:
                 return fewer
             far[:] = True
         nears = [~far[part].any(axis=1) for part in parts]
@@ -95,6 +98,23 @@ def _collapsed(
         options=meshoptimizer.SIMPLIFY_LOCK_BORDER | meshoptimizer.SIMPLIFY_ERROR_ABSOLUTE,
     )
     return into[:count].reshape(-1, 3)
+
+
+@njit
+def _sum_of_border(triangles: Any) -> Any:
+    """The sum of a hash of each edge, positive in one direction, negative in the other: those of inner edges cancel.
+
+    Surfaces with other open edges have the same sum once in 2^64.
+    """
+    total = np.uint64(0)
+    for row in range(len(triangles)):
+        for corner in range(3):
+            start, end = np.uint64(triangles[row, corner]), np.uint64(triangles[row, (corner + 1) % 3])
+            if start < end:
+                total += mixed(start << np.uint64(32) | end)
+            elif end < start:
+                total -= mixed(end << np.uint64(32) | start)
+    return total
 
 
 @njit

@@ -1,13 +1,11 @@
-"""An octree of boxes: little of it is in memory, and borders stay where sheets share edges."""
+"""An octree of boxes: little of it is in memory, and a surface in one box has one level."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import pytest
 
-from lchunk.operators import mesh_octree
 from lchunk.operators.mesh_octree import Octree, along_curve
 from lchunk.operators.welding import Surface
 
@@ -47,22 +45,3 @@ def test_boxes_above_are_ready_before_those_beside_them_are_read() -> None:
 def test_a_surface_in_one_box_has_one_level() -> None:
     ((level, position, _),) = OCTREE.fragments(np.zeros((1, 3), np.int64), iter([cube(np.zeros(3, int))]))
     assert (level, position.tolist()) == (0, [0, 0, 0])
-
-
-def test_a_border_that_simplification_moves_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Edges of the border that another sheet has in the other direction look closed to it."""
-    vertices, triangles = cube(np.zeros(3, int))
-    opened = triangles[1:]
-    moved = []
-
-    def without_a_corner(places: np.ndarray, triangles: np.ndarray, **_: float) -> np.ndarray:
-        moved.append(len(triangles))
-        return triangles[1:]
-
-    monkeypatch.setattr(mesh_octree, "simplify", without_a_corner)
-    found, kept = OCTREE._coarser((vertices, opened), 1)
-    assert moved
-    assert np.array_equal(found[kept], vertices[opened])
-    monkeypatch.setattr(mesh_octree, "simplify", lambda places, triangles, **_: triangles[::-1])
-    _, kept = OCTREE._coarser((vertices, opened), 1)
-    assert np.array_equal(kept, opened[::-1])

@@ -83,6 +83,21 @@ def test_open_edges_stay_as_they_are(max_error: float) -> None:
         assert len(fewer) < len(triangles) / 2
 
 
+def test_an_open_edge_that_meshoptimizer_loses_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes an edge for a closed one where another sheet has it in the other direction."""
+    vertices, triangles = surface(foam(2))
+    errors = []
+
+    def without_one(_places: object, part: np.ndarray, _factor: int, max_error: float) -> np.ndarray:
+        errors.append(max_error)
+        return part[1:] if max_error > 10 else part
+
+    monkeypatch.setattr(simplification, "_collapsed", without_one)
+    fewer = simplify(vertices, triangles, factor=1000, max_error=40.0)
+    assert np.array_equal(fewer, triangles)
+    assert set(errors) == {40.0, 10.0}
+
+
 def test_without_an_error_only_flat_faces_lose_triangles() -> None:
     cube = np.pad(np.ones((6, 9, 12), bool), 2)
     vertices, triangles = surface(cube)
