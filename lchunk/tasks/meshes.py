@@ -88,7 +88,7 @@ class Mesh(AtMip):
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""
-        refuse_unknown_labels("Mesh", self.ids, Segmentation(root=self.root))
+        _refuse_unknown_labels("Mesh", self.ids, Segmentation(root=self.root))
 
     def reach(self, reads: Reads, bbox: Bbox) -> Bbox:
         """One voxel after the box, and one before it where the volume starts: surfaces close at the volume's faces."""
@@ -214,14 +214,14 @@ class MeshManifest(Stage):
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""
-        refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
+        _refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
 
     def compute_chunk(self, chunk: Chunk, meshed: Iterator[Container]) -> dict[str, Any]:
         mesh = Mesh(root=self.root)
         if not self._finds_chunks:
             wanted = labels_of(self.ids) if self.ids else labels_with_prefix(self.prefix)
             return self._joined(chunk, mesh.files(), find(mesh.files(), meshed, wanted))
-        refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
+        _refuse_unknown_labels("MeshManifest", self.ids, Segmentation(root=self.root))
         mesh.prepare()
         with fragments_of(mesh, self.ids, chunk.report) as (folder, chunks):
             found = find(folder, map(folder.container, chunks), labels_of(self.ids), chunks)
@@ -241,7 +241,7 @@ class MeshManifest(Stage):
         for done, checksum in enumerate(written, start=1):
             checksums.append(checksum)
             chunk.report(done, len(labels), "labels")
-        into.store.settle()
+        into.store.settle(into.path)
         return {"prefix": self.prefix, "labels": labels, "checksums": checksums}
 
 
@@ -255,7 +255,7 @@ def refuse_without_mesh(stage: str, ids: Iterable[int], labels: Iterable[int]) -
         )
 
 
-def refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segmentation) -> None:
+def _refuse_unknown_labels(stage: str, labels: Iterable[int], segmentation: Segmentation) -> None:
     """Raise an error if a label is unknown. A segment is named by its first voxel, so one table of names decides."""
     if segmentation.external:
         return

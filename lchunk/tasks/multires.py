@@ -30,6 +30,7 @@ from lchunk.volumes.multires_meshes import SUFFIX, Level, MultiResFolder, encode
 SPOOL_BYTES = 1 << 22
 """Bytes of a label's fragments of one level that are in memory; more are in a temporary file."""
 LEAST_ERROR = 1e-3
+"""Nanometres; the scale of a level must be above 0."""
 PIXELS = 2
 """Neuroglancer shows the coarsest level whose scale is at most half a pixel. A level's scale is the bound of its error
 divided by twice this. So the bound takes up at most this many pixels, and the mean error, a quarter, half a pixel."""

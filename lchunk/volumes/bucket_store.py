@@ -184,7 +184,7 @@ class BucketStore:
             self.bucket.put(self._name(key), body)
             part.moved(written=memoryview(body).nbytes)
 
-    def settle(self) -> None:
+    def settle(self, folder: str) -> None:
         """Nothing: a bucket has kept what it has acknowledged."""
 
     def create(self, key: str, body: bytes | memoryview) -> bool:

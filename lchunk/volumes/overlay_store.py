@@ -36,10 +36,10 @@ class OverlayStore:
         return self._holder(key).get_ranges(key, ranges)
 
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
-        self.scratch.put(key, body, durable=False)  # after a power cut, nobody reads it
+        self.scratch.put(key, body, durable=False)
 
-    def settle(self) -> None:
-        self.scratch.settle()
+    def settle(self, folder: str) -> None:
+        """Do nothing: after a power cut, nobody reads the scratch folder."""
 
     def create(self, key: str, body: bytes | memoryview) -> bool:
         return not self.below.exists(key) and self.scratch.create(key, body)

@@ -53,8 +53,8 @@ class Store(Protocol):
     def put(self, key: str, body: bytes | memoryview, *, durable: bool = True) -> None:
         """Write a whole object. If `durable`, the object survives a power cut after this returns."""
 
-    def settle(self) -> None:
-        """Let all objects that this process has put, durable or not, survive a power cut after this returns."""
+    def settle(self, folder: str) -> None:
+        """Let all objects that were put into a folder, durable or not, survive a power cut after this returns."""
 
     def create(self, key: str, body: bytes | memoryview) -> bool:
         """Write a whole object unless it exists. If several writers try at the same time, exactly one succeeds.

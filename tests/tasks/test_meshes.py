@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 from lchunk.operators.meshing import mesh_labels
 from lchunk.tasks import Mesh, MeshManifest
 from lchunk.verify import verify
+from lchunk.volumes import file_store
 from lchunk.volumes.mesh_containers import decode_fragment
 from lchunk.volumes.store import FileStore
 from tests.conftest import build, write_hdf5
@@ -193,22 +193,22 @@ def test_prefixes_and_lists_of_labels_make_a_part_of_the_same_files(
 def test_meshes_are_on_the_disk_before_the_document_that_lists_them(
     tmp_path: Path, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset(tmp_path, configure, size=(4, 4, 4), start=(0, 0, 0), grid="8,16,16", simplification=100)
+    root = dataset(tmp_path, configure, size=(4, 4, 4), start=(0, 0, 0), grid="8,16,16", simplification=100)
     assert build(Mesh())
     done: list[str] = []
-    put, sync = FileStore.put, os.sync
+    put, flush = FileStore.put, file_store._flush_file_system
 
     def noting(store: FileStore, key: str, body: bytes, *, durable: bool = True) -> None:
         put(store, key, body, durable=durable)
         done.append(f"{key} {durable}")
 
     monkeypatch.setattr(FileStore, "put", noting)
-    monkeypatch.setattr(os, "sync", lambda: done.append("sync") or sync())
+    monkeypatch.setattr(file_store, "_flush_file_system", lambda folder: done.append(folder) or flush(folder))
     MeshManifest().run()
     meshes = [number for number, what in enumerate(done) if re.search(r"mesh/\d+:0(:.*)? False$", what)]
     assert len(meshes) > 20
     document = done.index("segmentation/mesh/manifest/all.json True")
-    assert max(meshes) < done.index("sync") < document
+    assert max(meshes) < done.index(str(root / "segmentation/mesh")) < document
 
 
 def test_lists_of_labels_are_checked(tmp_path: Path, configure: Callable[..., None]) -> None:

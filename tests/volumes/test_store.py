@@ -1,10 +1,12 @@
 """Stores: the contract, and the properties that only a disk has."""
 
+import ctypes
 import errno
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -212,6 +214,31 @@ def test_what_need_not_be_durable_is_not_flushed(tmp_path: Path, monkeypatch: py
     recorded = Recorded(monkeypatch)
     FileStore(tmp_path).put("new/folder/a", b"x", durable=False)
     assert [name for name, _ in recorded.calls] == ["replace"]
+
+
+def test_what_the_disk_cannot_write_later_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileStore(tmp_path)
+    store.put("meshes/a", b"x", durable=False)
+    store.settle("meshes")
+    flushed = []
+
+    def failing(number: int) -> int:
+        flushed.append(os.readlink(f"/proc/self/fd/{number}"))
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(syncfs=failing))
+    with pytest.raises(OSError, match=rf"Input/output error: '{tmp_path}/meshes'"):
+        store.settle("meshes")
+    assert flushed == [f"{tmp_path}/meshes"]
+
+
+def test_a_system_without_syncfs_flushes_all_disks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace())
+    monkeypatch.setattr(os, "sync", lambda: flushed.append("all"))
+    FileStore(tmp_path).settle("meshes")
+    assert flushed == ["all"]
 
 
 def test_a_log_line_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
