@@ -33,7 +33,8 @@ def usual_error(voxel_size: Sequence[float]) -> float:
     >>> usual_error((10.0, 10.0, 10.0)), usual_error((40.0, 16.0, 16.0))
     (20.0, 40.0)
     """
-    return VOXELS * len(voxel_size) / sum(1 / side for side in voxel_size)
+    z, y, x = voxel_size
+    return VOXELS * 3 * z * y * x / (z * y + y * x + x * z)
 
 
 def simplify(
