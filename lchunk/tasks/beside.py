@@ -12,7 +12,7 @@ from lchunk.recipe import refuse
 from lchunk.tasks.making import make
 from lchunk.tasks.progress import chunk_listeners, watched_memory
 from lchunk.tasks.recipes import check_knobs, mismatches
-from lchunk.tasks.running import job_beside
+from lchunk.tasks.running import jobs_beside
 from lchunk.tasks.stage import Stage
 from lchunk.tasks.wiring import with_upstream
 from lchunk.volumes.chunk_files import missing
@@ -126,7 +126,7 @@ class _Beside:
     def make(self, stage: Stage, bbox: Bbox, files: Any) -> None:
         """Make a chunk of a stage, into some files."""
         files.create(stage.recipe())
-        job = job_beside(stage, bbox, files, self.logs)
+        job = jobs_beside(stage, files, self.logs)(bbox)
         inputs = tuple(replace(each, source=_with_store(each.source, self.store)) for each in job.inputs)
         with counter.stage(type(stage).__name__):
             make(replace(job, inputs=inputs))

@@ -16,7 +16,7 @@ from lchunk.geometry.bbox import Triple
 from lchunk.tasks.followed import first_voxel, followed, names_of
 from lchunk.tasks.jobs import Report
 from lchunk.tasks.making import ChunksFailedError, first_places, make_all, reasons
-from lchunk.tasks.running import job_beside
+from lchunk.tasks.running import jobs_beside
 from lchunk.tasks.segmentation import Segmentation
 from lchunk.volumes.chunk_files import Records
 from lchunk.volumes.file_store import FileStore
@@ -67,12 +67,11 @@ def fragments_of(mesh: Mesh, labels: Sequence[int], report: Report) -> Iterator[
     chunks, files = chunks_of(mesh, labels), mesh.files()
     there = parallel(lambda index: mesh.store.exists(files.keys(index)[0]), chunks, mesh.store.connections, "fragments")
     absent = [index for index, exists in zip(chunks, there, strict=True) if not exists]
-    chosen = mesh.clone(ids=tuple(set(labels).intersection(mesh.ids or labels)))
+    chosen = mesh.clone(ids=tuple(labels))
     with tempfile.TemporaryDirectory(prefix="lchunk-meshes-") as scratch:
         folder = replace(files, store=OverlayStore(FileStore(Path(scratch)), mesh.store))
-        logs = FileStore(Path(scratch) / "logs")
-        jobs = (job_beside(chosen, mesh.grid.chunk(index), folder, logs) for index in absent)
-        failed = make_all(jobs, lambda number: report(number, len(absent), "chunks"))
+        job = jobs_beside(chosen, folder, FileStore(Path(scratch) / "logs"))
+        failed = make_all(map(job, map(mesh.grid.chunk, absent)), lambda number: report(number, len(absent), "chunks"))
         if failed:
             raise ChunksFailedError(
                 f"{len(failed)} of {len(absent)} chunks of these segments failed, the first at {first_places(failed)}: "

@@ -211,6 +211,10 @@ class MeshManifest(Stage):
             raise ValueError(
                 f"prefix must be empty where ids are given, got {self.prefix} and {len(self.ids)} ids; leave one out"
             )
+        meshed = Mesh(root=self.root).ids
+        others = sorted(set(self.ids).difference(meshed)) if meshed else []
+        if others:
+            raise ValueError(f"MeshManifest-ids must be among Mesh-ids, got {others[0]}; leave Mesh-ids out, or add it")
 
     def rehearse(self) -> None:
         """Look for the labels that were asked for, where the names of their chunks are known already."""

@@ -52,10 +52,15 @@ def job_of(stage: Stage, bbox: Bbox, report: Report = report_nothing) -> ChunkJo
     return _jobs(stage, report)(bbox)
 
 
-def job_beside(stage: Stage, bbox: Bbox, output: ChunkFiles, logs: Store) -> ChunkJob:
-    """The job of a chunk that is written elsewhere: it does not prepare the stage's layer."""
-    job = job_of(stage, bbox)
-    return replace(job, work=replace(job.work, output=output, logs=logs, prepare=lambda: None))
+def jobs_beside(stage: Stage, output: ChunkFiles, logs: Store) -> Callable[[Bbox], ChunkJob]:
+    """A function that makes the job of a chunk that is written elsewhere: it does not prepare the stage's layer."""
+    job = _jobs(stage, report_nothing)
+
+    def beside(bbox: Bbox) -> ChunkJob:
+        own = job(bbox)
+        return replace(own, work=replace(own.work, output=output, logs=logs, prepare=lambda: None))
+
+    return beside
 
 
 def _jobs(stage: Stage, report: Report) -> Callable[[Bbox], ChunkJob]:

@@ -119,7 +119,9 @@ def test_chunks_that_are_made_are_read_and_others_are_not_planned(
     label = next(n for n in np.unique(voxels[8]) if n and (voxels[0] == n).any())
     manifest = MeshManifest(ids=[int(label)])
     for stages in (job_stages(manifest), stages_of([manifest])):
-        assert {"MeshManifest", "Segmentation", "SegmentNames"} <= {stage.task_family for stage in stages} - {"Mesh"}
+        families = {stage.task_family for stage in stages}
+        assert {"MeshManifest", "Segmentation", "SegmentNames"} <= families
+        assert "Mesh" not in families
     assert [task.task_family for task in Job.of(manifest).ready] == ["MeshManifest"]
     made.clear()
     assert build(manifest)
@@ -158,6 +160,23 @@ def test_labels_that_nothing_has_are_refused(dataset: Callable[..., Path]) -> No
     with pytest.raises(ValueError, match=f"MeshManifest-ids must be labels of the segmentation, got {absent}, which"):
         manifest.run()
     assert not mesh_files(root)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_labels_that_mesh_leaves_out_are_refused_before_any_work(
+    dataset: Callable[..., Path], configure: Callable[..., None], others: int
+) -> None:
+    root = dataset("a", GRIDS[0])
+    assert build(Segmentation())
+    labels = np.unique(voxels_of(root))[1:4].tolist()
+    configure("Mesh", ids=labels[0])
+    asked = [*labels[:others], labels[-1]]
+    with pytest.raises(ValueError, match=rf"MeshManifest-ids must be among Mesh-ids, got {labels[-1]}; leave Mesh-ids"):
+        MeshManifest(ids=asked).check()
+    assert not build(MeshManifest(ids=asked))
+    assert not (root / "segmentation/mesh").exists()
+    assert build(MeshManifest(ids=labels[:1]))
+    assert len(mesh_files(root)) == 2
 
 
 def test_a_damaged_chunk_is_told_and_nothing_is_written(dataset: Callable[..., Path]) -> None:
