@@ -13,6 +13,7 @@ import zmesh
 from scipy.ndimage import find_objects
 
 from benchmarks.meshing.simplifiers import Surface, distances
+from lchunk.operators.welding import weld
 
 LARGEST = 50
 """Labels whose distances are measured."""
@@ -34,14 +35,6 @@ def decoded(path: Path) -> Surface:
     count = int(np.frombuffer(body, "<u4", 1)[0])
     vertices = np.frombuffer(body, "<f4", 3 * count, 4).reshape(-1, 3)
     return vertices, np.frombuffer(body, "<u4", offset=4 + 12 * count).reshape(-1, 3)
-
-
-def joined(paths: list[Path]) -> Surface:
-    """All pieces of a mesh; vertices at the faces between them stay double."""
-    pieces = [decoded(path) for path in paths]
-    firsts = np.cumsum([0, *(len(vertices) for vertices, _ in pieces)])
-    triangles = [own + np.uint32(first) for (_, own), first in zip(pieces, firsts, strict=False)]
-    return np.concatenate([vertices for vertices, _ in pieces]), np.concatenate(triangles)
 
 
 def whole_surfaces(labels: h5py.Dataset) -> dict[int, npt.NDArray[np.float64]]:
@@ -73,8 +66,9 @@ def report(name: str, folders: list[Path], legacy: Path | None, whole: dict[int,
         found = meshes(legacy)
         triangles = [len(decoded(path)[1]) for paths in found.values() for path in paths]
         cells += [f"{len(found)} labels", f"{sum(triangles)} triangles"]
-        away = np.concatenate([distances(places, joined(found[label])) for label, places in whole.items()])
-        own = sum(len(joined(found[label])[1]) for label in whole)
+        joined = {label: weld([decoded(path) for path in found[label]]) for label in whole}
+        away = np.concatenate([distances(places, joined[label]) for label, places in whole.items()])
+        own = sum(len(triangles) for _, triangles in joined.values())
         cells.append(f"{len(whole)} labels of them: {own} triangles,")
         errors = np.percentile(away, (50, 95, 99.9, 100))
         cells.append("nm at 50, 95, 99.9 and 100 %: " + ", ".join(f"{error:.1f}" for error in errors))

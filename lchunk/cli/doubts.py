@@ -14,6 +14,7 @@ from lchunk.operators.doubts import near_threshold, sides
 from lchunk.operators.graph import Labels, Numbers
 from lchunk.recipe import FILES
 from lchunk.scored import recipe_of
+from lchunk.tasks.followed import first_voxel
 from lchunk.volumes.chunk_files import Recipe
 from lchunk.volumes.layer import Layer
 from lchunk.volumes.records import RecordLayer
@@ -64,9 +65,7 @@ def doubts_of(layer: Layer, most: int) -> list[dict[str, Any]]:
     bounds = fragments.grid.bounds
 
     def side(labels: Labels, voxels: Numbers, row: int) -> dict[str, Any]:
-        place = np.unravel_index(int(labels[row]) - 1, bounds.shape)  # a label is 1 + the index of its first voxel
-        first = [int(start + step) for start, step in zip(bounds.start, place, strict=True)]
-        return {"voxels": int(voxels[row]), "first_voxel": first}
+        return {"voxels": int(voxels[row]), "first_voxel": list(first_voxel(bounds, int(labels[row])).start)}
 
     def row_of(row: int) -> dict[str, Any]:
         both = side(merges.merged, merged, row), side(merges.into, into, row)

@@ -51,7 +51,7 @@ def segments_with_meshes(store: Store, path: str) -> list[int]:
         return largest[:MOST]
     there = parallel(lambda label: store.exists(f"{path}/{label}:0"), largest, store.connections)
     found = [label for label, exists in zip(largest, there, strict=True) if exists]
-    return list(islice(dict.fromkeys(chain(found, _chosen(store, path))), MOST))
+    return found[:MOST] if len(found) >= MOST else list(islice(dict.fromkeys(chain(found, _chosen(store, path))), MOST))
 
 
 def _chosen(store: Store, path: str) -> Iterator[int]:
